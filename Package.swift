@@ -1,0 +1,113 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// Swift 6 mode, and the three upcoming features that keep dependencies visible:
+/// SE-0335 (any), SE-0444 (member imports), SE-0409 (imports are internal unless said otherwise).
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+
+let package = Package(
+    name: "reenvio",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "reenvio", targets: ["reenvio"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Arrows point one way: Model <- Store <- Engine <- API <- reenvio (docs/architecture.md).
+        .target(name: "ReenvioModel", dependencies: [crypto], swiftSettings: strict),
+        .target(name: "ReenvioStore", dependencies: ["ReenvioModel", grdb, grdbSQLite, logging], swiftSettings: strict),
+        .target(
+            name: "ReenvioEngine",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", nioCore, nioPosix, nioHTTP1, nioSSL, lifecycle, logging, metrics,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ReenvioAPI",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS, httpTypes,
+                nioCore,
+                nioSSL, logging, metrics,
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "reenvio",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioAPI", argumentParser, configuration,
+                hummingbird, httpTypes, nioCore, nioPosix, nioSSL, lifecycle, logging,
+            ],
+            swiftSettings: strict
+        ),
+        // Fixtures for the tests; nothing that ships may import it.
+        .target(
+            name: "ReenvioTesting",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", grdb, nioCore, nioPosix, nioHTTP1, nioSSL,
+            ],
+            path: "Tests/ReenvioTesting",
+            swiftSettings: strict
+        ),
+        .testTarget(name: "ReenvioModelTests", dependencies: ["ReenvioModel", crypto], swiftSettings: strict),
+        .testTarget(
+            name: "ReenvioStoreTests",
+            dependencies: ["ReenvioModel", "ReenvioStore", "ReenvioTesting", grdb],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ReenvioEngineTests",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", nioCore, nioPosix, nioHTTP1, nioSSL,
+                logging,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ReenvioAPITests",
+            dependencies: [
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioAPI", "ReenvioTesting", hummingbird,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), httpTypes, nioCore, logging,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ReenvioSimulationTests",
+            dependencies: ["ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", logging],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,99 @@
+package import HTTPTypes
+package import ReenvioModel
+
+/// Who may call an endpoint.
+package enum Access: Sendable, Equatable {
+    /// No credential.
+    case open
+    /// Any key with the scope; an operator key has every scope.
+    case key(Scope)
+    case operatorKey
+}
+
+/// Who calls: a key, and with it an account, or every account.
+package struct Caller: Sendable, Equatable {
+    package var key: APIKey
+
+    /// Nil for an operator, who acts on every account.
+    package var accountID: Int64? { key.accountID }
+
+    /// How history and audit name the caller.
+    package var actor: String { "key:\(key.id)" }
+
+    package init(key: APIKey) {
+        self.key = key
+    }
+}
+
+/// A request that passed every check before its own: the caller is known, the body is read.
+package struct Call: Sendable {
+    package var caller: Caller?
+    /// The body as a JSON object; empty where the endpoint takes none.
+    package var body: JSONObject
+    package var requestID: String
+    fileprivate var parameters: [String: String]
+
+    package init(caller: Caller?, body: JSONObject, requestID: String, parameters: [String: String]) {
+        self.caller = caller
+        self.body = body
+        self.requestID = requestID
+        self.parameters = parameters
+    }
+
+    /// A path parameter as text.
+    package func parameter(_ name: String) -> String {
+        parameters[name] ?? ""
+    }
+
+    /// A path parameter as an id; what is no 64-bit integer names nothing (`docs/contract.md` 2.1).
+    package func id(_ name: String, orThrow problem: Problem) throws -> Int64 {
+        guard let text = parameters[name], let id = JSONNumber(text)?.integer else { throw problem }
+        return id
+    }
+
+    /// The caller of an endpoint that has one.
+    package func requireCaller() throws -> Caller {
+        guard let caller else { throw Problem.unauthorized }
+        return caller
+    }
+}
+
+/// One row of the route table, from which routes, 405 answers and later the API description are made.
+package struct Endpoint: Sendable {
+    package var method: HTTPRequest.Method
+    /// Segments; one in braces is a parameter: `/v2/payout/payments/{id}`.
+    package var path: String
+    package var access: Access
+    package var takesBody: Bool
+    package var handle: @Sendable (Call) async throws -> Answer
+
+    package init(
+        _ method: HTTPRequest.Method, _ path: String, _ access: Access, takesBody: Bool = false,
+        _ handle: @escaping @Sendable (Call) async throws -> Answer
+    ) {
+        self.method = method
+        self.path = path
+        self.access = access
+        self.takesBody = takesBody
+        self.handle = handle
+    }
+}
+
+/// Every endpoint of the server.
+package struct RouteTable: Sendable {
+    package var endpoints: [Endpoint]
+
+    package init(_ endpoints: [Endpoint]) {
+        self.endpoints = endpoints
+    }
+
+    /// The methods that a path takes; empty for an unknown path.
+    package func methods(for path: String) -> [String] {
+        let segments = path.split(separator: "/")
+        let fitting = endpoints.filter { endpoint in
+            let pattern = endpoint.path.split(separator: "/")
+            return pattern.count == segments.count && zip(pattern, segments).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        }
+        return Set(fitting.map(\.method.rawValue)).sorted()
+    }
+}

@@ -1,0 +1,61 @@
+package import ReenvioModel
+import ReenvioStore
+
+/// An answer that is not the one asked for: the only mapping from errors to HTTP (`docs/contract.md` 10).
+package struct Problem: Error, Equatable, Sendable {
+    package var status: Int
+    package var message: String
+    package var errors = Faults()
+    package var headers: [String: String] = [:]
+
+    package static let malformedBody = Problem(status: 400, message: "Malformed JSON body.")
+    package static let unauthorized = Problem(
+        status: 401, message: "Unauthorized", headers: ["WWW-Authenticate": "Bearer"]
+    )
+    package static let forbidden = Problem(status: 403, message: "This key may not do that.")
+    package static let unknownPath = Problem(status: 404, message: "Not found.")
+    package static let payoutNotFound = Problem(status: 404, message: "Payout not found.")
+    package static let bodyTooLarge = Problem(
+        status: 413, message: "The request body must not be larger than 1 MiB.", headers: ["Connection": "close"]
+    )
+    package static let notJSON = Problem(status: 415, message: "The request body must be JSON.")
+    package static let internalError = Problem(status: 500, message: "Internal server error.")
+    package static let unavailable = Problem(status: 503, message: "Service unavailable.")
+
+    package static func notFound(_ message: String) -> Problem { Problem(status: 404, message: message) }
+    package static func conflict(_ message: String) -> Problem { Problem(status: 409, message: message) }
+
+    package static func methodNotAllowed(_ allowed: [String]) -> Problem {
+        Problem(status: 405, message: "Method not allowed.", headers: ["Allow": allowed.joined(separator: ", ")])
+    }
+
+    package static func invalid(_ faults: Faults) -> Problem {
+        Problem(status: 422, message: "Validation error.", errors: faults)
+    }
+
+    package init(status: Int, message: String, errors: Faults = Faults(), headers: [String: String] = [:]) {
+        self.status = status
+        self.message = message
+        self.errors = errors
+        self.headers = headers
+    }
+
+    /// No detail of an unexpected error ever leaves the server.
+    package init(_ error: any Error) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let faults as Faults: self = .invalid(faults)
+        case StoreError.unavailable: self = .unavailable
+        default: self = .internalError
+        }
+    }
+
+    package var body: [UInt8] {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.member("message", message)
+            if !errors.isEmpty { writer.member("errors") { errors.write(into: &$0) } }
+        }
+        return writer.bytes
+    }
+}

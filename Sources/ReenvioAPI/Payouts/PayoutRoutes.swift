@@ -1,0 +1,162 @@
+import HTTPTypes
+package import ReenvioEngine
+package import ReenvioModel
+import ReenvioStore
+
+/// Payouts in: create, read, and the status changes that the platform reports (`docs/contract.md` 2).
+package struct PayoutRoutes: Sendable {
+    private let engine: Engine
+
+    package init(_ engine: Engine) {
+        self.engine = engine
+    }
+
+    package var endpoints: [Endpoint] {
+        [
+            Endpoint(.post, "/v2/payout/payments", .key(.payoutsWrite), takesBody: true, create),
+            Endpoint(.get, "/v2/payout/payments/{id}", .key(.payoutsRead), show),
+            Endpoint(.post, "/v2/payout/payments/{id}/transition", .operatorKey, takesBody: true, transition),
+            Endpoint(.post, "/v2/payout/transitions", .operatorKey, takesBody: true, transitions),
+        ]
+    }
+
+    private func create(_ call: Call) async throws -> Answer {
+        let caller = try call.requireCaller()
+        let reading = PayoutDraft.read(call.body, policy: engine.options.policy)
+        var faults = reading.faults
+        let merchantID = try await merchantID(reading.merchantID, for: caller, &faults)
+        guard faults.isEmpty, let draft = reading.draft, let merchantID else { throw Problem.invalid(faults) }
+        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchantID)
+        let result = try await engine.intake.submit(IntakeBatch(creates: [new]))
+        guard case .payout(let id) = result.creates.first else {
+            throw Problem.invalid(Faults("invoice", "The invoice has already been used for this merchant."))
+        }
+        return try await answer(201, payoutID: id, for: caller)
+    }
+
+    /// The merchant meant: the one named, or the account's only one. Unknown and foreign ids look alike.
+    private func merchantID(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Int64? {
+        if faults["merchant_id"] != nil { return nil }
+        if let named {
+            if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) { return merchant.id }
+            faults.add("merchant_id", "The merchant_id is not associated with your account.")
+        } else {
+            if let accountID = caller.accountID, let only = try await engine.store.onlyMerchant(accountID: accountID) {
+                return only.id
+            }
+            faults.add("merchant_id", "The merchant_id field is required.")
+        }
+        return nil
+    }
+
+    private func show(_ call: Call) async throws -> Answer {
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        return try await answer(200, payoutID: id, for: call.requireCaller())
+    }
+
+    private func answer(_ status: Int, payoutID: Int64, for caller: Caller) async throws -> Answer {
+        guard let payout = try await engine.store.payout(id: payoutID, accountID: caller.accountID) else {
+            throw Problem.payoutNotFound
+        }
+        return .json(status) { payout.writeMembers(into: &$0) }
+    }
+
+    private func transition(_ call: Call) async throws -> Answer {
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        let change: StatusChangeRequest
+        do {
+            change = try StatusChangeRequest.parse(call.body, payoutID: id)
+        } catch {
+            // A path that names nothing is 404 whatever the body says.
+            guard try await engine.store.payout(id: id, accountID: nil) != nil else { throw Problem.payoutNotFound }
+            throw error
+        }
+        let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
+        if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
+        return try await answer(200, payoutID: id, for: call.requireCaller())
+    }
+}
+
+// MARK: - Batches
+
+extension PayoutRoutes {
+    /// One item of a batch: a change to apply, or what is wrong with it.
+    private enum Item {
+        case change(StatusChangeRequest)
+        case faulty(id: Int64, Faults)
+    }
+
+    private func transitions(_ call: Call) async throws -> Answer {
+        let items = try Self.items(call.body)
+        let changes = items.compactMap { item in
+            if case .change(let change) = item { change } else { nil }
+        }
+        let result = try await engine.intake.submit(IntakeBatch(changes: changes))
+        var outcomes = result.changes[...]
+        return .json { writer in
+            writer.array("results") { writer in
+                for item in items {
+                    switch item {
+                    case .faulty(let id, let faults): Self.write(.refused(.invalid(faults)), id: id, into: &writer)
+                    case .change(let change):
+                        guard let outcome = outcomes.popFirst() else { continue }
+                        Self.write(outcome, id: change.payoutID, into: &writer)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The whole is 422 only when there is no list, or an element that cannot even be named (`docs/contract.md` 2.4).
+    private static func items(_ body: JSONObject) throws -> [Item] {
+        let limit = Limits.transitionsPerRequest
+        guard let value = body["transitions"], value != .null else {
+            throw Problem.invalid(Faults("transitions", "The transitions field is required."))
+        }
+        guard case .array(let elements) = value, !elements.isEmpty, elements.count <= limit else {
+            throw Problem.invalid(Faults("transitions", "The transitions field must be an array of 1 to \(limit) items."))
+        }
+        var faults = Faults()
+        var items: [Item] = []
+        for (index, element) in elements.enumerated() {
+            guard case .object(let object) = element, case .number(let number) = object["id"], let id = number.integer else {
+                faults.add("transitions.\(index).id", "The transitions.\(index).id field must be an integer.")
+                continue
+            }
+            do {
+                items.append(.change(try StatusChangeRequest.parse(object, payoutID: id)))
+            } catch {
+                items.append(.faulty(id: id, error))
+            }
+        }
+        guard faults.isEmpty else { throw Problem.invalid(faults) }
+        return items
+    }
+
+    private static func write(_ outcome: IntakeResult.Changed, id: Int64, into writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("id", id)
+            switch outcome {
+            case .applied: writer.member("result", "applied")
+            case .unchanged: writer.member("result", "unchanged")
+            case .refused(let refusal):
+                let problem = Problem(refusal)
+                writer.member("result", "refused")
+                writer.member("code", problem.status)
+                writer.member("message", problem.message)
+                if !problem.errors.isEmpty { writer.member("errors") { problem.errors.write(into: &$0) } }
+            }
+        }
+    }
+}
+
+extension Problem {
+    /// What a refused status change answers (`docs/contract.md` 1.2, 2.4).
+    init(_ refusal: StatusFlow.Refusal) {
+        switch refusal {
+        case .notFound: self = .payoutNotFound
+        case .notAllowed, .laterStatusRecorded: self = .conflict(refusal.message)
+        case .invalid(let faults): self = .invalid(faults)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+package import Logging
+package import ReenvioModel
+package import ReenvioStore
+import Synchronization
+
+/// Sends: writes finished attempts, claims what is due and has a free slot, and hands it to the courier. Outcomes and the
+/// next claim share a commit.
+package final class Dispatcher: Stepping {
+    private static let idleWait: Duration = .seconds(1)
+
+    private struct State {
+        var turns: Turns
+        /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
+        var nextDue: Timestamp?
+        var isDraining = false
+        var lateResults = 0
+    }
+
+    package let name = "dispatcher"
+    package let doorbell: Doorbell
+    package let recorder: OutcomeRecorder
+    private let state: Mutex<State>
+    private let store: Store
+    private let courier: Courier
+    private let secrets: SecretCache
+    private let clock: any TimeSource
+    private let entropy: any Entropy
+    private let logger: Logger
+
+    package init(
+        store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
+        entropy: any Entropy, turns: Turns = Turns(), logger: Logger
+    ) {
+        self.store = store
+        self.courier = courier
+        self.recorder = recorder
+        self.doorbell = doorbell
+        self.clock = clock
+        self.entropy = entropy
+        self.logger = logger
+        secrets = SecretCache(store: store, clock: clock)
+        state = Mutex(State(turns: turns))
+    }
+
+    /// Results that came after their lease was lost: possible duplicates at the receiver.
+    package var lateResults: Int { state.withLock(\.lateResults) }
+
+    package func step() async throws -> Step {
+        let records = recorder.take(atMost: Limits.outcomesPerCommit)
+        let order = claimOrder()
+        if records.isEmpty, order == nil { return .wait(Self.idleWait) }
+        let result: (recorded: RecordResult, claimed: ClaimResult)
+        do {
+            result = try await store.recordAndClaim(records, now: clock.wall, claim: order)
+        } catch {
+            recorder.putBack(records)
+            throw error
+        }
+        note(records, result.recorded, result.claimed)
+        try await send(result.claimed.deliveries)
+        return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue() : .again
+    }
+
+    /// No new claims: what runs is finished and recorded, what was claimed but not begun is released.
+    package func finish() async {
+        state.withLock { $0.isDraining = true }
+        await courier.stop()
+        while true {
+            let records = recorder.take(atMost: Limits.outcomesPerCommit)
+            if records.isEmpty { return }
+            do {
+                let result = try await store.recordAndClaim(records, now: clock.wall, claim: nil)
+                note(records, result.recorded, result.claimed)
+            } catch {
+                logger.error(
+                    "results could not be recorded at shutdown; their leases bring them back",
+                    metadata: ["count": "\(records.count)", "error": "\(error)"])
+                return
+            }
+        }
+    }
+
+    private func claimOrder() -> ClaimOrder? {
+        let now = clock.engine
+        return state.withLock { state in
+            guard !state.isDraining, state.turns.hasRoom else { return nil }
+            return ClaimOrder(
+                now: now, leaseUntil: now + .seconds(Limits.leaseSeconds),
+                token: Int64(bitPattern: entropy.next()), turns: state.turns
+            )
+        }
+    }
+
+    private func note(_ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult) {
+        state.withLock { state in
+            for record in records { state.turns.gaveBack(1, to: record.queue) }
+            state.lateResults += recorded.late
+            guard let turns = claimed.turns else { return }
+            state.turns.continueRotation(of: turns)
+            var taken: [QueueID: Int] = [:]
+            for delivery in claimed.deliveries { taken[delivery.queue, default: 0] += 1 }
+            for (merchantID, queue, hasMore) in claimed.queues {
+                let candidate = Turns.Candidate(merchantID: merchantID, queue: queue)
+                state.turns.took(taken[queue] ?? 0, from: candidate, hasMore: hasMore)
+            }
+            state.nextDue = claimed.nextDue
+        }
+    }
+
+    private func send(_ deliveries: [ClaimedDelivery]) async throws {
+        if deliveries.isEmpty { return }
+        let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
+        let known: [Int64: MerchantSecrets]
+        do {
+            known = try await secrets.secrets(for: Set(deliveries.map(\.merchantID)))
+        } catch {
+            for delivery in deliveries { courier.start(delivery, secrets: nil, startBy: startBy) }
+            throw error
+        }
+        for delivery in deliveries { courier.start(delivery, secrets: known[delivery.merchantID], startBy: startBy) }
+    }
+
+    private func untilDue() -> Step {
+        let now = clock.engine
+        guard let due = state.withLock(\.nextDue) else { return .wait(Self.idleWait) }
+        return .wait(max(.milliseconds(1), min(Self.idleWait, due - now)))
+    }
+}

@@ -1,0 +1,64 @@
+package import Logging
+package import NIOCore
+package import ReenvioModel
+package import ReenvioStore
+package import ServiceLifecycle
+
+/// What the running parts are told from the settings.
+package struct EngineOptions: Sendable {
+    package var schedule: RetrySchedule
+    package var policy: AddressPolicy
+    package var resendBacklogMax: Int64
+
+    package init(schedule: RetrySchedule, policy: AddressPolicy, resendBacklogMax: Int64) {
+        self.schedule = schedule
+        self.policy = policy
+        self.resendBacklogMax = resendBacklogMax
+    }
+}
+
+/// The running parts of one node, wired. `reenvio serve` runs them as services; tests and the simulation step them.
+package struct Engine: Sendable {
+    package let store: Store
+    package let clock: any TimeSource
+    package let entropy: any Entropy
+    package let options: EngineOptions
+    package let intake: Intake
+    package let dispatcher: Dispatcher
+    package let runner: ResendRunner
+    package let janitor: Janitor
+
+    package init(
+        store: Store, transport: any Transport, options: EngineOptions, clock: any TimeSource, entropy: any Entropy,
+        logger: Logger
+    ) {
+        self.store = store
+        self.clock = clock
+        self.entropy = entropy
+        self.options = options
+        let bell = Doorbell()
+        let recorder = OutcomeRecorder(bell: bell)
+        let courier = Courier(
+            transport: transport, recorder: recorder, policy: options.policy, schedule: options.schedule, clock: clock,
+            entropy: entropy, logger: logger
+        )
+        intake = Intake(
+            store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell
+        )
+        dispatcher = Dispatcher(
+            store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,
+            logger: logger
+        )
+        runner = ResendRunner(
+            store: store, policy: options.policy, clock: clock, schedule: options.schedule,
+            backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
+        )
+        janitor = Janitor(store: store, clock: clock, logger: logger)
+    }
+
+    /// The loops, in the order in which they need each other; shutdown is the reverse.
+    package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
+        let parts: [any Stepping] = [dispatcher, runner, janitor, intake]
+        return parts.map { PollLoop($0, on: group.any(), logger: logger) }
+    }
+}

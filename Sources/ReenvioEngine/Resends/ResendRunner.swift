@@ -1,0 +1,55 @@
+package import Logging
+package import ReenvioModel
+package import ReenvioStore
+import Synchronization
+
+/// Turns resends into deliveries, one chunk per step; resends take turns. Where it was is the row's to know: a restart
+/// goes on from the cursor.
+package final class ResendRunner: Stepping {
+    private static let idleWait: Duration = .seconds(1)
+    private static let backlogWait: Duration = .milliseconds(200)
+
+    package let name = "resend runner"
+    package let doorbell = Doorbell()
+    private let last = Mutex<Int64?>(nil)
+    private let store: Store
+    private let policy: AddressPolicy
+    private let clock: any TimeSource
+    private let schedule: RetrySchedule
+    private let backlogMax: Int64
+    private let dispatcherBell: Doorbell
+    private let logger: Logger
+
+    package init(
+        store: Store, policy: AddressPolicy, clock: any TimeSource, schedule: RetrySchedule, backlogMax: Int64,
+        dispatcherBell: Doorbell, logger: Logger
+    ) {
+        self.store = store
+        self.policy = policy
+        self.clock = clock
+        self.schedule = schedule
+        self.backlogMax = backlogMax
+        self.dispatcherBell = dispatcherBell
+        self.logger = logger
+    }
+
+    package func step() async throws -> Step {
+        let rules = ChunkRules(
+            now: clock.wall, due: clock.engine + schedule.firstWait, policy: policy, backlogMax: backlogMax
+        )
+        let step = try await store.advanceResend(after: last.withLock { $0 }, rules)
+        last.withLock { $0 = step.resendID ?? $0 }
+        if step.queued > 0 { dispatcherBell.ring() }
+        switch step.progress {
+        case .idle: return .wait(Self.idleWait)
+        case .waiting: return .wait(Self.backlogWait)
+        case .advanced: return .again
+        case .ended(let state):
+            logger.info(
+                "resend ended", metadata: ["resend": "\(step.resendID ?? 0)", "state": "\(state.rawValue)"])
+            return .again
+        }
+    }
+
+    package func finish() async {}
+}

@@ -1,0 +1,14 @@
+import Synchronization
+
+/// A signal that is raised once and stays.
+package final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    package init() {}
+
+    package var isRaised: Bool { value.load(ordering: .acquiring) }
+
+    package func raise() {
+        value.store(true, ordering: .releasing)
+    }
+}

@@ -1,0 +1,65 @@
+package import Logging
+package import NIOCore
+package import ReenvioModel
+package import ServiceLifecycle
+
+/// What a background part wants next.
+package enum Step: Sendable, Equatable {
+    case again
+    /// Nothing to do for so long, unless its doorbell rings.
+    case wait(Duration)
+}
+
+/// A background part: does one bounded piece of work and says when to come back. It never loops or waits itself, so that
+/// tests and the simulation can call it directly (`docs/architecture.md`, rule 8).
+package protocol Stepping: Sendable {
+    var name: String { get }
+    var doorbell: Doorbell { get }
+    func step() async throws -> Step
+    /// Called once after the last step: hand back what is held.
+    func finish() async
+}
+
+/// The one loop of the system: steps its part until shutdown, waits between, and survives every error.
+package struct PollLoop: Service {
+    private static let waitAfterError: Duration = .seconds(1)
+
+    private let part: any Stepping
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+
+    package init(_ part: any Stepping, on eventLoop: any EventLoop, logger: Logger) {
+        self.part = part
+        self.eventLoop = eventLoop
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        let shutdown = Flag()
+        await withGracefulShutdownHandler {
+            while !shutdown.isRaised {
+                let wait = await stepOnce()
+                if let wait, !shutdown.isRaised { await part.doorbell.wait(atMost: wait, on: eventLoop) }
+            }
+        } onGracefulShutdown: {
+            shutdown.raise()
+            part.doorbell.ring()
+        }
+        await part.finish()
+    }
+
+    /// How long to wait before the next step; nil for not at all.
+    private func stepOnce() async -> Duration? {
+        do {
+            switch try await part.step() {
+            case .again: return nil
+            case .wait(let duration): return duration
+            }
+        } catch {
+            logger.error("a background step failed; it is tried again", metadata: [
+                "part": "\(part.name)", "error": "\(error)",
+            ])
+            return Self.waitAfterError
+        }
+    }
+}

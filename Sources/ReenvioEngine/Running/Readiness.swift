@@ -1,0 +1,61 @@
+package import ReenvioStore
+import Synchronization
+
+/// Whether the store takes writes now. A probe may hang as long as the store does, so it runs as a part of its own, and
+/// whoever asks gets the newest answer or, after two seconds without one, no.
+package final class Readiness: Stepping {
+    private struct State {
+        var answeredAt: ContinuousClock.Instant?
+        var isGood = false
+    }
+
+    private static let answerKept: Duration = .milliseconds(500)
+    private static let patience: Duration = .seconds(2)
+    private static let look: Duration = .milliseconds(10)
+
+    package let name = "readiness"
+    package let doorbell = Doorbell()
+    private let state = Mutex(State())
+    private let store: Store
+    private let clock: any TimeSource
+
+    package init(store: Store, clock: any TimeSource) {
+        self.store = store
+        self.clock = clock
+    }
+
+    package func isReady() async -> Bool {
+        let asked = ContinuousClock.now
+        while ContinuousClock.now - asked < Self.patience {
+            if let isGood = answer(notBefore: asked - Self.answerKept) { return isGood }
+            doorbell.ring()
+            guard (try? await Task.sleep(for: Self.look)) != nil else { return false }
+        }
+        return false
+    }
+
+    private func answer(notBefore earliest: ContinuousClock.Instant) -> Bool? {
+        state.withLock { state in
+            guard let answeredAt = state.answeredAt, answeredAt >= earliest else { return nil }
+            return state.isGood
+        }
+    }
+
+    /// Probes when somebody asked; an idle server writes nothing.
+    package func step() async throws -> Step {
+        let isGood: Bool
+        do {
+            try await store.probe(now: clock.wall)
+            isGood = true
+        } catch {
+            isGood = false
+        }
+        state.withLock { state in
+            state.answeredAt = .now
+            state.isGood = isGood
+        }
+        return .wait(.seconds(3_600))
+    }
+
+    package func finish() async {}
+}

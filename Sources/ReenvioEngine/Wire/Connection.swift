@@ -1,0 +1,275 @@
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+import ReenvioModel
+
+/// One connection, from its dial to its end, and the exchanges on it one after the other (`docs/contract.md` 3.3).
+/// Lives on its event loop; `Exchange.swift` has the part that reads answers.
+final class Connection {
+    enum Phase {
+        /// Resolving and connecting; the job is waiting for it.
+        case dialing
+        /// The request is written (or in TLS's hands until the handshake is done).
+        case awaitingHead
+        /// The head has come: whatever happens now, the attempt stands as its status says.
+        case readingBody
+        /// The answer is complete; the next request waits until all that was read is looked at.
+        case answered
+        case idle
+        case closing
+        case closed
+    }
+
+    let pool: ConnectionPool
+    let loop: any EventLoop
+    var limits: WireLimits { pool.wire.limits }
+
+    var phase = Phase.dialing
+    var channel: (any Channel)?
+    var context: ChannelHandlerContext?
+    private var tls: NIOSSLClientHandler?
+    private var job: Job?
+    private var openedAt = ContinuousClock.now
+    private var exchanges = 0
+
+    /// The slot in the pool that this connection gives back, unless a dial of a retry got it.
+    private var holdsSlot = true
+    /// The pool took this connection out of the idle ones, and what for is still on its way here.
+    private var expectsWord = false
+
+    /// When the running exchange must have a head, then a body.
+    private var deadline = ContinuousClock.now
+    private var alarm: (at: ContinuousClock.Instant, task: Scheduled<Void>)?
+
+    // What has been read of the running exchange's answer.
+    var answer = WireAnswer(statusCode: 0)
+    var keepsAlive = false
+    var interimHeads = 0
+    var bytesRead = 0
+    var bodyBytesRead = 0
+    var isBodyTimed = false
+
+    init(pool: ConnectionPool, loop: any EventLoop) {
+        self.pool = pool
+        self.loop = loop
+    }
+
+    // MARK: Dialing
+
+    /// The exchange begins here: its clock covers name, connect and TLS.
+    func open(for job: Job) {
+        let now = ContinuousClock.now
+        let url = job.request.url
+        openedAt = now
+        start(job, now: now)
+        phase = .dialing
+        pool.wire.dialer.connect(to: url, on: loop, by: deadline).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let channel): self.connected(channel, url: url)
+            case .failure(let error):
+                self.end(.failed((error as? DialFailure)?.reason ?? .connectionFailed))
+                self.gone()
+            }
+        }
+    }
+
+    private func connected(_ channel: any Channel, url: ReceiverURL) {
+        self.channel = channel
+        channel.closeFuture.assumeIsolated().whenComplete { _ in self.disconnected() }
+        do {
+            let pipeline = channel.pipeline.syncOperations
+            if url.scheme == .https {
+                let tls = try pool.wire.dialer.makeTLSHandler(for: url)
+                self.tls = tls
+                try pipeline.addHandler(tls)
+            }
+            try pipeline.addHandlers(Exchange.handlers(for: self))
+            try channel.syncOptions?.setOption(.autoRead, value: true)
+        } catch {
+            fail(error)
+        }
+        guard phase == .dialing else { return channel.close(promise: nil) }
+        guard channel.isActive else { return }
+        write()
+    }
+
+    // MARK: Exchanging
+
+    /// The pool's word to an idle connection: a request.
+    func begin(_ job: Job, now: ContinuousClock.Instant) {
+        expectsWord = false
+        guard phase == .idle, !isWornOut(now: now) else {
+            // Nothing was sent: a new connection takes it, in this one's slot.
+            holdsSlot = false
+            close()
+            return pool.redial(job)
+        }
+        start(job, now: now)
+        write()
+    }
+
+    /// The pool's word to an idle connection: farewell.
+    func dismiss() {
+        expectsWord = false
+        if phase == .closed { giveSlotBack() } else { close() }
+    }
+
+    private func start(_ job: Job, now: ContinuousClock.Instant) {
+        var job = job
+        let startedAt = job.startedAt ?? now
+        job.startedAt = startedAt
+        self.job = job
+        answer = WireAnswer(statusCode: 0)
+        keepsAlive = false
+        interimHeads = 0
+        bytesRead = 0
+        bodyBytesRead = 0
+        isBodyTimed = false
+        setDeadline(startedAt + limits.headWithin, now: now)
+    }
+
+    private func write() {
+        guard let request = job?.request, let context else { return close() }
+        phase = .awaitingHead
+        var buffer = context.channel.allocator.buffer(capacity: RequestBytes.capacity(request))
+        RequestBytes.write(request, into: &buffer)
+        Exchange.write(buffer, to: context)
+    }
+
+    /// All that was read is looked at and the answer was its end: on to the next request, to rest, or to close.
+    func proceed() {
+        let now = ContinuousClock.now
+        exchanges += 1
+        guard keepsAlive, !isWornOut(now: now), isAllWritten else { return close() }
+        switch pool.next(for: self, on: loop, now: now) {
+        case .begin(let job):
+            start(job, now: now)
+            write()
+        case .rest: phase = .idle
+        case .close: close()
+        }
+    }
+
+    private func isWornOut(now: ContinuousClock.Instant) -> Bool {
+        exchanges >= limits.requestsPerConnection || now - openedAt >= limits.connectionAge
+    }
+
+    /// False when the answer came before our request was gone: the connection can carry no other.
+    private var isAllWritten: Bool {
+        (try? channel?.syncOptions?.getOption(.bufferedWritableBytes)) == 0
+    }
+
+    // MARK: Ending
+
+    /// Ends the running exchange, if there is one, exactly once.
+    func end(_ result: WireResult) {
+        guard let job else { return }
+        self.job = nil
+        job.end(result, now: .now)
+    }
+
+    /// An error of the connection or of what came over it.
+    func fail(_ error: any Error) {
+        switch phase {
+        case .dialing, .awaitingHead:
+            if case NIOSSLError.uncleanShutdown = error { return lose() }
+            if case HTTPParserError.invalidEOFState = error { return lose() }
+            let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: Date())
+            if reason == .connectionReset { return lose() }
+            end(.failed(reason))
+        case .readingBody: end(.answered(answer))
+        case .idle: expectsWord = !pool.forget(self)
+        case .answered, .closing, .closed: break
+        }
+        close()
+    }
+
+    /// The connection went away before the head. A kept-alive one may have been closed as we wrote: if not one byte
+    /// came back, the request is sent once more on a new connection, on the same clock. Delivery is at least once.
+    private func lose() {
+        if let job, exchanges > 0, bytesRead == 0, !job.isRetry, ContinuousClock.now < deadline {
+            self.job = nil
+            var retry = job
+            retry.isRetry = true
+            holdsSlot = false
+            pool.redial(retry)
+        } else {
+            end(.failed(.connectionReset))
+        }
+        close()
+    }
+
+    func close() {
+        guard phase != .closed, phase != .closing else { return }
+        phase = .closing
+        channel?.close(promise: nil)
+    }
+
+    /// The channel is gone.
+    func disconnected() {
+        switch phase {
+        case .dialing, .awaitingHead: lose()
+        case .readingBody: end(.answered(answer))
+        case .idle: expectsWord = !pool.forget(self)
+        case .answered, .closing, .closed: break
+        }
+        gone()
+    }
+
+    private func gone() {
+        guard phase != .closed else { return }
+        phase = .closed
+        alarm?.task.cancel()
+        alarm = nil
+        context = nil
+        channel = nil
+        tls = nil
+        if !expectsWord { giveSlotBack() }
+        pool.wire.connectionClosed()
+    }
+
+    private func giveSlotBack() {
+        guard holdsSlot else { return }
+        holdsSlot = false
+        pool.release()
+    }
+
+    // MARK: The clock
+
+    /// The body's time begins when the head's ends.
+    func timeBody() {
+        isBodyTimed = true
+        let now = ContinuousClock.now
+        setDeadline(now + limits.bodyWithin, now: now)
+    }
+
+    /// Moves the deadline. The alarm is set anew only if it would ring too late; one that rings too early sets itself
+    /// again, so a busy connection sets one every few seconds and not one per request.
+    private func setDeadline(_ instant: ContinuousClock.Instant, now: ContinuousClock.Instant) {
+        deadline = instant
+        if let alarm {
+            guard alarm.at > instant else { return }
+            alarm.task.cancel()
+        }
+        let task = loop.assumeIsolated().scheduleTask(in: TimeAmount(max(.zero, instant - now))) { self.rang() }
+        alarm = (instant, task)
+    }
+
+    private func rang() {
+        alarm = nil
+        let now = ContinuousClock.now
+        switch phase {
+        case .dialing, .awaitingHead:
+            guard now >= deadline else { return setDeadline(deadline, now: now) }
+            end(.failed(.timedOut))
+            // A dial ends by itself, by the same deadline, and closes what it opened.
+            if phase == .dialing { phase = .closing } else { close() }
+        case .readingBody:
+            guard now >= deadline else { return setDeadline(deadline, now: now) }
+            end(.answered(answer))
+            close()
+        case .answered, .idle, .closing, .closed: break
+        }
+    }
+}

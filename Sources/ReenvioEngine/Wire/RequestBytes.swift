@@ -1,0 +1,69 @@
+import NIOCore
+import ReenvioModel
+
+/// A request as the bytes that go on the wire, in one buffer.
+enum RequestBytes {
+    /// Header names that the wire writes itself or that would change where the request ends.
+    private static let reserved: Set<String> = [
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect",
+    ]
+
+    /// Whether nothing in the request can end a line early or contradict what the wire writes. The lines come from
+    /// us, but some of their values come from stored rows.
+    static func areSafe(_ request: WireRequest) -> Bool {
+        isVisible(request.url.target) && request.url.target.utf8.first == UInt8(ascii: "/")
+            && isVisible(request.url.hostHeader)
+            && request.headers.allSatisfy { isToken($0.name) && !isReserved($0.name) && isFieldValue($0.value) }
+    }
+
+    static func write(_ request: WireRequest, into buffer: inout ByteBuffer) {
+        buffer.writeStaticString("POST ")
+        buffer.writeString(request.url.target)
+        buffer.writeStaticString(" HTTP/1.1\r\nhost: ")
+        buffer.writeString(request.url.hostHeader)
+        buffer.writeStaticString("\r\ncontent-length: ")
+        buffer.writeString(String(request.body.count))
+        for header in request.headers {
+            buffer.writeStaticString("\r\n")
+            buffer.writeString(header.name)
+            buffer.writeStaticString(": ")
+            buffer.writeString(header.value)
+        }
+        buffer.writeStaticString("\r\n\r\n")
+        buffer.writeBytes(request.body)
+    }
+
+    /// Room enough for the usual request without growing the buffer.
+    static func capacity(_ request: WireRequest) -> Int {
+        request.headers.reduce(160 + request.url.target.utf8.count + request.body.count) {
+            $0 + $1.name.utf8.count + $1.value.utf8.count + 4
+        }
+    }
+
+    private static func isVisible(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+    }
+
+    private static func isFieldValue(_ text: String) -> Bool {
+        text.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }
+    }
+
+    private static func isToken(_ text: String) -> Bool {
+        !text.isEmpty
+            && text.utf8.allSatisfy {
+                switch $0 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                    true
+                default: false
+                }
+            }
+    }
+
+    private static func isReserved(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 2, 4, 6, 7, 10, 14, 17: reserved.contains(name.lowercased())
+        default: false
+        }
+    }
+}

@@ -1,0 +1,230 @@
+import Foundation
+package import NIOCore
+package import ReenvioModel
+import Synchronization
+
+/// Asks the system for the addresses of a name; blocks, possibly for long.
+package typealias Lookup = @Sendable (_ name: String) throws -> [IPAddress]
+
+/// The name has no address, or its name server did not say so in time.
+package struct NameNotResolved: Error {}
+
+/// Names to addresses on bounded threads of our own (`docs/architecture.md` rule 10): one lookup in flight per name,
+/// answers kept 30 s, failures 5 s, 2 s to answer.
+///
+/// A lookup cannot be cancelled, so a name server that never answers holds a thread for as long as the system's
+/// resolver keeps trying. Four rules keep that from delaying anybody else:
+/// - who waits, waits at most `lookupWithin`; while a lookup is overdue, its name fails at once;
+/// - names whose last lookup was overdue (*slow*) share a quarter of the threads, overdue lookups included;
+/// - a quarter of the threads serves only names that answered in time when they were last asked (*prompt*);
+/// - an overdue lookup does not count against `lookupsAtOnce`, until three times as many are stuck.
+package final class Resolver: Sendable {
+    private let lookup: Lookup
+    private let limits: WireLimits
+    private let state: Mutex<Names>
+
+    package init(limits: WireLimits = WireLimits(), lookup: @escaping Lookup = systemLookup) {
+        self.lookup = lookup
+        self.limits = limits
+        state = Mutex(Names(limits: limits))
+    }
+
+    /// Names kept now: at most `namesKept`, plus those being asked.
+    package var namesKept: Int { state.withLock { $0.count } }
+
+    /// The addresses of `name`, at once when they are known; fails with `NameNotResolved`.
+    package func addresses(of name: String, on loop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
+        let promise = loop.makePromise(of: [IPAddress].self)
+        let (answer, start) = state.withLock { $0.ask(name, promise, now: .now) }
+        switch answer {
+        case .known(let addresses): promise.succeed(addresses)
+        case .failed: promise.fail(NameNotResolved())
+        case .asked:
+            // Whichever comes second, answer or time-out, finds the promise kept and changes nothing.
+            let timeout = loop.scheduleTask(in: TimeAmount(limits.lookupWithin)) {
+                promise.fail(NameNotResolved())
+                self.run(self.state.withLock { $0.startable(now: .now) })
+            }
+            promise.futureResult.whenComplete { _ in timeout.cancel() }
+        }
+        run(start)
+        return promise.futureResult
+    }
+
+    private func run(_ names: [String]) {
+        for name in names {
+            Thread.detachNewThread { self.work(name) }
+        }
+    }
+
+    /// One thread: a lookup, then whatever waits for a thread; it ends when nothing does.
+    private func work(_ first: String) {
+        var name: String? = first
+        while let asked = name {
+            let found = Result { try lookup(asked) }
+            let (waiters, more) = state.withLock { names in
+                (names.settle(asked, try? found.get(), now: .now), names.startable(now: .now))
+            }
+            for waiter in waiters {
+                if case .success(let addresses) = found, !addresses.isEmpty {
+                    waiter.succeed(addresses)
+                } else {
+                    waiter.fail(NameNotResolved())
+                }
+            }
+            name = more.first
+            run(Array(more.dropFirst()))
+        }
+    }
+}
+
+/// What is known of every name, and which lookups may run: a value, guarded by the resolver's lock.
+private struct Names {
+    typealias Waiter = EventLoopPromise<[IPAddress]>
+
+    enum Answer {
+        case known([IPAddress])
+        case failed
+        case asked
+    }
+
+    /// How the name's last lookup went.
+    enum Standing { case new, prompt, slow }
+
+    enum Knowledge {
+        case known([IPAddress], until: ContinuousClock.Instant)
+        case failed(until: ContinuousClock.Instant)
+        case asking(since: ContinuousClock.Instant, waiters: [Waiter])
+    }
+
+    private struct Running {
+        var name: String
+        var since: ContinuousClock.Instant
+        var standing: Standing
+    }
+
+    private var limits: WireLimits
+    private var names: [String: (knowledge: Knowledge, standing: Standing)] = [:]
+    private var running: [Running] = []
+    private var queued: [String] = []
+
+    var count: Int { names.count }
+
+    init(limits: WireLimits) {
+        self.limits = limits
+    }
+
+    mutating func ask(
+        _ name: String, _ waiter: Waiter, now: ContinuousClock.Instant
+    ) -> (answer: Answer, start: [String]) {
+        let entry = names[name]
+        switch entry?.knowledge {
+        case .known(let addresses, let until) where now < until: return (.known(addresses), [])
+        case .failed(let until) where now < until: return (.failed, [])
+        case .asking(let since, _) where now - since >= limits.lookupWithin: return (.failed, startable(now: now))
+        case .asking(let since, var waiters):
+            waiters.append(waiter)
+            names[name]?.knowledge = .asking(since: since, waiters: waiters)
+            return (.asked, [])
+        default:
+            makeRoom(now: now)
+            names[name] = (.asking(since: now, waiters: [waiter]), entry?.standing ?? .new)
+            queued.append(name)
+            return (.asked, startable(now: now))
+        }
+    }
+
+    /// The queued names that get a thread now, prompt ones first. Names for which nobody waits any more are dropped.
+    mutating func startable(now: ContinuousClock.Instant) -> [String] {
+        guard !queued.isEmpty else { return [] }
+        var start: [String] = []
+        var waiting = queued
+        for standing in [Standing.prompt, .new, .slow] {
+            waiting.removeAll { name in
+                guard case .asking(let since, _)? = names[name]?.knowledge else { return true }
+                guard now - since < limits.lookupWithin else {
+                    names[name]?.knowledge = .failed(until: now)
+                    return true
+                }
+                guard names[name]?.standing == standing, mayRun(standing, now: now) else { return false }
+                running.append(Running(name: name, since: now, standing: standing))
+                start.append(name)
+                return true
+            }
+        }
+        queued = waiting
+        return start
+    }
+
+    private func mayRun(_ standing: Standing, now: ContinuousClock.Instant) -> Bool {
+        let most = max(1, limits.lookupsAtOnce)
+        let quarter = most / 4
+        let stuck = running.count { now - $0.since >= limits.lookupWithin }
+        let timely = running.count - min(stuck, 3 * most)
+        guard timely < most else { return false }
+        guard standing != .prompt else { return true }
+        guard timely < most - quarter else { return false }
+        return standing == .new || running.count { $0.standing == .slow } < max(1, quarter)
+    }
+
+    /// A lookup ended; returns who waited for it.
+    mutating func settle(_ name: String, _ found: [IPAddress]?, now: ContinuousClock.Instant) -> [Waiter] {
+        var standing = Standing.prompt
+        if let index = running.firstIndex(where: { $0.name == name }) {
+            let ended = running.remove(at: index)
+            if now - ended.since >= limits.lookupWithin { standing = .slow }
+        }
+        var waiting: [Waiter] = []
+        if case .asking(_, let waiters)? = names[name]?.knowledge { waiting = waiters }
+        if let found, !found.isEmpty {
+            names[name] = (.known(found, until: now + limits.lookupAnswerKept), standing)
+        } else {
+            names[name] = (.failed(until: now + limits.lookupFailureKept), standing)
+        }
+        return waiting
+    }
+
+    /// Keeps the table within `namesKept`: first what is out of date goes, then a tenth, whichever.
+    private mutating func makeRoom(now: ContinuousClock.Instant) {
+        guard names.count >= limits.namesKept else { return }
+        names = names.filter { _, entry in
+            switch entry.knowledge {
+            case .known(_, let until), .failed(let until): now < until
+            case .asking: true
+            }
+        }
+        var surplus = names.count - limits.namesKept * 9 / 10
+        guard surplus > 0 else { return }
+        names = names.filter { _, entry in
+            if case .asking = entry.knowledge { return true }
+            surplus -= 1
+            return surplus < 0
+        }
+    }
+}
+
+/// `getaddrinfo`, both families, without a filter: every address is judged, also those this machine cannot reach.
+package let systemLookup: Lookup = { name in
+    var hints = addrinfo()
+    hints.ai_family = AF_UNSPEC
+    hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
+    var list: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(name, nil, &hints, &list) == 0 else { throw NameNotResolved() }
+    defer { freeaddrinfo(list) }
+
+    var found: [IPAddress] = []
+    var next = list
+    while let entry = next?.pointee {
+        next = entry.ai_next
+        guard let address = entry.ai_addr else { continue }
+        let socket = UnsafeRawPointer(address)
+        let bytes: [UInt8]
+        switch entry.ai_family {
+        case AF_INET: bytes = withUnsafeBytes(of: socket.load(as: sockaddr_in.self).sin_addr) { Array($0) }
+        case AF_INET6: bytes = withUnsafeBytes(of: socket.load(as: sockaddr_in6.self).sin6_addr) { Array($0) }
+        default: continue
+        }
+        if let judged = IPAddress(bytes: bytes), !found.contains(judged) { found.append(judged) }
+    }
+    return found
+}

@@ -1,0 +1,59 @@
+import Foundation
+import NIOCore
+import NIOSSL
+import ReenvioModel
+
+/// Why a connection or a handshake failed, in the closed list of reasons (`docs/contract.md` 13.10).
+enum WireFailure {
+    /// The reason for an error that NIO or NIOSSL reported. `certificate` is what the other side presented.
+    static func reason(of error: any Error, certificate: NIOSSLCertificate?, now: Date) -> AttemptFailure {
+        switch error {
+        case let error as IOError: reason(of: error)
+        case is ChannelError: .connectionFailed
+        case let error as NIOSSLError: reason(of: error, certificate: certificate, now: now)
+        case let error as NIOSSLExtraError: names(error) ? .tlsWrongHost : .tlsFailed
+        case is BoringSSLError: .tlsFailed
+        default: .malformedResponse
+        }
+    }
+
+    /// Why a socket could not be opened.
+    static func connectReason(of error: any Error) -> AttemptFailure {
+        switch error {
+        case ChannelError.connectTimeout: .timedOut
+        case let error as IOError where error.errnoCode == ECONNREFUSED: .connectionRefused
+        case let error as IOError where error.errnoCode == ETIMEDOUT: .timedOut
+        default: .connectionFailed
+        }
+    }
+
+    private static func reason(of error: IOError) -> AttemptFailure {
+        switch error.errnoCode {
+        case ECONNRESET, EPIPE: .connectionReset
+        case ECONNREFUSED: .connectionRefused
+        case ETIMEDOUT: .timedOut
+        default: .connectionFailed
+        }
+    }
+
+    private static func names(_ error: NIOSSLExtraError) -> Bool {
+        error == .failedToValidateHostname || error == .serverHostnameImpossibleToMatch
+    }
+
+    /// BoringSSL says only that the certificate did not verify; whether time was the trouble, the certificate says.
+    private static func reason(of error: NIOSSLError, certificate: NIOSSLCertificate?, now: Date) -> AttemptFailure {
+        switch error {
+        case .handshakeFailed(.sslError(let stack)):
+            guard stack.contains(where: { $0.description.contains("CERTIFICATE_VERIFY_FAILED") }) else {
+                return .tlsFailed
+            }
+            guard let certificate else { return .tlsUntrusted }
+            let seconds = time_t(now.timeIntervalSince1970)
+            let valid = certificate.notValidBefore <= seconds && seconds <= certificate.notValidAfter
+            return valid ? .tlsUntrusted : .tlsExpired
+        case .noCertificateToValidate, .unableToValidateCertificate: return .tlsUntrusted
+        case .uncleanShutdown: return .connectionReset
+        default: return .tlsFailed
+        }
+    }
+}

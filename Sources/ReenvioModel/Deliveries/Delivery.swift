@@ -1,0 +1,68 @@
+/// What one attempt came to, classified.
+package enum AttemptOutcome: Equatable, Sendable {
+    /// Exactly 200: nothing else acknowledges (`docs/contract.md` 3.3).
+    case acknowledged
+    case answered(statusCode: Int, retryAfter: String?)
+    case failed(AttemptFailure)
+
+    package init(statusCode: Int, retryAfter: String?) {
+        self = statusCode == 200 ? .acknowledged : .answered(statusCode: statusCode, retryAfter: retryAfter)
+    }
+
+    package var statusCode: Int? {
+        switch self {
+        case .acknowledged: 200
+        case .answered(let statusCode, _): statusCode
+        case .failed: nil
+        }
+    }
+
+    /// The word for the attempt row, API, log and metric; nil on success.
+    package var reason: AttemptFailure? {
+        switch self {
+        case .acknowledged: nil
+        case .answered(statusCode: 410, _): .gone
+        case .answered: .httpStatus
+        case .failed(let failure): failure
+        }
+    }
+}
+
+/// The states in which a delivery can end (`docs/contract.md` 13.10).
+package enum DeliveryEnd: String, Sendable {
+    case acknowledged
+    /// The schedule is used up; only a resend revives it.
+    case exhausted
+    /// A 410: the receiver asked for no more.
+    case stopped
+    case skipped
+}
+
+package enum Delivery {
+    /// What becomes of a delivery after an attempt.
+    package enum Next: Equatable, Sendable {
+        case end(DeliveryEnd)
+        case retry(after: Duration)
+    }
+
+    /// The only place that decides a next state (`docs/contract.md` 3.4). `attempt` counts from 1; waits run from the end of
+    /// the attempt; `now` is wall time and reads a `Retry-After` date.
+    package static func after(
+        _ outcome: AttemptOutcome, attempt: Int, schedule: RetrySchedule, now: Timestamp,
+        using generator: inout some RandomNumberGenerator
+    ) -> Next {
+        switch outcome {
+        case .acknowledged:
+            return .end(.acknowledged)
+        case .answered(statusCode: 410, _):
+            return .end(.stopped)
+        case .answered(let statusCode, let retryAfter):
+            guard let step = schedule.wait(afterAttempt: attempt, using: &generator) else { return .end(.exhausted) }
+            guard statusCode == 429 || statusCode == 503 else { return .retry(after: step) }
+            return .retry(after: max(step, RetryAfter.wait(retryAfter, now: now) ?? .zero))
+        case .failed:
+            guard let step = schedule.wait(afterAttempt: attempt, using: &generator) else { return .end(.exhausted) }
+            return .retry(after: step)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// Every bound of the product in one place (`docs/architecture.md`, rule 12). Units stand last in the names.
+package enum Limits {
+    // HTTP in
+    package static let requestBodyBytes = 1 << 20
+    package static let jsonDepth = 32
+    package static let transitionsPerRequest = 1_000
+
+    // HTTP out (`docs/contract.md` 3.3)
+    package static let responseHeadSeconds = 5
+    package static let responseBodySeconds = 2
+    package static let responseBodyBytes = 64 << 10
+    package static let responseHeadBytes = 16 << 10
+    package static let answerBytesKept = 1_000
+    package static let connectionAgeSeconds = 600
+    package static let requestsPerConnection = 10_000
+    package static let idleConnectionSeconds = 30
+    package static let connectionsPerReceiver = 64
+
+    // Name resolution (`docs/architecture.md`, rule 10)
+    package static let lookupSeconds = 2
+    package static let lookupsAtOnce = 16
+    package static let lookupAnswerKeptSeconds = 30
+    package static let lookupFailureKeptSeconds = 5
+    package static let namesKept = 10_000
+
+    // Delivering (`docs/architecture.md`, rules 4 and 5)
+    package static let attemptsInFlightPerReceiver = 256
+    package static let attemptsInFlightPerNode = 1_024
+    package static let claimBatch = 512
+    package static let leaseSeconds = 30
+    package static let startWithinSeconds = 15
+
+    // Writing (`docs/architecture.md`, rules 1 and 6)
+    package static let changesPerCommit = 512
+    package static let outcomesPerCommit = 1_000
+    package static let changesWaiting = 20_000
+
+    // Resending (`docs/contract.md` 4 and 5, `docs/architecture.md`, rule 3)
+    package static let resendChunk = 200
+    package static let resendEntriesPerStep = 5_000
+    package static let resendWindowSeconds: Int64 = 3 * 3_600
+    package static let resendShownSeconds: Int64 = 24 * 3_600
+    package static let resendKeptSeconds: Int64 = 90 * 86_400
+    package static let attemptsKeptSeconds: Int64 = 30 * 86_400
+
+    // Fields (`docs/contract.md` 2.1)
+    package static let notificationURLCharacters = 255
+    package static let invoiceCharacters = 255
+    package static let occurredAheadSeconds: Int64 = 300
+}

@@ -1,0 +1,40 @@
+/// A payout as it stands now (`docs/contract.md` 2.1). `parties` is nil once erased, or where they were not asked for.
+package struct Payout: Equatable, Sendable {
+    package var id: Int64
+    package var merchantID: Int64
+    package var merchantName: String
+    package var invoice: String
+    package var amount: Money
+    package var purpose: String
+    package var status: PayoutStatus
+    package var endToEnd: String?
+    package var rejectionDescription: String?
+    package var authenticationCode: String?
+    package var notificationURL: String?
+    package var createdAt: Timestamp
+    package var updatedAt: Timestamp
+    package var paidAt: Timestamp?
+    package var parties: Parties?
+
+    package init(
+        id: Int64, merchantID: Int64, merchantName: String, invoice: String, amount: Money, purpose: String,
+        status: PayoutStatus, endToEnd: String?, rejectionDescription: String?, authenticationCode: String?,
+        notificationURL: String?, createdAt: Timestamp, updatedAt: Timestamp, paidAt: Timestamp?, parties: Parties?
+    ) {
+        self.id = id
+        self.merchantID = merchantID
+        self.merchantName = merchantName
+        self.invoice = invoice
+        self.amount = amount
+        self.purpose = purpose
+        self.status = status
+        self.endToEnd = endToEnd
+        self.rejectionDescription = rejectionDescription
+        self.authenticationCode = authenticationCode
+        self.notificationURL = notificationURL
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+        self.paidAt = paidAt
+        self.parties = parties
+    }
+}

@@ -1,0 +1,58 @@
+/// What the platform reports about one payout: the body of a transition (`docs/contract.md` 2.4), decoded and checked
+/// field by field. Whether the change is allowed is `StatusFlow`'s to say.
+package struct StatusChangeRequest: Equatable, Sendable {
+    package struct Detail: Equatable, Sendable {
+        package var code: String
+        package var detail: String
+
+        package init(code: String, detail: String) {
+            self.code = code
+            self.detail = detail
+        }
+    }
+
+    package var payoutID: Int64
+    package var status: PayoutStatus
+    package var endToEnd: String?
+    package var statusDetail: Detail?
+    package var rejectionDescription: String?
+    package var authenticationCode: String?
+    package var occurredAt: Timestamp?
+
+    package init(
+        payoutID: Int64, status: PayoutStatus, endToEnd: String? = nil, statusDetail: Detail? = nil,
+        rejectionDescription: String? = nil, authenticationCode: String? = nil, occurredAt: Timestamp? = nil
+    ) {
+        self.payoutID = payoutID
+        self.status = status
+        self.endToEnd = endToEnd
+        self.statusDetail = statusDetail
+        self.rejectionDescription = rejectionDescription
+        self.authenticationCode = authenticationCode
+        self.occurredAt = occurredAt
+    }
+
+    /// Reads the fields of a transition of `payoutID`; all faults at once.
+    package static func parse(_ object: JSONObject, payoutID: Int64) throws(Faults) -> StatusChangeRequest {
+        var fields = FieldReader(object)
+        let statusID = fields.integer("status_id", required: true)
+        let status = statusID.flatMap(PayoutStatus.init(id:))
+        if statusID != nil, status == nil { fields.fault("status_id", "The selected status_id is invalid.") }
+        let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
+        let rejection = fields.string("rejection_description", max: Limits.invoiceCharacters)
+        let authentication = fields.string("authentication_code", max: Limits.invoiceCharacters)
+        let occurredAt = fields.rfc3339("occurred_at")
+        let detail = fields.nested("status_detail") { detail -> Detail? in
+            let code = detail.string("code", required: true, max: Limits.invoiceCharacters)
+            let text = detail.string("detail", required: true, max: Limits.invoiceCharacters)
+            guard let code, let text else { return nil }
+            return Detail(code: code, detail: text)
+        }
+        try fields.throwFaults()
+        guard let status else { throw fields.faults }
+        return StatusChangeRequest(
+            payoutID: payoutID, status: status, endToEnd: endToEnd, statusDetail: detail ?? nil,
+            rejectionDescription: rejection, authenticationCode: authentication, occurredAt: occurredAt
+        )
+    }
+}

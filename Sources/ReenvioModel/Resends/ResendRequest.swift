@@ -1,0 +1,117 @@
+/// The checked body of `POST /v2/payout/notifications/resend` (`docs/contract.md` 4.1). Whose merchant it names is not judged
+/// here.
+package struct ResendRequest: Equatable, Sendable {
+    package var merchantID: Int64
+    package var window: ResendWindow
+    package var statuses: [PayoutStatus]
+    package var dryRun: Bool
+
+    package init(merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], dryRun: Bool = false) {
+        self.merchantID = merchantID
+        self.window = window
+        self.statuses = statuses
+        self.dryRun = dryRun
+    }
+
+    /// What a body yields: the request where nothing is wrong with it, its faults, and the merchant it names in any case,
+    /// so that the caller can add whether that merchant is its own and still answer everything at once.
+    package struct Reading {
+        package var request: ResendRequest?
+        package var faults: Faults
+        package var merchantID: Int64?
+    }
+
+    package static func read(_ object: JSONObject) -> Reading {
+        var fields = FieldReader(object)
+        let merchantID = fields.integer("merchant_id", required: true)
+        let window = ResendWindow.read(&fields)
+        let statuses = readStatuses(&fields)
+        let dryRun = fields.boolean("dry_run") ?? false
+        guard fields.faults.isEmpty, let merchantID, let window, let statuses else {
+            return Reading(request: nil, faults: fields.faults, merchantID: merchantID)
+        }
+        let request = ResendRequest(merchantID: merchantID, window: window, statuses: statuses, dryRun: dryRun)
+        return Reading(request: request, faults: Faults(), merchantID: merchantID)
+    }
+
+    /// Absent or null means every notifiable status; duplicates collapse.
+    private static func readStatuses(_ fields: inout FieldReader) -> [PayoutStatus]? {
+        guard let value = fields.value("status_ids") else { return PayoutStatus.notifiable }
+        guard case .array(let items) = value, !items.isEmpty else {
+            fields.fault("status_ids", "The status_ids field must be a non-empty array.")
+            return nil
+        }
+        var statuses: [PayoutStatus] = []
+        for (index, item) in items.enumerated() {
+            guard case .number(let number) = item, let id = number.integer, let status = PayoutStatus(id: id),
+                status.isNotifiable
+            else {
+                fields.fault("status_ids.\(index)", "The selected status is not notifiable.")
+                continue
+            }
+            if !statuses.contains(status) { statuses.append(status) }
+        }
+        return statuses
+    }
+}
+
+/// A span of whole seconds, both ends included (`docs/contract.md` 4.2).
+package struct ResendWindow: Hashable, Sendable {
+    package var startSeconds: Int64
+    package var endSeconds: Int64
+
+    package init(startSeconds: Int64, endSeconds: Int64) {
+        self.startSeconds = startSeconds
+        self.endSeconds = endSeconds
+    }
+
+    /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules run
+    /// only when both times parse; an end in the future is allowed.
+    static func read(_ fields: inout FieldReader) -> ResendWindow? {
+        let start = time("start_time", &fields)
+        let end = time("end_time", &fields)
+        guard let start, let end else { return nil }
+        if end <= start {
+            fields.fault("end_time", "The end_time field must be after start_time.")
+            return nil
+        }
+        if end - start > Limits.resendWindowSeconds {
+            fields.fault("end_time", "The time range must not exceed 3 hours.")
+            return nil
+        }
+        return ResendWindow(startSeconds: start, endSeconds: end)
+    }
+
+    private static func time(_ key: String, _ fields: inout FieldReader) -> Int64? {
+        guard let text = fields.string(key, required: true) else { return nil }
+        if let moment = TimeText.parsePlain(text) { return moment.seconds }
+        fields.fault(key, "The \(key) field must match the format YYYY-MM-DD HH:MM:SS.")
+        return nil
+    }
+
+    /// How a count splits a window: the whole minutes that counters answer, and the edges that the index answers.
+    package struct Parts: Equatable, Sendable {
+        /// Minute numbers since the epoch; nil when no whole minute lies inside.
+        package var minutes: ClosedRange<Int64>?
+        /// Seconds, both ends included.
+        package var edges: [ClosedRange<Int64>]
+    }
+
+    package var parts: Parts {
+        let first = Self.floorDivide(startSeconds + 59, by: 60)
+        let last = Self.floorDivide(endSeconds + 1, by: 60) - 1
+        guard first <= last else { return Parts(minutes: nil, edges: [startSeconds...endSeconds]) }
+        var edges: [ClosedRange<Int64>] = []
+        if startSeconds < first * 60 { edges.append(startSeconds...first * 60 - 1) }
+        if (last + 1) * 60 <= endSeconds { edges.append((last + 1) * 60...endSeconds) }
+        return Parts(minutes: first...last, edges: edges)
+    }
+
+    package static func minute(ofSecond second: Int64) -> Int64 {
+        floorDivide(second, by: 60)
+    }
+
+    private static func floorDivide(_ value: Int64, by divisor: Int64) -> Int64 {
+        value >= 0 ? value / divisor : (value - divisor + 1) / divisor
+    }
+}

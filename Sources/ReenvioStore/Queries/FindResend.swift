@@ -1,0 +1,52 @@
+package import ReenvioModel
+
+extension Store {
+    /// A v2 job by its public id, with progress, in one snapshot.
+    package func resend(jobID: String) async throws -> Resend? {
+        try await engine.read { db in
+            try db.first(
+                """
+                SELECT id, public_id, merchant_id, account_id, state, window_start, window_end, total, queued, failed,
+                    reason, requested_by, started_at, updated_at, ended_at
+                FROM resends WHERE public_id = $1 AND kind = 'v2-payout'
+                """,
+                [.text(jobID)]
+            ) { row in
+                Resend(
+                    id: row.int(0), jobID: row.text(1), merchantID: row.int(2), accountID: row.int(3), kind: .v2Payout,
+                    state: Resend.State(rawValue: row.text(4)) ?? .failed,
+                    window: ResendWindow(startSeconds: row.int(5), endSeconds: row.int(6)), total: row.int(7),
+                    queued: row.int(8), failed: row.int(9), reason: row.textIfPresent(10), requestedBy: row.text(11),
+                    startedAt: row.time(12), updatedAt: row.time(13), endedAt: row.timeIfPresent(14)
+                )
+            }
+        }
+    }
+
+    /// What became of a resend's deliveries: the four always add up to `queued` (`docs/contract.md` 13.1).
+    package func resendOutcome(id: Int64) async throws -> ResendOutcome? {
+        try await engine.read { db in
+            try db.first(
+                """
+                SELECT r.queued, coalesce(sum(t.delivered), 0), coalesce(sum(t.undelivered), 0),
+                    coalesce(sum(t.skipped), 0)
+                FROM resends r LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id
+                WHERE r.id = $1 GROUP BY r.id, r.queued
+                """,
+                [.int(id)]
+            ) { row in
+                ResendOutcome(
+                    delivered: row.int(1), undelivered: row.int(2),
+                    pending: row.int(0) - row.int(1) - row.int(2) - row.int(3), skipped: row.int(3)
+                )
+            }
+        }
+    }
+}
+
+package struct ResendOutcome: Sendable, Equatable {
+    package var delivered: Int64
+    package var undelivered: Int64
+    package var pending: Int64
+    package var skipped: Int64
+}

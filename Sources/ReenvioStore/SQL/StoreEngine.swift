@@ -1,0 +1,12 @@
+/// A database that runs closures: many readers, each in one snapshot, and writers in transactions. A closure never
+/// awaits (`docs/architecture.md`, rule 6).
+package protocol StoreEngine: Sendable {
+    func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
+
+    /// One transaction; committed durably before it returns, rolled back when `body` throws.
+    func write<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
+    ) async throws -> T
+
+    func close() throws
+}

@@ -1,0 +1,44 @@
+import Synchronization
+
+/// Who may write next, in order of right (`docs/architecture.md`, rule 6).
+package enum WritePriority: Int, Sendable, CaseIterable {
+    case intake, outcomes, claims, chunks, janitor, bulk
+}
+
+/// Lets one writer in at a time; among those who wait the one with the greatest right goes first, the longest waiting
+/// first among equals. A write is bounded, so nobody waits longer than the writes of those before it.
+package final class WriteGate: Sendable {
+    private struct State {
+        var isOccupied = false
+        var waiting: [[CheckedContinuation<Void, Never>]] = WritePriority.allCases.map { _ in [] }
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func enter(_ priority: WritePriority) async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                if state.isOccupied {
+                    state.waiting[priority.rawValue].append(continuation)
+                    return false
+                }
+                state.isOccupied = true
+                return true
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    package func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            for priority in state.waiting.indices where !state.waiting[priority].isEmpty {
+                return state.waiting[priority].removeFirst()
+            }
+            state.isOccupied = false
+            return nil
+        }
+        next?.resume()
+    }
+}

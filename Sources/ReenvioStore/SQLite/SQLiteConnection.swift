@@ -1,0 +1,166 @@
+import GRDB
+import GRDBSQLite
+import Synchronization
+
+/// `SQLConnection` over a GRDB connection, valid while GRDB's access closure runs. GRDB prepares, caches and owns the
+/// statements; values are bound and rows are stepped through SQLite's C functions, which costs a third of doing it
+/// through `StatementArguments` and `Row`.
+final class SQLiteConnection: SQLConnection {
+    private let database: Database
+
+    init(_ database: Database) {
+        self.database = database
+    }
+
+    func run(_ sql: String, _ parameters: [SQLValue]) throws -> Int {
+        let statement = try prepare(Rewritten.plain(sql))
+        defer { finish(statement) }
+        bind(parameters, to: statement)
+        try step(statement) { _ in }
+        return Int(sqlite3_changes(handle))
+    }
+
+    func query(_ sql: String, _ parameters: [SQLValue], _ row: (any SQLRow) throws -> Void) throws {
+        let statement = try prepare(Rewritten.plain(sql))
+        defer { finish(statement) }
+        bind(parameters, to: statement)
+        try step(statement, row)
+    }
+
+    func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int {
+        if rows.isEmpty { return 0 }
+        let statement = try prepare(Rewritten.batch(sql, rows))
+        var changed = 0
+        for parameters in rows.rows {
+            defer { finish(statement) }
+            bind(parameters, to: statement)
+            try step(statement, row)
+            changed += Int(sqlite3_changes(handle))
+        }
+        return changed
+    }
+
+    func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
+        if count == 0 { return [] }
+        let next = try first(
+            "UPDATE id_sequences SET next = next + $2 WHERE name = $1 RETURNING next",
+            [.text(sequence.rawValue), .int(count)], { $0.int(0) }
+        )
+        guard let next else { throw StoreError.failed("no id sequence \(sequence.rawValue)") }
+        return Array(next - Int64(count)..<next)
+    }
+
+    private var handle: OpaquePointer? { database.sqliteConnection }
+
+    private func prepare(_ sql: String) throws -> OpaquePointer {
+        do {
+            return try database.cachedStatement(sql: sql).sqliteStatement
+        } catch let error as DatabaseError {
+            throw StoreError(error)
+        }
+    }
+
+    /// Leaves the statement ready for its next use; an unfinished one would hold the transaction open.
+    private func finish(_ statement: OpaquePointer) {
+        sqlite3_reset(statement)
+        sqlite3_clear_bindings(statement)
+    }
+
+    private func step(_ statement: OpaquePointer, _ row: (any SQLRow) throws -> Void) throws {
+        let current = SQLiteRow(statement: statement)
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW: try row(current)
+            case SQLITE_DONE: return
+            case let code: throw StoreError(code: code, message: String(cString: sqlite3_errmsg(handle)))
+            }
+        }
+    }
+
+    private func bind(_ parameters: [SQLValue], to statement: OpaquePointer) {
+        // SQLITE_TRANSIENT, a cast in C: SQLite copies the bytes before the call returns.
+        let copy = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+        for (offset, value) in parameters.enumerated() {
+            let index = CInt(offset + 1)
+            switch value {
+            case .null: sqlite3_bind_null(statement, index)
+            case .int(let value): sqlite3_bind_int64(statement, index, value)
+            case .text(var value):
+                value.withUTF8 { bytes in
+                    let start = UnsafeRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
+                    if let start, !bytes.isEmpty {
+                        sqlite3_bind_text(statement, index, start, CInt(bytes.count), copy)
+                    } else {
+                        sqlite3_bind_text(statement, index, "", 0, copy)
+                    }
+                }
+            case .blob(let value):
+                if value.isEmpty {
+                    sqlite3_bind_zeroblob(statement, index, 0)
+                } else {
+                    sqlite3_bind_blob(statement, index, value, CInt(value.count), copy)
+                }
+            }
+        }
+    }
+}
+
+/// The current row of a stepped statement.
+private struct SQLiteRow: SQLRow {
+    let statement: OpaquePointer
+
+    func isNull(_ column: Int) -> Bool { sqlite3_column_type(statement, CInt(column)) == SQLITE_NULL }
+
+    func int(_ column: Int) -> Int64 { sqlite3_column_int64(statement, CInt(column)) }
+
+    func text(_ column: Int) -> String {
+        guard let start = sqlite3_column_text(statement, CInt(column)) else { return "" }
+        let count = Int(sqlite3_column_bytes(statement, CInt(column)))
+        return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+
+    func blob(_ column: Int) -> [UInt8] {
+        guard let start = sqlite3_column_blob(statement, CInt(column)) else { return [] }
+        let count = Int(sqlite3_column_bytes(statement, CInt(column)))
+        return [UInt8](UnsafeRawBufferPointer(start: start, count: count))
+    }
+}
+
+/// Statement texts in SQLite's spelling, rewritten once each. There are as many as the source has, so it is bounded.
+private enum Rewritten {
+    private static let texts = Mutex<[String: String]>([:])
+
+    static func plain(_ sql: String) -> String {
+        texts.withLock { texts in
+            if let known = texts[sql] { return known }
+            let text = Dialect.sqlite.rewrite(sql)
+            texts[sql] = text
+            return text
+        }
+    }
+
+    static func batch(_ sql: String, _ rows: SQLRows) -> String {
+        texts.withLock { texts in
+            if let known = texts[sql] { return known }
+            let text = Dialect.sqlite.rewrite(sql, rows: rows.columns)
+            texts[sql] = text
+            return text
+        }
+    }
+}
+
+extension StoreError {
+    init(code: CInt, message: String) {
+        switch code & 0xFF {
+        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_INTERRUPT,
+            SQLITE_NOMEM:
+            self = .unavailable(message)
+        case SQLITE_NOTADB: self = .notOurs("the file")
+        default: self = .failed(message)
+        }
+    }
+
+    init(_ error: DatabaseError) {
+        self.init(code: error.extendedResultCode.rawValue, message: error.message ?? "unknown")
+    }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import GRDB
+
+/// One SQLite file in WAL mode: readers side by side, one writer, each commit on disk before it is answered.
+package final class SQLiteEngine: StoreEngine {
+    /// "Rnvo" as a big-endian number: marks a file as ours.
+    private static let applicationID: Int64 = 0x526E_766F
+
+    private let pool: DatabasePool
+    private let gate = WriteGate()
+
+    /// Opens or creates the file and its folder.
+    /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
+    package init(path: String, readers: Int = 4) throws {
+        do {
+            let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw StoreError.unavailable("the folder of \(path) cannot be created")
+        }
+        do {
+            try Self.refuseForeignFile(path)
+            pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers))
+            try Self.setUpWriter(pool)
+        } catch let error as DatabaseError {
+            if error.resultCode == .SQLITE_NOTADB { throw StoreError.notOurs(path) }
+            throw StoreError(error)
+        }
+    }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            pool.asyncRead { access in
+                continuation.resume(with: Result { try Self.mapped { try body(SQLiteConnection(try access.get())) } })
+            }
+        }
+    }
+
+    // Continuations, because GRDB's own async functions roll back when the surrounding task is cancelled: a commit in
+    // progress must end on its own terms.
+    package func write<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
+    ) async throws -> T {
+        await gate.enter(priority)
+        defer { gate.leave() }
+        return try await withCheckedThrowingContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { database in
+                continuation.resume(with: Result { try Self.mapped { try Self.transaction(database, body) } })
+            }
+        }
+    }
+
+    package func close() throws {
+        try Self.mapped { try pool.close() }
+    }
+
+    /// The level at which the writer really syncs: 2 is FULL. For tests and `reenvio check`.
+    package func synchronousLevel() async throws -> Int64 {
+        try await withCheckedThrowingContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { database in
+                continuation.resume(with: Result { try Int64.fetchOne(database, sql: "PRAGMA synchronous") ?? -1 })
+            }
+        }
+    }
+
+    private static func transaction<T>(_ database: Database, _ body: (any SQLConnection) throws -> T) throws -> T {
+        var result: T?
+        try database.inTransaction(.immediate) {
+            result = try body(SQLiteConnection(database))
+            return .commit
+        }
+        guard let result else { throw StoreError.failed("a transaction ended without a result") }
+        return result
+    }
+
+    private static func mapped<T>(_ body: () throws -> T) throws -> T {
+        do {
+            return try body()
+        } catch let error as DatabaseError {
+            throw StoreError(error)
+        }
+    }
+
+    private static func configuration(readers: Int) -> Configuration {
+        var configuration = Configuration()
+        configuration.maximumReaderCount = readers
+        configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = false
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY")
+        }
+        return configuration
+    }
+
+    /// A commit must be on disk before it is answered. GRDB's pool sets NORMAL during its own WAL set-up, after
+    /// `prepareDatabase`, so FULL is set here, and read back.
+    private static func setUpWriter(_ pool: DatabasePool) throws {
+        try pool.writeWithoutTransaction { database in
+            try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000")
+            guard try Int64.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
+                throw StoreError.failed("PRAGMA synchronous = FULL did not take")
+            }
+            if try Int64.fetchOne(database, sql: "PRAGMA application_id") == 0 {
+                try database.execute(sql: "PRAGMA application_id = \(applicationID)")
+            }
+        }
+    }
+
+    /// Looks before the pool turns the file into a WAL database: a file with tables and another mark is not ours.
+    private static func refuseForeignFile(_ path: String) throws {
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(10)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        defer { try? queue.close() }
+        let isOurs = try queue.read { database in
+            let mark = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
+            let tables = try Int64.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") ?? 0
+            return mark == applicationID || (mark == 0 && tables == 0)
+        }
+        if !isOurs { throw StoreError.notOurs(path) }
+    }
+}

@@ -1,0 +1,39 @@
+package import ReenvioModel
+
+/// A numbered step of the schema. Steps are only ever added.
+package struct Migration: Sendable {
+    package var version: Int64
+    package var name: String
+    package var statements: [String]
+}
+
+package enum Schema {
+    package static let migrations = [
+        Migration(
+            version: 1, name: "first schema",
+            statements: Tables.accounts + Tables.payouts + Tables.changes + Tables.cashIn + Tables.deliveries
+                + Tables.resends + Tables.sequences
+        )
+    ]
+
+    package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
+
+    /// Brings the store to the latest version in one transaction and returns the versions applied now.
+    /// - Throws: `StoreError.newer` when the store is ahead of this binary.
+    static func migrate(_ db: any SQLConnection, now: Timestamp) throws -> [Int64] {
+        try db.run(
+            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+        )
+        let found = try db.first("SELECT coalesce(max(version), 0) FROM migrations") { $0.int(0) } ?? 0
+        guard found <= latest else { throw StoreError.newer(found: found, known: latest) }
+        let missing = migrations.filter { $0.version > found }
+        for migration in missing {
+            for statement in migration.statements { try db.run(statement) }
+            try db.run(
+                "INSERT INTO migrations (version, name, applied_at) VALUES ($1, $2, $3)",
+                [.int(migration.version), .text(migration.name), .time(now)]
+            )
+        }
+        return missing.map(\.version)
+    }
+}

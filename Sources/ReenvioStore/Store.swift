@@ -1,0 +1,48 @@
+package import ReenvioModel
+
+/// Every transaction and query of the product. The files in `Transactions/` and `Queries/` extend it, one each.
+/// Engine and API code never sees a connection.
+package struct Store: Sendable {
+    package let engine: any StoreEngine
+    /// Seals and opens secrets and people's data.
+    let sealing: SealingKey
+
+    /// Opens the store and brings its schema up to date.
+    /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with.
+    package static func open(engine: any StoreEngine, sealing: SealingKey, now: Timestamp) async throws -> Store {
+        let store = Store(engine: engine, sealing: sealing)
+        _ = try await store.migrate(now: now)
+        return store
+    }
+
+    /// Applies missing migrations and returns their versions. One at a time: the transaction takes the writer's lock.
+    package func migrate(now: Timestamp) async throws -> [Int64] {
+        let keyID = sealing.id
+        return try await engine.write(.intake) { db in
+            let applied = try Schema.migrate(db, now: now)
+            try db.run(
+                "INSERT INTO meta (name, value) VALUES ('sealing_key_id', $1) ON CONFLICT DO NOTHING", [.text(keyID)]
+            )
+            let known = try db.first("SELECT value FROM meta WHERE name = 'sealing_key_id'") { $0.text(0) }
+            guard known == keyID else {
+                throw StoreError.unavailable("the encryption key is not the one this store was made with")
+            }
+            return applied
+        }
+    }
+
+    /// Whether the store takes writes now: a small one, committed. Throws `StoreError` when it does not.
+    package func probe(now: Timestamp) async throws {
+        try await engine.write(.intake) { db in
+            try db.run(
+                "INSERT INTO meta (name, value) VALUES ('probe', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                [.text(String(now.microseconds))]
+            )
+            return ()
+        }
+    }
+
+    package func close() throws {
+        try engine.close()
+    }
+}

@@ -1,0 +1,81 @@
+package import ReenvioModel
+
+/// Everything that one group commit takes in: whole requests, decided on locked rows (`docs/architecture.md`, rule 1).
+package struct IntakeBatch: Sendable {
+    package struct NewPayout: Sendable {
+        package var draft: PayoutDraft
+        package var merchantID: Int64
+
+        package init(draft: PayoutDraft, merchantID: Int64) {
+            self.draft = draft
+            self.merchantID = merchantID
+        }
+    }
+
+    package var creates: [NewPayout]
+    package var changes: [StatusChangeRequest]
+
+    package init(creates: [NewPayout] = [], changes: [StatusChangeRequest] = []) {
+        self.creates = creates
+        self.changes = changes
+    }
+}
+
+/// What became of a batch, item by item, in the order of the batch.
+package struct IntakeResult: Sendable {
+    package enum Created: Sendable, Equatable {
+        case payout(id: Int64)
+        /// Another payout of the merchant has the invoice (`docs/contract.md` 2.1, duplication block).
+        case invoiceTaken
+    }
+
+    package enum Changed: Sendable, Equatable {
+        case applied
+        case unchanged
+        case refused(StatusFlow.Refusal)
+    }
+
+    package var creates: [Created]
+    package var changes: [Changed]
+    /// Deliveries written, so that the dispatcher is woken only for something.
+    package var deliveries: Int
+
+    package init(creates: [Created], changes: [Changed], deliveries: Int) {
+        self.creates = creates
+        self.changes = changes
+        self.deliveries = deliveries
+    }
+}
+
+extension Store {
+    /// One transaction for many requests: each is decided on its own, a refused one disturbs nobody.
+    /// - Parameters:
+    ///   - now: wall time, which history and bodies show.
+    ///   - due: engine time at which the new deliveries may first be tried.
+    ///   - nonces: random bits for webhook ids, at least one per change.
+    package func commitIntake(
+        _ batch: IntakeBatch, now: Timestamp, due: Timestamp, nonces: [UInt64]
+    ) async throws -> IntakeResult {
+        let sealed = try batch.creates.map { try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice) }
+        let keyID = sealing.id
+        return try await engine.write(.intake) { db in
+            let merchants = try StatusChanges.merchants(of: batch.changes, in: db)
+            var clocks = try MerchantClocks(locking: merchants + batch.creates.map(\.merchantID), in: db)
+            let created = try NewPayouts.insert(
+                batch.creates, sealed: sealed, keyID: keyID, clocks: &clocks, now: now, in: db
+            )
+            var changes = try StatusChanges(batch.changes, clocks: clocks, now: now, in: db)
+            let changed = try changes.apply(batch.changes, due: due, nonces: nonces, in: db)
+            try changes.clocks.save(in: db)
+            return IntakeResult(creates: created, changes: changed, deliveries: changes.deliveries)
+        }
+    }
+
+    func seal(_ parties: Parties, merchantID: Int64, invoice: String) throws -> [UInt8] {
+        try sealing.seal(parties.json, context: Self.partiesContext(merchantID: merchantID, invoice: invoice))
+    }
+
+    static func partiesContext(merchantID: Int64, invoice: String) -> String {
+        "parties of payout \(invoice) of merchant \(merchantID)"
+    }
+}

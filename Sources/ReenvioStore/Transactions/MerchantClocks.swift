@@ -1,0 +1,113 @@
+import ReenvioModel
+
+/// The merchants' clocks inside one transaction (`docs/architecture.md`, rule 3). Locking them in ascending order makes
+/// number order commit order and excludes deadlocks on both engines.
+struct MerchantClocks {
+    private var seqs: [Int64: Int64] = [:]
+
+    /// Locks the clock of each merchant that exists. Must be called once, before anything else is locked.
+    init(locking merchantIDs: some Sequence<Int64>, in db: any SQLConnection) throws {
+        var rows = SQLRows([("id", .int)])
+        for id in Set(merchantIDs).sorted() { rows.append([.int(id)]) }
+        try db.batch(
+            """
+            UPDATE merchant_clocks SET seq = merchant_clocks.seq FROM {rows} WHERE merchant_id = rows.id
+            RETURNING merchant_id, seq
+            """,
+            rows
+        ) { seqs[$0.int(0)] = $0.int(1) }
+    }
+
+    func isKnown(_ merchantID: Int64) -> Bool { seqs[merchantID] != nil }
+
+    /// The number of the last change, of which a frozen set sees everything up to and including.
+    func current(_ merchantID: Int64) -> Int64 { seqs[merchantID] ?? 0 }
+
+    mutating func next(_ merchantID: Int64) -> Int64 {
+        let next = current(merchantID) + 1
+        seqs[merchantID] = next
+        return next
+    }
+
+    func save(in db: any SQLConnection) throws {
+        var rows = SQLRows([("id", .int), ("seq", .int)])
+        for (id, seq) in seqs.sorted(by: { $0.key < $1.key }) { rows.append([.int(id), .int(seq)]) }
+        try db.batch("UPDATE merchant_clocks SET seq = rows.seq FROM {rows} WHERE merchant_id = rows.id", rows)
+    }
+}
+
+/// Changes to `minute_counts`, summed over a transaction so that each cell is written once.
+struct MinuteCounts {
+    private struct Cell: Hashable {
+        var merchantID: Int64
+        var statusID: Int64
+        var minute: Int64
+    }
+
+    private var sums: [Cell: (current: Int64, unacked: Int64)] = [:]
+
+    mutating func add(_ merchantID: Int64, _ status: PayoutStatus, second: Int64, current: Int64, unacked: Int64) {
+        let cell = Cell(merchantID: merchantID, statusID: status.id, minute: ResendWindow.minute(ofSecond: second))
+        let sum = sums[cell] ?? (0, 0)
+        sums[cell] = (sum.current + current, sum.unacked + unacked)
+    }
+
+    func save(in db: any SQLConnection) throws {
+        var rows = SQLRows([
+            ("merchant_id", .int), ("status_id", .int), ("minute", .int), ("current", .int), ("unacked", .int),
+        ])
+        for (cell, sum) in sums where sum != (0, 0) {
+            rows.append([
+                .int(cell.merchantID), .int(cell.statusID), .int(cell.minute), .int(sum.current), .int(sum.unacked),
+            ])
+        }
+        try db.batch(
+            """
+            INSERT INTO minute_counts (merchant_id, status_id, minute, current, unacked)
+            SELECT merchant_id, status_id, minute, current, unacked FROM {rows} WHERE true
+            ON CONFLICT (merchant_id, status_id, minute) DO UPDATE SET
+                current = minute_counts.current + excluded.current, unacked = minute_counts.unacked + excluded.unacked
+            """,
+            rows
+        )
+    }
+}
+
+/// The earliest due time of each queue touched by a transaction.
+struct QueueWakes {
+    private struct Key: Hashable {
+        var merchantID: Int64
+        var queue: QueueID
+    }
+
+    private var dues: [Key: Timestamp] = [:]
+
+    var earliest: Timestamp? { dues.values.min() }
+
+    mutating func add(_ merchantID: Int64, _ queue: QueueID, due: Timestamp) {
+        let key = Key(merchantID: merchantID, queue: queue)
+        dues[key] = min(dues[key] ?? due, due)
+    }
+
+    /// Creates the queues that are new and brings forward the next due time of the others.
+    func save(in db: any SQLConnection) throws {
+        var rows = SQLRows([
+            ("merchant_id", .int), ("id", .int), ("lane", .int), ("receiver_id", .int), ("due", .int),
+        ])
+        for (key, due) in dues {
+            rows.append([
+                .int(key.merchantID), .int(key.queue.raw), .int(key.queue.lane.rawValue), .int(key.queue.receiverID),
+                .time(due),
+            ])
+        }
+        try db.batch(
+            """
+            INSERT INTO queues (merchant_id, id, lane, receiver_id, next_due)
+            SELECT merchant_id, id, lane, receiver_id, due FROM {rows} WHERE true
+            ON CONFLICT (merchant_id, id) DO UPDATE SET next_due =
+                CASE WHEN excluded.next_due < queues.next_due THEN excluded.next_due ELSE queues.next_due END
+            """,
+            rows
+        )
+    }
+}

@@ -1,0 +1,90 @@
+package import ReenvioModel
+
+/// Who asks for a resend, and under which name it will be known.
+package struct ResendOpening: Sendable {
+    package var accountID: Int64
+    package var jobID: String
+    package var requestedBy: String
+
+    package init(accountID: Int64, jobID: String, requestedBy: String) {
+        self.accountID = accountID
+        self.jobID = jobID
+        self.requestedBy = requestedBy
+    }
+}
+
+extension Store {
+    /// Freezes the matched set, counts it and inserts the job, in one transaction (`docs/architecture.md`, rule 3). A job that
+    /// matches nothing is complete at once.
+    /// - Returns: the job, or nil when one runs for the merchant and start time already (409): the partial unique index
+    ///   says so, whatever would match.
+    package func openResend(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) async throws -> Resend? {
+        try await engine.write(.intake) { db in
+            var clocks = try MerchantClocks(locking: [request.merchantID], in: db)
+            let frozen = clocks.current(request.merchantID)
+            // The dispatch takes a number of its own, so that whatever follows is greater than what was frozen.
+            _ = clocks.next(request.merchantID)
+            let total = try CountMatching.run(
+                merchantID: request.merchantID, window: request.window, statuses: request.statuses, in: db
+            )
+            guard let id = try db.nextIDs(.resend, 1).first else { return nil }
+            let resend = Resend(
+                id: id, jobID: opening.jobID, merchantID: request.merchantID, accountID: opening.accountID,
+                kind: .v2Payout, state: .processing, window: request.window, total: total, queued: 0, failed: 0,
+                reason: nil, requestedBy: opening.requestedBy, startedAt: now, updatedAt: now, endedAt: nil
+            )
+            guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return nil }
+            try clocks.save(in: db)
+            try Audit.write(
+                Audit.Entry(
+                    at: now, accountID: opening.accountID, actor: opening.requestedBy, action: "resend.create",
+                    target: "job \(opening.jobID)",
+                    parameters: "merchant \(request.merchantID), \(request.window.startSeconds)..\(request.window.endSeconds)"
+                ), in: db
+            )
+            if total == 0 { try complete(resend, now: now, in: db) }
+            return resend
+        }
+    }
+
+    private func insert(
+        _ resend: Resend, statuses: [PayoutStatus], frozenSeq: Int64, in db: any SQLConnection
+    ) throws -> Bool {
+        let changed = try db.run(
+            """
+            INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, window_start,
+                window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7 - 1, 0, $11, $12, $12)
+            ON CONFLICT DO NOTHING
+            """,
+            [
+                .int(resend.id), .int(resend.merchantID), .int(resend.accountID), .text(resend.kind.rawValue),
+                .text(resend.jobID), .text(resend.requestedBy), .int(resend.window.startSeconds),
+                .int(resend.window.endSeconds), .text(StatusList.text(statuses)), .int(frozenSeq), .int(resend.total),
+                .time(resend.startedAt),
+            ]
+        )
+        return changed == 1
+    }
+
+    func complete(_ resend: Resend, now: Timestamp, in db: any SQLConnection) throws {
+        try db.run(
+            """
+            UPDATE resends SET state = 'completed', ended = 'completed', ended_at = $2, updated_at = $2
+            WHERE id = $1 AND state = 'processing'
+            """,
+            [.int(resend.id), .time(now)]
+        )
+    }
+}
+
+/// Status ids as they stand in a row: `1,3,6`.
+enum StatusList {
+    static func text(_ statuses: [PayoutStatus]) -> String {
+        statuses.map { String($0.id) }.joined(separator: ",")
+    }
+
+    static func statuses(_ text: String) -> Set<Int64> {
+        Set(text.split(separator: ",").compactMap { Int64($0) })
+    }
+}

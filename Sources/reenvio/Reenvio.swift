@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Reenvio: AsyncParsableCommand { func run() async throws {} }

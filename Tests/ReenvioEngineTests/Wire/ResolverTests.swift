@@ -1,0 +1,147 @@
+import Foundation
+import NIOCore
+import NIOPosix
+import ReenvioEngine
+import ReenvioModel
+import ReenvioTesting
+import Testing
+
+/// Names, with a name server that a test stops and lets go.
+@Suite(.timeLimit(.minutes(1)))
+struct ResolverTests {
+    /// Answers 127.0.0.1, except that names which begin with "dead" wait until the server is let go.
+    private final class NameServer: Sendable {
+        let asked = Watched<[String: Int]>([:])
+        let done = Watched(0)
+        private let gate = DispatchSemaphore(value: 0)
+
+        func answer(_ name: String) throws -> [IPAddress] {
+            asked.change { $0[name, default: 0] += 1 }
+            defer { done.change { $0 += 1 } }
+            if name.hasPrefix("dead") { gate.wait() }
+            if name.hasPrefix("none") { throw NameNotResolved() }
+            return [try #require(IPAddress("127.0.0.1"))]
+        }
+
+        func letGo() async throws {
+            for _ in 0..<1_000 { gate.signal() }
+            try await done.wait(for: "every lookup has ended") { [asked] done in
+                done == asked.value.values.reduce(0, +)
+            }
+        }
+    }
+
+    private static var hasty: WireLimits {
+        var limits = WireLimits()
+        limits.lookupWithin = .milliseconds(200)
+        limits.lookupsAtOnce = 4
+        return limits
+    }
+
+    private let server = NameServer()
+    private let loop = MultiThreadedEventLoopGroup.singleton.next()
+
+    private func resolver(_ limits: WireLimits = hasty) -> Resolver {
+        Resolver(limits: limits, lookup: server.answer)
+    }
+
+    @Test func `an answer is kept and a lookup is shared`() async throws {
+        var limits = Self.hasty
+        limits.lookupWithin = .seconds(10)
+        let resolver = resolver(limits)
+        let waiting = (0..<50).map { _ in resolver.addresses(of: "dead.example", on: loop) }
+        try await server.letGo()
+        for future in waiting { #expect(try await future.get().map(\.description) == ["127.0.0.1"]) }
+        _ = try await resolver.addresses(of: "dead.example", on: loop).get()
+        #expect(server.asked.value == ["dead.example": 1])
+    }
+
+    @Test func `answers and failures go out of date`() async throws {
+        var limits = Self.hasty
+        limits.lookupAnswerKept = .zero
+        limits.lookupFailureKept = .zero
+        let resolver = resolver(limits)
+        for _ in 1...3 {
+            _ = try await resolver.addresses(of: "a.example", on: loop).get()
+            await #expect(throws: NameNotResolved.self) {
+                _ = try await resolver.addresses(of: "none.example", on: loop).get()
+            }
+        }
+        #expect(server.asked.value == ["a.example": 3, "none.example": 3])
+    }
+
+    @Test func `a failure is kept`() async throws {
+        let resolver = resolver()
+        for _ in 1...3 {
+            await #expect(throws: NameNotResolved.self) {
+                _ = try await resolver.addresses(of: "none.example", on: loop).get()
+            }
+        }
+        #expect(server.asked.value == ["none.example": 1])
+    }
+
+    @Test func `a name whose lookup is stuck fails in time, then at once, and is not asked again`() async throws {
+        let resolver = resolver()
+        let began = ContinuousClock.now
+        await #expect(throws: NameNotResolved.self) {
+            _ = try await resolver.addresses(of: "dead.example", on: loop).get()
+        }
+        #expect(ContinuousClock.now - began >= .milliseconds(200))
+        for _ in 1...5 {
+            let future = resolver.addresses(of: "dead.example", on: loop)
+            await #expect(throws: NameNotResolved.self) { _ = try await future.get() }
+        }
+        #expect(server.asked.value == ["dead.example": 1])
+        try await server.letGo()
+    }
+
+    @Test func `stuck lookups delay no other name for longer than the limit`() async throws {
+        var limits = Self.hasty
+        limits.lookupAnswerKept = .zero
+        let resolver = resolver(limits)
+        _ = try await resolver.addresses(of: "prompt.example", on: loop).get()
+
+        let stuck = (0..<3).map { resolver.addresses(of: "dead\($0).example", on: loop) }
+        try await server.asked.wait(for: "three lookups are stuck") { $0.count == 4 }
+        // Three of four threads are taken: the last one is for names that are known to answer.
+        _ = try await resolver.addresses(of: "prompt.example", on: loop).get()
+        for future in stuck { await #expect(throws: NameNotResolved.self) { _ = try await future.get() } }
+        // Overdue lookups are written off, so new names are served, too.
+        for name in 0..<5 { _ = try await resolver.addresses(of: "new\(name).example", on: loop).get() }
+        try await server.letGo()
+    }
+
+    @Test func `names known to be slow share a quarter of the threads`() async throws {
+        var limits = Self.hasty
+        limits.lookupFailureKept = .zero
+        limits.lookupAnswerKept = .zero
+        let resolver = resolver(limits)
+        for name in ["dead1", "dead2", "dead3"] {
+            await #expect(throws: NameNotResolved.self) { _ = try await resolver.addresses(of: name, on: loop).get() }
+        }
+        try await server.letGo()
+        let asked = server.asked.value
+        #expect(asked == ["dead1": 1, "dead2": 1, "dead3": 1])
+
+        let second = NameServerLatch(server)
+        await second.askAll(["dead1", "dead2", "dead3"], of: resolver, on: loop)
+        #expect(server.asked.value.values.reduce(0, +) <= 6)
+    }
+
+    @Test func `the table keeps so many names and no more`() async throws {
+        var limits = Self.hasty
+        limits.namesKept = 100
+        limits.lookupWithin = .seconds(10)
+        let resolver = resolver(limits)
+        for name in 0..<1_000 {
+            _ = try await resolver.addresses(of: "n\(name).example", on: loop).get()
+            #expect(resolver.namesKept <= 100)
+        }
+    }
+
+    @Test func `the system knows this machine`() async throws {
+        let resolver = Resolver()
+        let found = try await resolver.addresses(of: "localhost", on: loop).get()
+        #expect(found.contains { $0.description == "127.0.0.1" || $0.description == "::1" })
+    }
+}
