@@ -40,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -68,7 +69,9 @@ let package = Package(
             name: "reenvio",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioAPI", argumentParser, configuration,
-                hummingbird, httpTypes, nioCore, nioPosix, nioSSL, lifecycle, logging,
+                hummingbird, httpTypes, nioCore, nioHTTP1, nioPosix, nioSSL, lifecycle, logging,
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),

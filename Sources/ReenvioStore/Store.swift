@@ -7,16 +7,17 @@ package struct Store: Sendable {
     /// Seals and opens secrets and people's data.
     let sealing: SealingKey
 
-    /// Opens the store and brings its schema up to date.
+    /// Opens the store and brings its schema up to date; `applied` are the versions applied now.
     /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with.
-    package static func open(engine: any StoreEngine, sealing: SealingKey, now: Timestamp) async throws -> Store {
+    package static func open(
+        engine: any StoreEngine, sealing: SealingKey, now: Timestamp
+    ) async throws -> (store: Store, applied: [Int64]) {
         let store = Store(engine: engine, sealing: sealing)
-        _ = try await store.migrate(now: now)
-        return store
+        return (store, try await store.migrate(now: now))
     }
 
     /// Applies missing migrations and returns their versions. One at a time: the transaction takes the writer's lock.
-    package func migrate(now: Timestamp) async throws -> [Int64] {
+    func migrate(now: Timestamp) async throws -> [Int64] {
         let keyID = sealing.id
         return try await engine.write(.intake) { db in
             let applied = try Schema.migrate(db, now: now)

@@ -1,2 +1,19 @@
 import ArgumentParser
-@main struct Reenvio: AsyncParsableCommand { func run() async throws {} }
+
+/// `reenvio`: one binary for the server and everything an operator does beside it.
+@main
+struct Reenvio: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reenvio",
+        abstract: "Delivers payment webhooks, and sends again in bulk what was missed.",
+        discussion: """
+            Settings come from flags, then the environment (REENVIO_...), then reenvio.yaml in the working folder.
+            Exit codes: 0 done, 1 refused or failed, 64 wrong usage.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self, KeyCommands.self,
+            ReceiverCommand.self,
+        ]
+    )
+}

@@ -40,8 +40,6 @@ package final class RudeReceiver: Sendable {
         package var open = 0
         package var openMost = 0
         package var requests: [Heard] = []
-        /// The names asked for by SNI, nil where there was none; TLS only.
-        package var serverNames: [String?] = []
     }
 
     package let port: Int

@@ -11,8 +11,8 @@ enum ImportRule {
             "Metrics",
         ]
         let api: Set = [
-            "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore",
-            "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
+            "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes",
+            "NIOCore", "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
         ]
         return [
             "CLibPQ": [],
@@ -20,8 +20,9 @@ enum ImportRule {
             "ReenvioStore": store,
             "ReenvioEngine": engine,
             "ReenvioAPI": api,
-            "reenvio": store.union(engine).union(api).union(["ReenvioAPI", "Crypto", "ArgumentParser", "Configuration"]
-            ),
+            "reenvio": store.union(engine).union(api).union([
+                "ReenvioAPI", "Crypto", "ArgumentParser", "Configuration", "SystemPackage", "UnixSignals",
+            ]),
         ]
     }()
 

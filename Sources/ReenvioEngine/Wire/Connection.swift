@@ -137,18 +137,25 @@ final class Connection {
         Exchange.write(buffer, to: context)
     }
 
-    /// All that was read is looked at and the answer was its end: on to the next request, to rest, or to close.
+    /// All that was read is looked at, and the answer was the end of it: on to the next request, to rest, or to close.
+    /// Only then is the caller told, so that what it sends next finds this connection free.
     func proceed() {
         let now = ContinuousClock.now
+        let (ended, answer) = (job, answer)
+        job = nil
         exchanges += 1
-        guard keepsAlive, !isWornOut(now: now), isAllWritten else { return close() }
-        switch pool.next(for: self, on: loop, now: now) {
-        case .begin(let job):
-            start(job, now: now)
-            write()
-        case .rest: phase = .idle
-        case .close: close()
+        if keepsAlive, !isWornOut(now: now), isAllWritten {
+            switch pool.next(for: self, on: loop, now: now) {
+            case .begin(let job):
+                start(job, now: now)
+                write()
+            case .rest: phase = .idle
+            case .close: close()
+            }
+        } else {
+            close()
         }
+        ended?.end(.answered(answer), now: now)
     }
 
     private func isWornOut(now: ContinuousClock.Instant) -> Bool {
@@ -178,9 +185,9 @@ final class Connection {
             let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: Date())
             if reason == .connectionReset { return lose() }
             end(.failed(reason))
-        case .readingBody: end(.answered(answer))
+        case .readingBody, .answered: end(.answered(answer))
         case .idle: expectsWord = !pool.forget(self)
-        case .answered, .closing, .closed: break
+        case .closing, .closed: break
         }
         close()
     }
@@ -210,9 +217,9 @@ final class Connection {
     func disconnected() {
         switch phase {
         case .dialing, .awaitingHead: lose()
-        case .readingBody: end(.answered(answer))
+        case .readingBody, .answered: end(.answered(answer))
         case .idle: expectsWord = !pool.forget(self)
-        case .answered, .closing, .closed: break
+        case .closing, .closed: break
         }
         gone()
     }

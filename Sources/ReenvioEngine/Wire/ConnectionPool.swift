@@ -1,4 +1,5 @@
 import NIOCore
+import ReenvioModel
 import Synchronization
 
 /// The connections of one merchant to one origin, and the requests that wait for one of them.
@@ -9,7 +10,16 @@ final class ConnectionPool: Sendable {
     /// Tenants never share connections, even to the same origin (`docs/architecture.md`, words: receiver).
     struct Key: Hashable {
         var merchantID: Int64
-        var origin: String
+        var scheme: ReceiverURL.Scheme
+        var host: ReceiverURL.Host
+        var port: UInt16
+
+        init(_ request: WireRequest) {
+            merchantID = request.merchantID
+            scheme = request.url.scheme
+            host = request.url.host
+            port = request.url.port
+        }
     }
 
     /// What a connection does after an exchange.

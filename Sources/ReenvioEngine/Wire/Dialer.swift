@@ -12,7 +12,7 @@ struct DialFailure: Error {
 /// address, connect to one of them by number, compare the peer. TLS begins after that.
 struct Dialer: Sendable {
     let policy: AddressPolicy
-    let resolver: Resolver
+    let resolver: NameResolver
     let tls: NIOSSLContext
     let limits: WireLimits
 
@@ -36,12 +36,17 @@ struct Dialer: Sendable {
         }
     }
 
-    /// The handler that speaks TLS with the host that the URL names: by SNI and certificate name, or for a literal
-    /// address by the certificate's address entries, without SNI.
+    /// The handler that speaks TLS with the host that the URL names: by SNI and the certificate's DNS names, or for a
+    /// literal address by the certificate's addresses, without SNI.
     func makeTLSHandler(for url: ReceiverURL) throws -> NIOSSLClientHandler {
-        switch url.host {
-        case .name(let name): try NIOSSLClientHandler(context: tls, serverHostname: name)
-        case .address: try NIOSSLClientHandler(context: tls, serverHostname: nil)
+        guard case .name(let name) = url.host else { return try NIOSSLClientHandler(context: tls, serverHostname: nil) }
+        // NIOSSL accepts a certificate for the peer's address even when a name was asked for, and a bare common name.
+        // Whoever controls the answer of a name server controls that address, so only a DNS name counts here. Nothing
+        // of the request goes out before this is decided.
+        return try NIOSSLClientHandler._makeSSLClientHandler(context: tls, serverHostname: name) { certificate, channel in
+            channel.eventLoop.makeCompletedFuture {
+                guard CertificateNames.of(certificate, cover: name) else { throw WrongHost() }
+            }
         }
     }
 

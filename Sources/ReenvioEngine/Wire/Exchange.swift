@@ -93,7 +93,6 @@ final class Exchange: ChannelInboundHandler {
     private func readEnd() {
         guard connection.phase == .readingBody else { return }
         connection.phase = .answered
-        connection.end(.answered(connection.answer))
     }
 }
 

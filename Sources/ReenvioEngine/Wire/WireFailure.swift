@@ -12,6 +12,7 @@ enum WireFailure {
         case is ChannelError: .connectionFailed
         case let error as NIOSSLError: reason(of: error, certificate: certificate, now: now)
         case let error as NIOSSLExtraError: names(error) ? .tlsWrongHost : .tlsFailed
+        case is WrongHost: .tlsWrongHost
         case is BoringSSLError: .tlsFailed
         default: .malformedResponse
         }

@@ -18,7 +18,7 @@ package final class WireTransport: Transport {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, lookup: @escaping Lookup = systemLookup
     ) throws {
         let dialer = Dialer(
-            policy: policy, resolver: Resolver(limits: limits, lookup: lookup),
+            policy: policy, resolver: NameResolver(limits: limits, lookup: lookup),
             tls: try Dialer.tlsContext(trustRoots: trustRoots, limits: limits), limits: limits
         )
         wire = Wire(limits: limits, dialer: dialer, group: group)
@@ -34,7 +34,7 @@ package final class WireTransport: Transport {
         let job = Job(request: request, then: then)
         guard RequestBytes.areSafe(request) else { return then(.failed(.connectionFailed), .zero) }
         guard request.startBy >= .now else { return then(.notStarted, .zero) }
-        let key = ConnectionPool.Key(merchantID: request.merchantID, origin: request.url.origin)
+        let key = ConnectionPool.Key(request)
         while let pool = wire.pool(for: key) {
             if pool.admit(job) { return }
             wire.strike(pool)

@@ -8,6 +8,11 @@ package struct JSONFault: Error, Hashable {
     package let reason: Reason
     /// Bytes before the fault; for a repeated key and for bad UTF-8, bytes before the text that has it.
     package let offset: Int
+
+    package init(reason: Reason, offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
 }
 
 /// Reads RFC 8259 and nothing more lenient. Also refused: a repeated key (compared after unescaping), nesting deeper

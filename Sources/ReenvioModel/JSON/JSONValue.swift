@@ -10,7 +10,7 @@ package enum JSONValue: Sendable, Equatable {
     case object(JSONObject)
 }
 
-/// A number as it was written: neither rounded nor normalised, so that money never passes through binary floating point.
+/// A number as it was written: neither rounded nor normalised, so that money never becomes binary floating point.
 package struct JSONNumber: Sendable, Hashable {
     /// The number in the grammar of RFC 8259, of any length.
     package let text: String
@@ -20,6 +20,10 @@ package struct JSONNumber: Sendable, Hashable {
         guard case .number(let number)? = try? JSONParser.parse(text.utf8), number.text.utf8.count == text.utf8.count
         else { return nil }
         self = number
+    }
+
+    package init(_ integer: Int64) {
+        text = String(integer)
     }
 
     /// Takes a text that the parser has read as a number.

@@ -24,7 +24,7 @@ package struct AddressPolicy: Sendable {
         return allowed.contains { $0.contains(address) && ($0.isSingle || !mustBeExact) }
     }
 
-    /// A listener on `0.0.0.0` or `::` is met at every loopback address; a caller of `0.0.0.0` or `::` meets any listener.
+    /// A listener on `0.0.0.0` or `::` is met at every loopback address, and a call to these two meets any listener.
     private func isOwn(_ address: IPAddress, port: UInt16) -> Bool {
         own.contains { own in
             own.port == port

@@ -30,6 +30,10 @@ package struct NewMerchant: Sendable {
 /// Why something could not be created, in words for the person at the terminal.
 package struct CreationRefused: Error, Equatable, CustomStringConvertible {
     package var description: String
+
+    package init(description: String) {
+        self.description = description
+    }
 }
 
 extension Store {

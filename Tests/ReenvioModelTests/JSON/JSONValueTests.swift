@@ -2,12 +2,13 @@ import ReenvioModel
 import Testing
 
 @Suite struct JSONValueTests {
-    @Test(arguments: [
-        ("0", 0), ("-0", 0), ("42", 42), ("-42", -42),
-        ("9223372036854775807", Int64.max), ("-9223372036854775808", Int64.min),
-        ("9223372036854775808", nil), ("-9223372036854775809", nil), ("100000000000000000000", nil),
-        ("1.0", nil), ("1e3", nil), ("1E0", nil), ("-0.0", nil),
-    ] as [(String, Int64?)])
+    @Test(
+        arguments: [
+            ("0", 0), ("-0", 0), ("42", 42), ("-42", -42),
+            ("9223372036854775807", Int64.max), ("-9223372036854775808", Int64.min),
+            ("9223372036854775808", nil), ("-9223372036854775809", nil), ("100000000000000000000", nil),
+            ("1.0", nil), ("1e3", nil), ("1E0", nil), ("-0.0", nil),
+        ] as [(String, Int64?)])
     func integersHaveNoPointNoExponentAnd64Bits(text: String, integer: Int64?) throws {
         #expect(try #require(JSONNumber(text)).integer == integer)
     }
@@ -23,10 +24,12 @@ import Testing
         var object = JSONObject()
         let keys = (0..<count).map { "key \(count - $0)" }
         for key in keys {
-            #expect(object.insert(key, .string(key)))
+            let isNew = object.insert(key, .string(key))
+            #expect(isNew)
         }
         for key in keys {
-            #expect(!object.insert(key, .null))
+            let isNew = object.insert(key, .null)
+            #expect(!isNew)
             #expect(object[key] == .string(key))
         }
         #expect(object[""] == nil)

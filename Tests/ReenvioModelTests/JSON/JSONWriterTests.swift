@@ -78,7 +78,7 @@ import Testing
     @Test(arguments: [0, 7, -7, 10, 100, 1_234_567_890, Int64.max, Int64.min])
     func writesIntegers(value: Int64) {
         #expect(written { $0.value(value) } == "\(value)")
-        #expect(written { $0.array { $0.value(value); $0.value(value) } } == "[\(value),\(value)]")
+        #expect(JSONValue.array([.null, .number(JSONNumber(value))]).bytes == Array("[null,\(value)]".utf8))
     }
 
     @Test func aValueIsReadBackAsItWasWritten() throws {
@@ -119,11 +119,15 @@ extension JSONValue {
         case 2: return number(using: &random)
         case 3: return .string(text(using: &random))
         case 4:
-            return .array((0..<Int.random(in: 0...5, using: &random)).map { _ in Self.random(depth: depth - 1, using: &random) })
+            var array: [JSONValue] = []
+            for _ in 0..<Int.random(in: 0...5, using: &random) {
+                array.append(Self.random(depth: depth - 1, using: &random))
+            }
+            return .array(array)
         default:
             var object = JSONObject()
             for _ in 0..<Int.random(in: 0...24, using: &random) {
-                object.set(text(using: &random), Self.random(depth: depth - 2 < 0 ? 0 : depth - 2, using: &random))
+                object.set(text(using: &random), Self.random(depth: depth - 1, using: &random))
             }
             return .object(object)
         }

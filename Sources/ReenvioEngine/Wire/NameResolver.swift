@@ -7,7 +7,9 @@ import Synchronization
 package typealias Lookup = @Sendable (_ name: String) throws -> [IPAddress]
 
 /// The name has no address, or its name server did not say so in time.
-package struct NameNotResolved: Error {}
+package struct NameNotResolved: Error {
+    package init() {}
+}
 
 /// Names to addresses on bounded threads of our own (`docs/architecture.md` rule 10): one lookup in flight per name,
 /// answers kept 30 s, failures 5 s, 2 s to answer.
@@ -18,7 +20,7 @@ package struct NameNotResolved: Error {}
 /// - names whose last lookup was overdue (*slow*) share a quarter of the threads, overdue lookups included;
 /// - a quarter of the threads serves only names that answered in time when they were last asked (*prompt*);
 /// - an overdue lookup does not count against `lookupsAtOnce`, until three times as many are stuck.
-package final class Resolver: Sendable {
+package final class NameResolver: Sendable {
     private let lookup: Lookup
     private let limits: WireLimits
     private let state: Mutex<Names>
@@ -31,6 +33,7 @@ package final class Resolver: Sendable {
 
     /// Names kept now: at most `namesKept`, plus those being asked.
     package var namesKept: Int { state.withLock { $0.count } }
+    package var lookupsRunning: Int { state.withLock { $0.runningCount } }
 
     /// The addresses of `name`, at once when they are known; fails with `NameNotResolved`.
     package func addresses(of name: String, on loop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
@@ -109,6 +112,7 @@ private struct Names {
     private var queued: [String] = []
 
     var count: Int { names.count }
+    var runningCount: Int { running.count }
 
     init(limits: WireLimits) {
         self.limits = limits

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Foundation
+import Logging
+import ReenvioModel
+import ReenvioStore
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the server.",
+        discussion: """
+            Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: stops accepting,
+            finishes or releases what is in flight, and exits with 0 within 10 seconds.
+            """
+    )
+
+    @OptionGroup var options: CommandOptions
+
+    @Option(help: "host:port to listen on; port 0 picks one (REENVIO_LISTEN).")
+    var listen: String?
+
+    func run() async throws {
+        try await reportingFailures {
+            let settings = try await options.settings(listen.map { [.listen: $0] } ?? [:])
+            let logger = LogSetup.logger(settings)
+            for warning in settings.warnings { logger.warning("\(warning)") }
+            let store = try await settings.openStore(now: Terminal.now)
+            let lock = try StoreLock(storePath: settings.storePath)
+            let services = try Wiring.services(settings: settings, store: store, logger: logger) { address in
+                var writer = JSONWriter()
+                writer.object { $0.member("listening", address) }
+                Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
+            }
+            var configuration = ServiceGroupConfiguration(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            )
+            configuration.maximumGracefulShutdownDuration = .seconds(9)
+            try await ServiceGroup(configuration: configuration).run()
+            try store.close()
+            withExtendedLifetime(lock) {}
+        }
+    }
+}

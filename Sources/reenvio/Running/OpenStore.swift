@@ -1,0 +1,22 @@
+import Foundation
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+
+extension Settings {
+    /// Opens the store, creating and migrating it where it is new or older.
+    func openStore(now: Timestamp) async throws -> Store {
+        try await migrateStore(now: now).store
+    }
+
+    /// The same, with the versions that were applied now.
+    func migrateStore(now: Timestamp) async throws -> (store: Store, applied: [Int64]) {
+        let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: storePath)
+        return try await Store.open(engine: try SQLiteEngine(path: storePath), sealing: key, now: now)
+    }
+}
+
+/// Who runs a command, as history and audit name it.
+enum CommandActor {
+    static var name: String { "cli:\(NSUserName())" }
+}

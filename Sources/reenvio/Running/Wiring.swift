@@ -1,0 +1,54 @@
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ReenvioAPI
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ServiceLifecycle
+
+/// The one place where the running server is put together.
+enum Wiring {
+    /// Everything `reenvio serve` runs, in the order in which the parts need each other; shutdown is the reverse: first no
+    /// more requests, then what came in is committed, then what is in flight is recorded.
+    static func services(
+        settings: Settings, store: Store, logger: Logger, onListening: @escaping @Sendable (String) async -> Void
+    ) throws -> [any Service] {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let clock = SystemClock()
+        let policy = settings.addressPolicy
+        let transport = try WireTransport(policy: policy, trustRoots: settings.trustRoots, group: group)
+        let engine = Engine(
+            store: store, transport: transport,
+            options: EngineOptions(
+                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog
+            ),
+            clock: clock, entropy: SystemEntropy(), logger: logger
+        )
+        let readiness = Readiness(store: store, clock: clock)
+        let listening = APIServer.Listening(
+            host: settings.listen.host, port: settings.listen.port, tls: try tls(settings)
+        )
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .notice)
+        let server = try APIServer(engine, readiness: readiness).application(listening, on: group, logger: quiet) { bound in
+            let address = Settings.Address(
+                host: bound?.ipAddress ?? settings.listen.host, port: bound?.port ?? settings.listen.port
+            )
+            await onListening(address.text)
+        }
+        return engine.services(on: group, logger: logger)
+            + [PollLoop(readiness, on: group.any(), logger: logger), server]
+    }
+
+    private static func tls(_ settings: Settings) throws -> TLSConfiguration? {
+        guard let certificate = settings.tlsCertificate, let key = settings.tlsKey else { return nil }
+        return TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
+        )
+    }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import ReenvioModel
+
+/// The encryption key of a SQLite store, in a file beside it: made once, readable by its owner only.
+enum KeyFile {
+    struct Fault: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    static func path(besideStore storePath: String) -> String {
+        storePath + ".key"
+    }
+
+    /// The key in the file, or a new one. Never makes a key for a store that exists already: what it holds could not be
+    /// read with it.
+    static func loadOrCreate(besideStore storePath: String) throws -> SealingKey {
+        let path = path(besideStore: storePath)
+        let manager = FileManager.default
+        if !manager.fileExists(atPath: path) {
+            guard !manager.fileExists(atPath: storePath) else {
+                throw Fault(description: "the key file \(path) is missing; put it back, or set REENVIO_ENCRYPTION_KEY")
+            }
+            try create(path)
+        }
+        guard let data = manager.contents(atPath: path),
+            let key = SealingKey(base64: String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+        else { throw Fault(description: "the key file \(path) cannot be read as the base64 of 32 bytes") }
+        return key
+    }
+
+    /// Another process may create it at the same moment: the first one wins.
+    private static func create(_ path: String) throws {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        var generator = SystemRandomNumberGenerator()
+        let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let text = Data(bytes).base64EncodedString() + "\n"
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw Fault(description: "the folder \(folder.path) cannot be created")
+        }
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if file < 0 {
+            if errno == EEXIST { return }
+            throw Fault(description: "the key file \(path) cannot be created: \(String(cString: strerror(errno)))")
+        }
+        defer { close(file) }
+        guard write(file, text, text.utf8.count) == text.utf8.count, fsync(file) == 0 else {
+            throw Fault(description: "the key file \(path) cannot be written")
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import Configuration
+import Foundation
+import Logging
+import ReenvioModel
+import SystemPackage
+
+/// One setting: its name in the environment (after `REENVIO_`) and, in lower case, in the file.
+enum SettingName: String, CaseIterable {
+    case store, listen, encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
+    case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", retrySchedule = "retry_schedule"
+    case resendBacklog = "resend_backlog", tlsCert = "tls_cert", tlsKey = "tls_key", log, logFormat = "log_format"
+
+    var variable: String { "REENVIO_" + rawValue.uppercased() }
+    var isSecret: Bool { self == .encryptionKey }
+
+    var defaultText: String {
+        switch self {
+        case .store: "sqlite:./reenvio-data/reenvio.db"
+        case .listen: "127.0.0.1:8080"
+        case .retrySchedule: RetrySchedule.defaultText
+        case .resendBacklog: "1000000"
+        case .allowHTTPReceivers: "false"
+        case .log: "info"
+        case .logFormat: "json"
+        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .tlsCert, .tlsKey: ""
+        }
+    }
+}
+
+/// Reads the settings from flags, environment and file, in that order of right, and names every mistake at once.
+struct SettingsReader {
+    /// The texts as they came, and where from.
+    private(set) var texts: [SettingName: String] = [:]
+    private(set) var sources: [SettingName: String] = [:]
+    private(set) var mistakes: [String] = []
+    private(set) var unknown: [String] = []
+
+    static let fileName = "reenvio.yaml"
+
+    init(
+        flags: [SettingName: String], environment: [String: String] = ProcessInfo.processInfo.environment,
+        file: String = fileName
+    ) async {
+        let prefix = "REENVIO_"
+        var own: [String: String] = [:]
+        for (key, value) in environment where key.hasPrefix(prefix) { own[String(key.dropFirst(prefix.count))] = value }
+        var readers = [
+            ("flag", Self.reader(flags)),
+            ("environment", ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: own))),
+        ]
+        do {
+            let provider = try await FileProvider<YAMLSnapshot>(filePath: FilePath(file), allowMissing: true)
+            readers.append((file, ConfigReader(provider: provider)))
+        } catch {
+            mistakes.append("\(file) cannot be read as YAML")
+        }
+        for name in SettingName.allCases {
+            for (source, reader) in readers where texts[name] == nil {
+                guard let text = Self.text(name, reader), !text.isEmpty else { continue }
+                texts[name] = text
+                sources[name] = source
+            }
+        }
+        let known = Set(SettingName.allCases.map { $0.rawValue.uppercased() })
+        unknown = own.keys.filter { !known.contains($0) }.sorted().map { prefix + $0 }
+    }
+
+    private static func reader(_ flags: [SettingName: String]) -> ConfigReader {
+        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+        for (name, text) in flags { values[AbsoluteConfigKey([name.rawValue])] = ConfigValue(.string(text), isSecret: false) }
+        return ConfigReader(provider: InMemoryProvider(values: values))
+    }
+
+    /// YAML may hold a number or a truth value where the environment holds text.
+    private static func text(_ name: SettingName, _ reader: ConfigReader) -> String? {
+        let key = ConfigKey([name.rawValue])
+        return reader.string(forKey: key, isSecret: name.isSecret)
+            ?? reader.int(forKey: key, isSecret: name.isSecret).map(String.init)
+            ?? reader.bool(forKey: key, isSecret: name.isSecret).map(String.init)
+    }
+
+    /// - Throws: `SettingsMistakes` with every mistake.
+    func settings() throws -> Settings {
+        var check = Check(texts: texts, mistakes: mistakes)
+        let settings = Settings(
+            storePath: check.storePath(),
+            listen: check.parse(.listen, "must be host:port") { Settings.Address($0) } ?? .init(host: "", port: 0),
+            encryptionKey: check.optional(.encryptionKey, "must be the base64 of 32 bytes") { SealingKey(base64: $0) },
+            allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
+            allowHTTPReceivers: check.parse(.allowHTTPReceivers, "must be true or false") { Bool($0) } ?? false,
+            trustRoots: check.file(.trustRoots),
+            retrySchedule: check.parse(.retrySchedule, "must be waits such as \(RetrySchedule.defaultText)") {
+                RetrySchedule($0)
+            } ?? .standard,
+            resendBacklog: check.parse(.resendBacklog, "must be a whole number from 200") { text in
+                Int64(text).flatMap { $0 >= Int64(Limits.resendChunk) ? $0 : nil }
+            } ?? 0,
+            tlsCertificate: check.file(.tlsCert), tlsKey: check.file(.tlsKey),
+            logLevel: check.parse(.log, "must be one of trace, debug, info, notice, warning, error, critical") {
+                Logger.Level(rawValue: $0)
+            } ?? .info,
+            logFormat: check.parse(.logFormat, "must be json or text") { Settings.LogFormat(rawValue: $0) } ?? .json
+        )
+        if (settings.tlsCertificate == nil) != (settings.tlsKey == nil) {
+            check.mistakes.append("REENVIO_TLS_CERT and REENVIO_TLS_KEY must be set together")
+        }
+        if !check.mistakes.isEmpty { throw SettingsMistakes(mistakes: check.mistakes) }
+        return settings
+    }
+
+    private struct Check {
+        let texts: [SettingName: String]
+        var mistakes: [String]
+
+        func text(_ name: SettingName) -> String { texts[name] ?? name.defaultText }
+
+        mutating func parse<T>(_ name: SettingName, _ rule: String, _ read: (String) -> T?) -> T? {
+            if let value = read(text(name)) { return value }
+            mistakes.append("\(name.variable) \(rule)")
+            return nil
+        }
+
+        mutating func optional<T>(_ name: SettingName, _ rule: String, _ read: (String) -> T?) -> T? {
+            text(name).isEmpty ? nil : parse(name, rule, read)
+        }
+
+        mutating func storePath() -> String {
+            let text = text(.store)
+            if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
+                mistakes.append("REENVIO_STORE names PostgreSQL, which this version does not support yet; use sqlite:PATH")
+                return ""
+            }
+            guard text.hasPrefix("sqlite:"), text.count > 7 else {
+                mistakes.append("REENVIO_STORE must be sqlite:PATH")
+                return ""
+            }
+            return String(text.dropFirst(7))
+        }
+
+        mutating func cidrs(_ name: SettingName) -> [CIDR] {
+            let parts = text(name).split(separator: ",").map { String($0.filter { $0 != " " }) }
+            let cidrs = parts.compactMap { CIDR($0) }
+            if cidrs.count != parts.count { mistakes.append("\(name.variable) must be CIDRs separated by commas") }
+            return cidrs
+        }
+
+        mutating func file(_ name: SettingName) -> String? {
+            optional(name, "must name a readable file") { FileManager.default.isReadableFile(atPath: $0) ? $0 : nil }
+        }
+    }
+}
