@@ -77,6 +77,8 @@ final class Connection {
     private func connected(_ channel: any Channel, url: ReceiverURL) {
         self.channel = channel
         channel.closeFuture.assumeIsolated().whenComplete { _ in self.disconnected() }
+        // The dial may have come too late for its exchange.
+        guard phase == .dialing else { return channel.close(promise: nil) }
         do {
             let pipeline = channel.pipeline.syncOperations
             if url.scheme == .https {
@@ -85,13 +87,11 @@ final class Connection {
                 try pipeline.addHandler(tls)
             }
             try pipeline.addHandlers(Exchange.handlers(for: self))
+            write()
             try channel.syncOptions?.setOption(.autoRead, value: true)
         } catch {
             fail(error)
         }
-        guard phase == .dialing else { return channel.close(promise: nil) }
-        guard channel.isActive else { return }
-        write()
     }
 
     // MARK: Exchanging
@@ -102,8 +102,8 @@ final class Connection {
         guard phase == .idle, !isWornOut(now: now) else {
             // Nothing was sent: a new connection takes it, in this one's slot.
             holdsSlot = false
-            close()
-            return pool.redial(job)
+            pool.redial(job)
+            return phase == .closed ? leave() : close()
         }
         start(job, now: now)
         write()
@@ -112,7 +112,7 @@ final class Connection {
     /// The pool's word to an idle connection: farewell.
     func dismiss() {
         expectsWord = false
-        if phase == .closed { giveSlotBack() } else { close() }
+        if phase == .closed { leave() } else { close() }
     }
 
     private func start(_ job: Job, now: ContinuousClock.Instant) {
@@ -130,11 +130,17 @@ final class Connection {
     }
 
     private func write() {
-        guard let request = job?.request, let context else { return close() }
+        guard let context else { return close() }
         phase = .awaitingHead
-        var buffer = context.channel.allocator.buffer(capacity: RequestBytes.capacity(request))
+        Exchange.write(to: context)
+    }
+
+    /// The running exchange's request as it goes on the wire.
+    func requestBytes(allocator: ByteBufferAllocator) -> ByteBuffer? {
+        guard let request = job?.request else { return nil }
+        var buffer = allocator.buffer(capacity: RequestBytes.capacity(request))
         RequestBytes.write(request, into: &buffer)
-        Exchange.write(buffer, to: context)
+        return buffer
     }
 
     /// All that was read is looked at, and the answer was the end of it: on to the next request, to rest, or to close.
@@ -232,14 +238,13 @@ final class Connection {
         context = nil
         channel = nil
         tls = nil
-        if !expectsWord { giveSlotBack() }
-        pool.wire.connectionClosed()
+        if !expectsWord { leave() }
     }
 
-    private func giveSlotBack() {
-        guard holdsSlot else { return }
-        holdsSlot = false
-        pool.release()
+    /// The last thing that a connection does: from here on nobody counts it.
+    private func leave() {
+        if holdsSlot { pool.release() }
+        pool.wire.connectionClosed()
     }
 
     // MARK: The clock

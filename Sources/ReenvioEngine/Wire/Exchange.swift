@@ -23,14 +23,15 @@ final class Exchange: ChannelInboundHandler {
         return [Gate(connection), ByteToMessageHandler(decoder), Exchange(connection)]
     }
 
-    /// Sends a whole request. The decoder wants to see a request head for every answer that it may let through, so
-    /// one passes by it; the `Gate` drops it and lets the bytes out.
-    static func write(_ request: ByteBuffer, to context: ChannelHandlerContext) {
-        context.write(NIOAny(HTTPClientRequestPart.head(passingHead)), promise: nil)
-        context.writeAndFlush(NIOAny(HTTPClientRequestPart.body(.byteBuffer(request))), promise: nil)
+    /// Sends the request. The decoder wants to see a request head for every answer that it lets through: this one goes
+    /// by it, and the `Gate` puts the bytes of the request in its place.
+    static func write(to context: ChannelHandlerContext) {
+        context.writeAndFlush(NIOAny(passingHead), promise: nil)
     }
 
-    private static let passingHead = HTTPRequestHead(version: .http1_1, method: .POST, uri: "/")
+    private static let passingHead = HTTPClientRequestPart.head(
+        HTTPRequestHead(version: .http1_1, method: .POST, uri: "/")
+    )
 
     func handlerAdded(context: ChannelHandlerContext) {
         connection.context = context
@@ -99,7 +100,7 @@ final class Exchange: ChannelInboundHandler {
 /// Bytes that are no answer to anything: more than a head may have, or when nothing was asked.
 struct UnexpectedBytes: Error {}
 
-/// Between network and parser: counts what comes in, and lets a request out as the one buffer that it is.
+/// Between network and parser: counts what comes in, and writes a request as the one buffer that it is.
 private final class Gate: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -127,10 +128,10 @@ private final class Gate: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard case .body(.byteBuffer(let bytes)) = unwrapOutboundIn(data) else {
+        guard let request = connection.requestBytes(allocator: context.channel.allocator) else {
             promise?.succeed()
             return
         }
-        context.write(wrapOutboundOut(bytes), promise: promise)
+        context.write(wrapOutboundOut(request), promise: promise)
     }
 }

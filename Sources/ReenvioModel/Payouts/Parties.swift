@@ -7,6 +7,18 @@ package struct Parties: Equatable, Sendable {
         package var birthdate: String?
         package var phone: String?
         package var address: Address
+
+        package init(
+            name: String, documentType: String, documentNumber: String, birthdate: String? = nil, phone: String? = nil,
+            address: Address = Address()
+        ) {
+            self.name = name
+            self.documentType = documentType
+            self.documentNumber = documentNumber
+            self.birthdate = birthdate
+            self.phone = phone
+            self.address = address
+        }
     }
 
     package struct Address: Equatable, Sendable {
@@ -15,6 +27,17 @@ package struct Parties: Equatable, Sendable {
         package var country: String?
         package var stateCode: String?
         package var zipCode: String?
+
+        package init(
+            address: String? = nil, city: String? = nil, country: String? = nil, stateCode: String? = nil,
+            zipCode: String? = nil
+        ) {
+            self.address = address
+            self.city = city
+            self.country = country
+            self.stateCode = stateCode
+            self.zipCode = zipCode
+        }
     }
 
     /// Either a PIX key or a bank account (`docs/contract.md` 2.1).
@@ -26,6 +49,19 @@ package struct Parties: Equatable, Sendable {
         package var account: String?
         package var accountDigit: String?
         package var accountType: String?
+
+        package init(
+            pixKey: String? = nil, bankCode: String? = nil, bankBranch: String? = nil, bankBranchDigit: String? = nil,
+            account: String? = nil, accountDigit: String? = nil, accountType: String? = nil
+        ) {
+            self.pixKey = pixKey
+            self.bankCode = bankCode
+            self.bankBranch = bankBranch
+            self.bankBranchDigit = bankBranchDigit
+            self.account = account
+            self.accountDigit = accountDigit
+            self.accountType = accountType
+        }
     }
 
     package var beneficiary: Beneficiary

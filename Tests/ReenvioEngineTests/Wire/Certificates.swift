@@ -12,12 +12,22 @@ struct Certificates: Sendable {
         var key: String
     }
 
-    /// Made once for all tests of a run; nil if that failed, which `shared()` reports.
-    private static let made = Result { try Certificates() }
+    /// Made once for all tests of a run.
+    private static let made: Result<Certificates, any Error> = Result {
+        let certificates = try Certificates()
+        atexit { Certificates.remove() }
+        return certificates
+    }
 
     static func shared() throws -> Certificates {
         try made.get()
     }
+
+    private static func remove() {
+        if case .success(let certificates) = made { try? FileManager.default.removeItem(atPath: certificates.directory) }
+    }
+
+    private let directory: String
 
     /// The authority's certificate, for `trustRoots`.
     let authority: String
@@ -37,6 +47,7 @@ struct Certificates: Sendable {
     private init() throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "reenvio-certificates-\(UUID())").path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        self.directory = directory
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
         func openssl(_ arguments: [String]) throws {

@@ -51,9 +51,11 @@ import Testing
         #expect(IPAddress(text) == nil)
     }
 
-    @Test func takesBytesInNetworkOrder() {
+    @Test func takesAndGivesBytesInNetworkOrder() {
         #expect(IPAddress(bytes: [192, 0, 2, 1]) == IPAddress("192.0.2.1"))
+        #expect(IPAddress("192.0.2.1")?.bytes == [192, 0, 2, 1])
         #expect(IPAddress(bytes: 1...16) == IPAddress("102:304:506:708:90a:b0c:d0e:f10"))
+        #expect(IPAddress("102:304:506:708:90a:b0c:d0e:f10")?.bytes == Array(1...16))
         for count in [0, 3, 5, 15, 17] {
             #expect(IPAddress(bytes: [UInt8](repeating: 1, count: count)) == nil)
         }

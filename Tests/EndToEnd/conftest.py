@@ -1,0 +1,77 @@
+"""Fixtures. Everything runs on loopback, on ports that the system picks, in folders that are removed."""
+
+import os
+
+import pytest
+
+from harness.binary import BINARY, House, Shop
+from harness.receiver import Receiver
+
+
+def pytest_configure(config):
+    if not BINARY.is_file():
+        pytest.exit(f"there is no binary at {BINARY}; build it, or set REENVIO_BIN", returncode=2)
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("REENVIO_SOAK") == "1":
+        return
+    for item in items:
+        if "soak" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="a long test; REENVIO_SOAK=1 or `make soak` runs it"))
+
+
+@pytest.fixture
+def house(tmp_path):
+    """An empty folder for a store; every server started on it is gone afterwards."""
+    house = House(tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def shop(house):
+    return Shop(house)
+
+
+@pytest.fixture
+def receiver(shop):
+    receiver = Receiver()
+    receiver.trust(shop.secret)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def shared_house(tmp_path_factory):
+    """A store for tests that leave nothing behind that another would trip over."""
+    house = House(tmp_path_factory.mktemp("shared"))
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="module")
+def shared_shop(shared_house):
+    return Shop(shared_house)
+
+
+@pytest.fixture(scope="module")
+def other_shop(shared_house, shared_shop):
+    """Another tenant on the same store."""
+    return Shop(shared_house, merchant_id=404, name="Open Market")
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_house, shared_shop, other_shop):
+    return shared_house.serve(REENVIO_RETRY_SCHEDULE="1h,1h")
+
+
+@pytest.fixture(scope="module")
+def merchant(shared_server, shared_shop):
+    """A client with the merchant's key."""
+    return shared_server.client(shared_shop.key)
+
+
+@pytest.fixture(scope="module")
+def operator(shared_server, shared_shop):
+    return shared_server.client(shared_shop.operator_key)

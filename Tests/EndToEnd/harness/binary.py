@@ -1,0 +1,167 @@
+"""The binary under test: its commands, and a server that can be stopped, killed and started again."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+
+from .client import Client
+from .waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[3]
+BINARY = Path(os.environ.get("REENVIO_BIN") or ROOT / ".build/debug/reenvio").resolve()
+
+STARTS_WITHIN_S = 20
+ENDS_WITHIN_S = 10
+COMMAND_WITHIN_S = 60
+
+LOOPBACK_RECEIVERS = {
+    "REENVIO_ALLOW_HTTP_RECEIVERS": "true",
+    "REENVIO_ALLOW_PRIVATE_RECEIVERS": "127.0.0.0/8",
+}
+
+
+def clean_environment(settings):
+    """The environment without settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REENVIO_")}
+    return kept | settings
+
+
+class Server:
+    """A running `reenvio serve`."""
+
+    def __init__(self, process, log, house):
+        self.process = process
+        self.log = log
+        self.house = house
+        line = self._first_line()
+        self.announced = line
+        self.address = json.loads(line)["listening"]
+        self.url = f"http://{self.address}"
+
+    def _first_line(self):
+        lines = []
+        reader = threading.Thread(target=lambda: lines.append(self.process.stdout.readline()), daemon=True)
+        reader.start()
+        reader.join(STARTS_WITHIN_S)
+        if not lines or not lines[0]:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError(f"the server announced no address; its log:\n{self.log_text()[-2000:]}")
+        return lines[0]
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def client(self, key=None):
+        return Client(self.url, key)
+
+    def terminate(self):
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError(f"the server did not end within {ENDS_WITHIN_S} s of SIGTERM") from None
+        finally:
+            self.process.stdout.close()
+
+    def stop(self):
+        code = self.terminate()
+        assert code == 0, f"SIGTERM ended the server with {code}; its log:\n{self.log_text()[-2000:]}"
+
+    def kill(self):
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def discard(self):
+        if self.process.poll() is None:
+            self.kill()
+
+
+class House:
+    """One store in an empty folder, the settings for it, and everything that was started on it."""
+
+    def __init__(self, folder, settings=None):
+        self.folder = Path(folder)
+        self.settings = dict(settings or {})
+        self.servers = []
+
+    @property
+    def store_path(self):
+        return self.folder / "data" / "reenvio.db"
+
+    @property
+    def store(self):
+        return f"sqlite:{self.store_path}"
+
+    def environment(self, settings=None):
+        return clean_environment({"REENVIO_STORE": self.store} | self.settings | (settings or {}))
+
+    def run(self, *arguments, **settings):
+        """A command of the binary, run to its end."""
+        return subprocess.run(
+            [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
+        )
+
+    def json(self, *arguments, **settings):
+        """What a command prints with --json: one document, and nothing on standard error."""
+        done = self.run(*arguments, "--json", **settings)
+        assert done.returncode == 0, f"{arguments}: exit {done.returncode}, {done.stderr}"
+        return json.loads(done.stdout)
+
+    def spawn(self, *arguments, log, **settings):
+        with open(log, "ab") as errors:
+            return subprocess.Popen(
+                [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            )
+
+    def serve(self, **settings):
+        """A server on a port of its own that may deliver to loopback."""
+        defaults = LOOPBACK_RECEIVERS | {
+            "REENVIO_LISTEN": "127.0.0.1:0", "REENVIO_LOG": "notice", "REENVIO_RATE_LIMITS": "off",
+        }
+        log = self.folder / f"serve-{len(self.servers) + 1}.log"
+        server = Server(self.spawn("serve", log=log, **(defaults | self.settings | settings)), log, self)
+        self.servers.append(server)
+        return server
+
+    def rows(self, sql, *parameters):
+        """Reads the store from outside."""
+        with sqlite3.connect(f"file:{self.store_path}?mode=ro", uri=True, timeout=10) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql, *parameters):
+        return self.rows(sql, *parameters)[0][0]
+
+    def wait_for_row(self, sql, *parameters, what, within=20.0):
+        return eventually(lambda: self.rows(sql, *parameters), what, within)
+
+    def close(self):
+        for server in self.servers:
+            server.discard()
+
+
+class Shop:
+    """An account with one merchant, a key of its own, and an operator key beside it."""
+
+    def __init__(self, house, merchant_id=303, name="Corner Shop", more=()):
+        self.house = house
+        self.account_id = house.json("account", "create", "--name", name)["account_id"]
+        made = house.json(
+            "merchant", "create", "--account", self.account_id, "--id", merchant_id, "--name", name, *more
+        )
+        self.merchant_id = made["merchant_id"]
+        self.secret = made["signing_secret"]
+        self.name = name
+        self.key = house.json("key", "create", "--account", self.account_id, "--name", "shop")["key"]
+        self.operator_key = house.json("key", "create", "--operator", "--name", "platform")["key"]

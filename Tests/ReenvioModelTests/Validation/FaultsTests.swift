@@ -1,0 +1,30 @@
+import ReenvioModel
+import Testing
+
+@Suite struct FaultsTests {
+    @Test func gathersTextsByField() {
+        var faults = Faults()
+        #expect(faults.isEmpty)
+        faults.add("b", "one")
+        faults.add("a", "two")
+        faults.add("b", "three")
+        #expect(!faults.isEmpty)
+        #expect(faults["b"] == ["one", "three"])
+        #expect(faults["c"] == nil)
+        #expect(errors(faults) == #"{"b":["one","three"],"a":["two"]}"#)
+    }
+
+    @Test func takesOthersIn() {
+        var faults = Faults("a", "one")
+        var others = Faults("b", "two")
+        others.add("a", "three")
+        faults.add(others)
+        #expect(errors(faults) == #"{"a":["one","three"],"b":["two"]}"#)
+        #expect(faults != others)
+        #expect(faults == faults)
+    }
+
+    @Test func writesAnEmptyObject() {
+        #expect(errors(Faults()) == "{}")
+    }
+}

@@ -1,0 +1,46 @@
+import Foundation
+import Testing
+
+/// Real code, simulated world, one seed: invariants after every few steps. `REENVIO_SEEDS` sets how many seeds run,
+/// `REENVIO_SEED` runs a single one again.
+struct SimulationTests {
+    private static let actionsPerSeed = 120
+    private static let defaultSeeds: UInt64 = 200
+
+    static var seeds: [UInt64] {
+        let environment = ProcessInfo.processInfo.environment
+        if let one = environment["REENVIO_SEED"].flatMap(UInt64.init) { return [one] }
+        let count = environment["REENVIO_SEEDS"].flatMap(UInt64.init) ?? defaultSeeds
+        return Array(1...max(1, count))
+    }
+
+    @Test("nothing accepted is lost, nothing of a job is enqueued twice, and every count is exact")
+    func worldsHold() async throws {
+        let seeds = Self.seeds
+        var kills = 0
+        for portion in stride(from: 0, to: seeds.count, by: 2) {
+            let pair = seeds[portion..<min(portion + 2, seeds.count)]
+            kills += try await withThrowingTaskGroup(of: Int.self) { tasks in
+                for seed in pair { tasks.addTask { try await Self.run(seed) } }
+                return try await tasks.reduce(0, +)
+            }
+        }
+        // A simulation that never kills proves nothing about crashes.
+        #expect(kills >= seeds.count)
+    }
+
+    private static func run(_ seed: UInt64) async throws -> Int {
+        let world = try await World(seed: seed)
+        do {
+            for action in 1...actionsPerSeed {
+                try await world.act()
+                if action.isMultiple(of: 20) { try await world.checkAlways() }
+            }
+            try await world.settle()
+            try await world.checkSettled()
+        } catch {
+            throw SimulationFault("seed \(seed): \(error)")
+        }
+        return world.kills
+    }
+}

@@ -1,0 +1,258 @@
+import Logging
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+import Synchronization
+
+/// One node and its surroundings, made from a seed: real transactions on a real store, everything else scripted. The world
+/// keeps its own books, against which the store is checked.
+final class World {
+    /// What the books know of a payout.
+    struct BookedPayout {
+        var merchantID: Int64
+        var hasURL: Bool
+        var status: PayoutStatus
+        var changedSecond: Int64
+    }
+
+    struct BookedResend {
+        var id: Int64
+        var frozenSet: Set<Int64>
+        var total: Int64
+    }
+
+    static let merchants: [Int64] = [303, 304, 305]
+    private static let schedule = RetrySchedule(waits: [.zero, .seconds(5), .seconds(60), .seconds(300)])
+
+    let store: Store
+    let clock = ManualClock()
+    private(set) var payouts: [Int64: BookedPayout] = [:]
+    private(set) var resends: [String: BookedResend] = [:]
+    private(set) var kills = 0
+    private(set) var acknowledgedByReceiver: Set<String> = []
+    private let folder: ScratchFolder
+    private let entropy: SeededEntropy
+    private var random: EntropyGenerator
+    private var transport = ScriptedTransport()
+    private var engine: Engine
+    private var invoices = 0
+    private var lastSeen: [String: Int64] = [:]
+
+    init(seed: UInt64) async throws {
+        folder = try ScratchFolder()
+        store = try await Fixtures.store(in: folder, merchants: Self.merchants)
+        entropy = SeededEntropy(seed: seed)
+        random = EntropyGenerator(entropy)
+        engine = Self.engine(store, transport, clock, entropy)
+    }
+
+    private static func engine(
+        _ store: Store, _ transport: ScriptedTransport, _ clock: ManualClock, _ entropy: SeededEntropy
+    ) -> Engine {
+        Engine(
+            store: store, transport: transport,
+            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 150), clock: clock,
+            entropy: entropy, logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        )
+    }
+
+    // MARK: - What can happen
+
+    func act() async throws {
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<12: try await createPayouts()
+        case 12..<38: try await reportChanges()
+        case 38..<46: try await openResend()
+        case 46..<60: _ = try await engine.runner.step()
+        case 60..<76: _ = try await engine.dispatcher.step()
+        case 76..<88: answerSome()
+        case 88..<91: _ = try await engine.janitor.step()
+        case 91..<97: clock.advance(by: .milliseconds(Int64.random(in: 1...90_000, using: &random)))
+        default: kill()
+        }
+    }
+
+    private func createPayouts() async throws {
+        let merchantID = pick(Self.merchants)
+        var creates: [IntakeBatch.NewPayout] = []
+        for _ in 0..<Int.random(in: 1...60, using: &random) {
+            invoices += 1
+            // Every tenth payout has no URL; a few share the invoice of another and are refused.
+            let url: String? = invoices.isMultiple(of: 10) ? nil : "https://r\(invoices % 3).example/hook"
+            let invoice = invoices.isMultiple(of: 23) ? "inv-1" : "inv-\(invoices)"
+            creates.append(.init(draft: try Fixtures.draft(invoice: invoice, url: url), merchantID: merchantID))
+        }
+        let result = try await submit(IntakeBatch(creates: creates))
+        for (create, outcome) in zip(creates, result.creates) {
+            guard case .payout(let id) = outcome else { continue }
+            payouts[id] = BookedPayout(
+                merchantID: merchantID, hasURL: create.draft.notificationURL != nil, status: .awaiting,
+                changedSecond: clock.wall.seconds
+            )
+        }
+    }
+
+    private func reportChanges() async throws {
+        let ids = payouts.keys.sorted()
+        if ids.isEmpty { return }
+        var changes: [StatusChangeRequest] = []
+        for _ in 0..<Int.random(in: 1...80, using: &random) {
+            changes.append(StatusChangeRequest(payoutID: pick(ids), status: pick(PayoutStatus.allCases)))
+        }
+        let result = try await submit(IntakeBatch(changes: changes))
+        for (change, outcome) in zip(changes, result.changes) where outcome == .applied {
+            guard var payout = payouts[change.payoutID] else { continue }
+            payout.status = change.status
+            payout.changedSecond = max(clock.wall.seconds, payout.changedSecond)
+            payouts[change.payoutID] = payout
+        }
+    }
+
+    /// Sends a request through the intake, in one step, as its loop would.
+    private func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
+        let answer = Mutex<Intake.Answer?>(nil)
+        engine.intake.enqueue(batch) { result in answer.withLock { $0 = result } }
+        _ = try await engine.intake.step()
+        guard let result = answer.withLock({ $0 }) else { throw SimulationFault("the intake did not answer") }
+        return try result.get()
+    }
+
+    private func openResend() async throws {
+        let now = clock.wall.seconds
+        let start = now - Int64.random(in: 0...5, using: &random) * 60 - Int64.random(in: 0...90, using: &random)
+        let window = ResendWindow(startSeconds: start, endSeconds: start + Int64.random(in: 1...900, using: &random))
+        let statuses = PayoutStatus.notifiable.filter { _ in Bool.random(using: &random) }
+        let request = ResendRequest(
+            merchantID: pick(Self.merchants), window: window, statuses: statuses.isEmpty ? [.paid] : statuses
+        )
+        let expected = frozenSet(request)
+        let counted = try await store.countMatching(request)
+        guard counted == Int64(expected.count) else {
+            throw SimulationFault("a dry run counted \(counted), by hand \(expected.count)")
+        }
+        let opening = ResendOpening(
+            accountID: Fixtures.accountID, jobID: Resend.newJobID(using: &random), requestedBy: "simulation"
+        )
+        guard let resend = try await store.openResend(request, opening, now: clock.wall) else { return }
+        guard resend.total == counted else { throw SimulationFault("dispatch counted \(resend.total), not \(counted)") }
+        resends[opening.jobID] = BookedResend(id: resend.id, frozenSet: expected, total: counted)
+    }
+
+    /// `docs/contract.md` 4.2, by brute force over the books.
+    private func frozenSet(_ request: ResendRequest) -> Set<Int64> {
+        Set(
+            payouts.filter { _, payout in
+                payout.merchantID == request.merchantID && payout.hasURL && request.statuses.contains(payout.status)
+                    && (request.window.startSeconds...request.window.endSeconds).contains(payout.changedSecond)
+            }.keys
+        )
+    }
+
+    private func answerSome() {
+        for exchange in transport.take() {
+            // The receiver may have heard and acknowledged what this node never learns.
+            let fate = Int.random(in: 0..<10, using: &random)
+            switch fate {
+            case 0..<6:
+                acknowledgedByReceiver.insert(exchange.header("webhook-id"))
+                exchange.answer(200)
+            case 6: exchange.answer(500)
+            case 7: exchange.end(.failed(.timedOut))
+            case 8: exchange.answer(503, retryAfter: "7")
+            default: exchange.end(.notStarted)
+            }
+        }
+    }
+
+    /// The process is gone between two steps: memory is lost, the store stays, and another starts.
+    private func kill() {
+        kills += 1
+        for exchange in transport.take() where Bool.random(using: &random) {
+            acknowledgedByReceiver.insert(exchange.header("webhook-id"))
+        }
+        transport = ScriptedTransport()
+        engine = Self.engine(store, transport, clock, entropy)
+    }
+
+    private func pick<C: RandomAccessCollection>(_ all: C) -> C.Element {
+        all[all.index(all.startIndex, offsetBy: Int.random(in: 0..<all.count, using: &random))]
+    }
+
+    // MARK: - What must hold
+
+    /// Lets everything run to its end, with a receiver that acknowledges.
+    func settle() async throws {
+        for _ in 0..<20_000 {
+            _ = try await engine.runner.step()
+            _ = try await engine.dispatcher.step()
+            let exchanges = transport.take()
+            for exchange in exchanges {
+                acknowledgedByReceiver.insert(exchange.header("webhook-id"))
+                exchange.answer(200)
+            }
+            if exchanges.isEmpty {
+                let open = try await store.number(
+                    "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM resends WHERE state = 'processing')"
+                )
+                if open == 0 { return }
+                clock.advance(by: .seconds(20))
+            }
+        }
+        throw SimulationFault("the world did not settle")
+    }
+
+    /// Holds at every moment.
+    func checkAlways() async throws {
+        let disagreements = try await Recount.disagreements(in: store, now: clock.engine)
+        guard disagreements.isEmpty else { throw SimulationFault(disagreements.joined(separator: "\n")) }
+        for (jobID, booked) in resends {
+            guard let resend = try await store.resend(jobID: jobID) else { throw SimulationFault("job \(jobID) is gone") }
+            let done = resend.queued + resend.failed
+            guard done >= lastSeen[jobID] ?? 0, done <= booked.total else {
+                throw SimulationFault("job \(jobID) shows \(done) of \(booked.total) after \(lastSeen[jobID] ?? 0)")
+            }
+            lastSeen[jobID] = done
+        }
+    }
+
+    /// Holds once everything has settled.
+    func checkSettled() async throws {
+        try await checkAlways()
+        for (jobID, booked) in resends {
+            let resend = try await store.resend(jobID: jobID)
+            guard resend?.state == .completed, resend?.queued == booked.total else {
+                throw SimulationFault("job \(jobID) ended as \(String(describing: resend))")
+            }
+            let sent = try await store.rows(
+                "SELECT object_id FROM settled WHERE resend_id = $1", columns: 1, [.int(booked.id)]
+            ).map { $0[0] }
+            guard sent.count == Set(sent).count, Set(sent) == booked.frozenSet else {
+                throw SimulationFault("job \(jobID) sent another set than was frozen")
+            }
+        }
+        try await checkNothingIsLost()
+    }
+
+    /// What the store calls acknowledged, the receiver has heard; what it gave up on, it tried to the end.
+    private func checkNothingIsLost() async throws {
+        let acknowledged = try await store.rows("SELECT id, nonce FROM notifications WHERE acked_at IS NOT NULL", columns: 2)
+        for row in acknowledged {
+            let id = WebhookID(id: row[0], nonce: UInt64(bitPattern: row[1])).description
+            guard acknowledgedByReceiver.contains(id) else { throw SimulationFault("\(id) was never heard") }
+        }
+        let givenUp = try await store.rows(
+            "SELECT object_id, delivery_id, attempts FROM settled WHERE state = 'exhausted' AND attempts < $1", columns: 3,
+            [.int(Self.schedule.waits.count)]
+        )
+        guard givenUp.isEmpty else { throw SimulationFault("given up too early: \(givenUp)") }
+    }
+}
+
+struct SimulationFault: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}

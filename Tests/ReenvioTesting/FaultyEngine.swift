@@ -1,0 +1,79 @@
+package import ReenvioStore
+import Synchronization
+
+/// A store engine that breaks off the Nth statement from when it is armed, as a full disk or a lost connection would.
+package final class FaultyEngine: StoreEngine {
+    package static let failure = StoreError.unavailable("a statement was made to fail")
+
+    private let base: any StoreEngine
+    private let remaining = Mutex<Int?>(nil)
+
+    package init(_ base: any StoreEngine) {
+        self.base = base
+    }
+
+    /// The `n`th statement of writes from now on fails, counting from 1.
+    package func fail(atStatement n: Int) {
+        remaining.withLock { $0 = n }
+    }
+
+    package func disarm() {
+        remaining.withLock { $0 = nil }
+    }
+
+    /// Whether the armed failure has happened.
+    package var hasFired: Bool { remaining.withLock { $0 == 0 } }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await base.read(body)
+    }
+
+    package func write<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
+    ) async throws -> T {
+        try await base.write(priority) { db in try body(FaultyConnection(db, self)) }
+    }
+
+    package func close() throws {
+        try base.close()
+    }
+
+    fileprivate func countDown() throws {
+        let fires = remaining.withLock { remaining in
+            guard let left = remaining, left > 0 else { return false }
+            remaining = left - 1
+            return left == 1
+        }
+        if fires { throw Self.failure }
+    }
+}
+
+private final class FaultyConnection: SQLConnection {
+    private let base: any SQLConnection
+    private let faults: FaultyEngine
+
+    init(_ base: any SQLConnection, _ faults: FaultyEngine) {
+        self.base = base
+        self.faults = faults
+    }
+
+    func run(_ sql: String, _ parameters: [SQLValue]) throws -> Int {
+        try faults.countDown()
+        return try base.run(sql, parameters)
+    }
+
+    func query(_ sql: String, _ parameters: [SQLValue], _ row: (any SQLRow) throws -> Void) throws {
+        try faults.countDown()
+        try base.query(sql, parameters, row)
+    }
+
+    func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int {
+        try faults.countDown()
+        return try base.batch(sql, rows, row)
+    }
+
+    func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
+        try faults.countDown()
+        return try base.nextIDs(sequence, count)
+    }
+}

@@ -1,0 +1,63 @@
+package import ReenvioEngine
+import Synchronization
+
+/// A network of which a test decides every outcome. Requests wait until they are answered; what was heard is kept.
+package final class ScriptedTransport: Transport {
+    package struct Exchange: Sendable {
+        package var request: WireRequest
+        private let then: @Sendable (WireResult, Duration) -> Void
+
+        init(request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
+            self.request = request
+            self.then = then
+        }
+
+        package func header(_ name: String) -> String {
+            request.headers.first { $0.name == name }?.value ?? ""
+        }
+
+        package func answer(_ statusCode: Int, retryAfter: String? = nil) {
+            then(.answered(WireAnswer(statusCode: statusCode, retryAfter: retryAfter)), .milliseconds(3))
+        }
+
+        package func end(_ result: WireResult) {
+            then(result, .milliseconds(3))
+        }
+    }
+
+    private let waiting = Mutex<[Exchange]>([])
+    private let automatic: (@Sendable (Exchange) -> WireResult)?
+
+    /// With `automatic`, every request is answered at once by it.
+    package init(automatic: (@Sendable (Exchange) -> WireResult)? = nil) {
+        self.automatic = automatic
+    }
+
+    package func send(_ request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
+        let exchange = Exchange(request: request, then: then)
+        if let automatic {
+            exchange.end(automatic(exchange))
+        } else {
+            waiting.withLock { $0.append(exchange) }
+        }
+    }
+
+    package var count: Int { waiting.withLock(\.count) }
+
+    /// Hands over every exchange that waits; the test must end each, or forget it like a crash does.
+    package func take() -> [Exchange] {
+        waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+    }
+
+    /// Hands over the exchange at an index, for tests that answer out of order.
+    package func take(at index: Int) -> Exchange? {
+        waiting.withLock { waiting in waiting.indices.contains(index) ? waiting.remove(at: index) : nil }
+    }
+
+    package func shutdown() async {
+        for exchange in take() { exchange.end(.notStarted) }
+    }
+}
