@@ -93,8 +93,8 @@ let package = Package(
         .testTarget(
             name: "ReenvioEngineTests",
             dependencies: [
-                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", nioCore, nioPosix, nioHTTP1, nioSSL,
-                logging,
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", crypto, nioCore, nioPosix, nioHTTP1, nioSSL,
+                lifecycle, logging,
             ],
             swiftSettings: strict
         ),

@@ -249,8 +249,10 @@ private final class RudeHandler: ChannelInboundHandler {
             let more = RudeReceiver.Act.drip(String(text.unicodeScalars.dropFirst()), every: every)
             loop.scheduleTask(in: TimeAmount(every)) { self.act([more] + rest, context) }
         case .flood(let text):
-            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text))).assumeIsolated().whenSuccess {
-                loop.execute { self.act(acts, context) }
+            let wave = String(repeating: text, count: 1 + 8_192 / max(1, text.utf8.count))
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: wave))).assumeIsolated().whenSuccess {
+                // By way of the clock, not at once: the other side may live on this very loop.
+                loop.scheduleTask(in: .milliseconds(1)) { self.act(acts, context) }
             }
         case .pause(let pause):
             loop.scheduleTask(in: TimeAmount(pause)) { self.act(rest, context) }

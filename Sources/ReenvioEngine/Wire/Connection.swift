@@ -64,7 +64,8 @@ final class Connection {
         openedAt = now
         start(job, now: now)
         phase = .dialing
-        pool.wire.dialer.connect(to: url, on: loop, by: deadline).assumeIsolated().whenComplete { result in
+        let dial = pool.wire.dialer.connect(to: url, for: job.request.merchantID, on: loop, by: deadline)
+        dial.assumeIsolated().whenComplete { result in
             switch result {
             case .success(let channel): self.connected(channel, url: url)
             case .failure(let error):

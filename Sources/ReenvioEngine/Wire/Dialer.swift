@@ -29,9 +29,9 @@ struct Dialer: Sendable {
     /// A connected channel that does not read yet and has no handlers; fails with `DialFailure` only.
     /// Ends by `deadline`, a connect time-out's grain apart.
     func connect(
-        to url: ReceiverURL, on loop: any EventLoop, by deadline: ContinuousClock.Instant
+        to url: ReceiverURL, for merchantID: Int64, on loop: any EventLoop, by deadline: ContinuousClock.Instant
     ) -> EventLoopFuture<any Channel> {
-        judgedAddresses(of: url, on: loop).flatMap { addresses in
+        judgedAddresses(of: url, for: merchantID, on: loop).flatMap { addresses in
             connect(to: addresses.prefix(limits.addressesTried), port: url.port, on: loop, by: deadline, failed: nil)
         }
     }
@@ -43,7 +43,8 @@ struct Dialer: Sendable {
         // NIOSSL accepts a certificate for the peer's address even when a name was asked for, and a bare common name.
         // Whoever controls the answer of a name server controls that address, so only a DNS name counts here. Nothing
         // of the request goes out before this is decided.
-        return try NIOSSLClientHandler._makeSSLClientHandler(context: tls, serverHostname: name) { certificate, channel in
+        return try NIOSSLClientHandler._makeSSLClientHandler(context: tls, serverHostname: name) {
+            certificate, channel in
             channel.eventLoop.makeCompletedFuture {
                 guard CertificateNames.of(certificate, cover: name) else { throw WrongHost() }
             }
@@ -51,11 +52,13 @@ struct Dialer: Sendable {
     }
 
     /// All addresses of the URL's host, or `address_forbidden` if any of them is.
-    private func judgedAddresses(of url: ReceiverURL, on loop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
+    private func judgedAddresses(
+        of url: ReceiverURL, for merchantID: Int64, on loop: any EventLoop
+    ) -> EventLoopFuture<[IPAddress]> {
         let addresses: EventLoopFuture<[IPAddress]> =
             switch url.host {
             case .address(let address): loop.makeSucceededFuture([address])
-            case .name(let name): resolver.addresses(of: name, on: loop)
+            case .name(let name): resolver.addresses(of: name, for: merchantID, on: loop)
             }
         return addresses.flatMapErrorThrowing { _ in
             throw DialFailure(reason: .nameNotResolved)

@@ -17,8 +17,9 @@ package struct NameNotResolved: Error {
 /// A lookup cannot be cancelled, so a name server that never answers holds a thread for as long as the system's
 /// resolver keeps trying. Four rules keep that from delaying anybody else:
 /// - who waits, waits at most `lookupWithin`; while a lookup is overdue, its name fails at once;
-/// - names whose last lookup was overdue (*slow*) share a quarter of the threads, overdue lookups included;
 /// - a quarter of the threads serves only names that answered in time when they were last asked (*prompt*);
+/// - the other names of one merchant get a quarter of the threads, overdue lookups included, and names whose last
+///   lookup was overdue (*slow*) half of them over all merchants;
 /// - an overdue lookup does not count against `lookupsAtOnce`, until three times as many are stuck.
 package final class NameResolver: Sendable {
     private let lookup: Lookup
@@ -36,9 +37,11 @@ package final class NameResolver: Sendable {
     package var lookupsRunning: Int { state.withLock { $0.runningCount } }
 
     /// The addresses of `name`, at once when they are known; fails with `NameNotResolved`.
-    package func addresses(of name: String, on loop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
+    package func addresses(
+        of name: String, for merchantID: Int64, on loop: any EventLoop
+    ) -> EventLoopFuture<[IPAddress]> {
         let promise = loop.makePromise(of: [IPAddress].self)
-        let (answer, start) = state.withLock { $0.ask(name, promise, now: .now) }
+        let (answer, start) = state.withLock { $0.ask(name, merchantID, promise, now: .now) }
         switch answer {
         case .known(let addresses): promise.succeed(addresses)
         case .failed: promise.fail(NameNotResolved())
@@ -100,8 +103,14 @@ private struct Names {
         case asking(since: ContinuousClock.Instant, waiters: [Waiter])
     }
 
+    private struct Queued {
+        var name: String
+        var merchantID: Int64
+    }
+
     private struct Running {
         var name: String
+        var merchantID: Int64
         var since: ContinuousClock.Instant
         var standing: Standing
     }
@@ -109,7 +118,7 @@ private struct Names {
     private var limits: WireLimits
     private var names: [String: (knowledge: Knowledge, standing: Standing)] = [:]
     private var running: [Running] = []
-    private var queued: [String] = []
+    private var queued: [Queued] = []
 
     var count: Int { names.count }
     var runningCount: Int { running.count }
@@ -119,7 +128,7 @@ private struct Names {
     }
 
     mutating func ask(
-        _ name: String, _ waiter: Waiter, now: ContinuousClock.Instant
+        _ name: String, _ merchantID: Int64, _ waiter: Waiter, now: ContinuousClock.Instant
     ) -> (answer: Answer, start: [String]) {
         let entry = names[name]
         switch entry?.knowledge {
@@ -133,7 +142,7 @@ private struct Names {
         default:
             makeRoom(now: now)
             names[name] = (.asking(since: now, waiters: [waiter]), entry?.standing ?? .new)
-            queued.append(name)
+            queued.append(Queued(name: name, merchantID: merchantID))
             return (.asked, startable(now: now))
         }
     }
@@ -144,14 +153,15 @@ private struct Names {
         var start: [String] = []
         var waiting = queued
         for standing in [Standing.prompt, .new, .slow] {
-            waiting.removeAll { name in
+            waiting.removeAll { asked in
+                let name = asked.name
                 guard case .asking(let since, _)? = names[name]?.knowledge else { return true }
                 guard now - since < limits.lookupWithin else {
                     names[name]?.knowledge = .failed(until: now)
                     return true
                 }
-                guard names[name]?.standing == standing, mayRun(standing, now: now) else { return false }
-                running.append(Running(name: name, since: now, standing: standing))
+                guard names[name]?.standing == standing, mayRun(asked, standing, now: now) else { return false }
+                running.append(Running(name: name, merchantID: asked.merchantID, since: now, standing: standing))
                 start.append(name)
                 return true
             }
@@ -160,15 +170,16 @@ private struct Names {
         return start
     }
 
-    private func mayRun(_ standing: Standing, now: ContinuousClock.Instant) -> Bool {
+    private func mayRun(_ asked: Queued, _ standing: Standing, now: ContinuousClock.Instant) -> Bool {
         let most = max(1, limits.lookupsAtOnce)
-        let quarter = most / 4
+        let quarter = max(1, most / 4)
         let stuck = running.count { now - $0.since >= limits.lookupWithin }
         let timely = running.count - min(stuck, 3 * most)
         guard timely < most else { return false }
         guard standing != .prompt else { return true }
-        guard timely < most - quarter else { return false }
-        return standing == .new || running.count { $0.standing == .slow } < max(1, quarter)
+        let own = running.count { $0.merchantID == asked.merchantID && $0.standing != .prompt }
+        guard own < quarter, timely < max(1, most - quarter) else { return false }
+        return standing == .new || running.count { $0.standing == .slow } < max(1, most / 2)
     }
 
     /// A lookup ended; returns who waited for it.

@@ -95,6 +95,11 @@ package struct ResendWindow: Hashable, Sendable {
         package var minutes: ClosedRange<Int64>?
         /// Seconds, both ends included.
         package var edges: [ClosedRange<Int64>]
+
+        package init(minutes: ClosedRange<Int64>?, edges: [ClosedRange<Int64>]) {
+            self.minutes = minutes
+            self.edges = edges
+        }
     }
 
     package var parts: Parts {

@@ -49,4 +49,11 @@ package struct ResendOutcome: Sendable, Equatable {
     package var undelivered: Int64
     package var pending: Int64
     package var skipped: Int64
+
+    package init(delivered: Int64, undelivered: Int64, pending: Int64, skipped: Int64) {
+        self.delivered = delivered
+        self.undelivered = undelivered
+        self.pending = pending
+        self.skipped = skipped
+    }
 }

@@ -31,6 +31,11 @@ package final class WriteGate: Sendable {
         }
     }
 
+    /// How many wait to write.
+    package var waitingCount: Int {
+        state.withLock { $0.waiting.reduce(0) { $0 + $1.count } }
+    }
+
     package func leave() {
         let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
             for priority in state.waiting.indices where !state.waiting[priority].isEmpty {

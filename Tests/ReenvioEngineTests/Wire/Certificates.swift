@@ -24,7 +24,9 @@ struct Certificates: Sendable {
     }
 
     private static func remove() {
-        if case .success(let certificates) = made { try? FileManager.default.removeItem(atPath: certificates.directory) }
+        if case .success(let certificates) = made {
+            try? FileManager.default.removeItem(atPath: certificates.directory)
+        }
     }
 
     private let directory: String

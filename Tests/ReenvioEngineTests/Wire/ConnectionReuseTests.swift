@@ -73,7 +73,8 @@ struct ConnectionReuseTests {
     @Test func `requests wait in line`() async throws {
         var limits = WireFixture.limits
         limits.connectionsPerReceiver = 1
-        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             for id in 1...30 { try wire.post(id, to: "http://127.0.0.1:\(receiver.port)/\(id)") }
             for id in 1...30 { #expect(try await wire.result(of: id) == ok) }
             let targets = receiver.log.value.requests.map { $0.head.split(separator: " ")[1] }
@@ -85,7 +86,8 @@ struct ConnectionReuseTests {
         var limits = WireFixture.limits
         limits.connectionsPerReceiver = 1
         let latch = Latch()
-        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             let url = "http://127.0.0.1:\(receiver.port)/"
             try wire.post(1, to: url)
             try wire.post(2, to: url, startWithin: .milliseconds(50))
@@ -104,7 +106,8 @@ struct ConnectionReuseTests {
     @Test func `a connection carries so many requests and no more`() async throws {
         var limits = WireFixture.limits
         limits.requestsPerConnection = 3
-        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             for _ in 1...9 { #expect(try await wire.exchange(with: receiver) == ok) }
             #expect(receiver.log.value.accepted == 3)
         }
@@ -113,7 +116,8 @@ struct ConnectionReuseTests {
     @Test func `a connection has an age`() async throws {
         var limits = WireFixture.limits
         limits.connectionAge = .zero
-        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             for _ in 1...3 { #expect(try await wire.exchange(with: receiver) == ok) }
             #expect(receiver.log.value.accepted == 3)
         }
@@ -122,7 +126,8 @@ struct ConnectionReuseTests {
     @Test func `an idle connection is closed, and its receiver forgotten`() async throws {
         var limits = WireFixture.limits
         limits.idleConnection = .milliseconds(50)
-        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             #expect(try await wire.exchange(with: receiver) == ok)
             try await receiver.log.wait(for: "the idle connection is closed") { $0.open == 0 }
             #expect(try await wire.exchange(with: receiver) == ok)
@@ -137,7 +142,8 @@ struct ConnectionReuseTests {
         var limits = WireFixture.limits
         limits.idleConnections = 2
         let latch = Latch()
-        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             for id in 1...6 { try wire.post(id, to: "http://127.0.0.1:\(receiver.port)/", merchant: Int64(id)) }
             try await receiver.log.wait(for: "six requests at once") { $0.requests.count == 6 }
             latch.open()
@@ -217,7 +223,8 @@ struct ConnectionReuseTests {
         var limits = WireFixture.limits
         limits.connectionsPerReceiver = 1
         let latch = Latch()
-        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: limits, script: { _ in [.wait(latch), .send(WireFixture.ok)] }) {
+            (wire, receiver) async throws in
             let url = "http://127.0.0.1:\(receiver.port)/"
             try wire.post(1, to: url)
             try wire.post(2, to: url)

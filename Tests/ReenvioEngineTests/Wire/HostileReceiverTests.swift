@@ -42,7 +42,9 @@ struct HostileReceiverTests {
 
     @Test func `a head that never ends is a time-out`() async throws {
         #expect(
-            try await result(of: [.send("HTTP/1.1 200 OK\r\n"), .drip(String(repeating: "a", count: 100), every: .milliseconds(20))])
+            try await result(of: [
+                .send("HTTP/1.1 200 OK\r\n"), .drip(String(repeating: "a", count: 100), every: .milliseconds(20)),
+            ])
                 == .failed(.timedOut)
         )
     }
@@ -62,7 +64,8 @@ struct HostileReceiverTests {
     }
 
     @Test func `a connection that nobody accepts to speak on is a time-out`() async throws {
-        try await withReceiver(limits: WireFixture.hastyLimits, reads: false, script: { _ in [] }) { (wire, receiver) async throws in
+        try await withReceiver(limits: WireFixture.hastyLimits, reads: false, script: { _ in [] }) {
+            (wire, receiver) async throws in
             try wire.post(1, to: "http://127.0.0.1:\(receiver.port)/", body: [UInt8](repeating: 7, count: 8 << 20))
             #expect(try await wire.result(of: 1) == .failed(.timedOut))
         }
@@ -72,7 +75,9 @@ struct HostileReceiverTests {
 
     @Test func `one endless header is malformed`() async throws {
         #expect(
-            try await result(of: [.send("HTTP/1.1 200 OK\r\nx: "), .flood(String(repeating: "a", count: 1000))], limits: WireFixture.limits)
+            try await result(
+                of: [.send("HTTP/1.1 200 OK\r\nx: "), .flood(String(repeating: "a", count: 1000))],
+                limits: WireFixture.limits)
                 == .failed(.malformedResponse)
         )
     }
@@ -86,7 +91,8 @@ struct HostileReceiverTests {
 
     @Test func `an endless status line is malformed`() async throws {
         #expect(
-            try await result(of: [.send("HTTP/1.1 200 "), .flood(String(repeating: "a", count: 1000))], limits: WireFixture.limits)
+            try await result(
+                of: [.send("HTTP/1.1 200 "), .flood(String(repeating: "a", count: 1000))], limits: WireFixture.limits)
                 == .failed(.malformedResponse)
         )
     }
@@ -172,7 +178,8 @@ struct HostileReceiverTests {
 
     @Test func `a length that promises too little ends the connection`() async throws {
         let script: @Sendable (RudeReceiver.Heard) -> [RudeReceiver.Act] = { heard in
-            heard.number == 1 ? [.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 No\r\n\r\n")]
+            heard.number == 1
+                ? [.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 No\r\n\r\n")]
                 : [.send(WireFixture.ok)]
         }
         try await withReceiver(script: script) { (wire, receiver) async throws in
@@ -225,7 +232,8 @@ struct HostileReceiverTests {
     }
 
     @Test func `compressed bytes stay as they are, a redirect is an answer`() async throws {
-        let text = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\u{1}zz"
+        let text =
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\u{1}zz"
         #expect(try await result(of: [.send(text)], limits: WireFixture.limits) == answered(302, "\u{1}zz"))
     }
 

@@ -62,11 +62,11 @@ struct ResolverTests {
         var limits = Self.hasty
         limits.lookupWithin = .seconds(10)
         let resolver = resolver(limits)
-        let waiting = (0..<50).map { _ in resolver.addresses(of: "dead.example", on: loop) }
+        let waiting = (0..<50).map { _ in resolver.addresses(of: "dead.example", for: 303, on: loop) }
         try await server.log.wait(for: "the lookup is stuck") { $0.stuck == 1 }
         try await server.letGo()
         for future in waiting { #expect(try await future.get().map(\.description) == ["127.0.0.1"]) }
-        _ = try await resolver.addresses(of: "dead.example", on: loop).get()
+        _ = try await resolver.addresses(of: "dead.example", for: 303, on: loop).get()
         #expect(server.log.value.asked == ["dead.example": 1])
     }
 
@@ -77,9 +77,9 @@ struct ResolverTests {
         limits.lookupFailureKept = .zero
         let resolver = resolver(limits)
         for _ in 1...3 {
-            _ = try await resolver.addresses(of: "a.example", on: loop).get()
+            _ = try await resolver.addresses(of: "a.example", for: 303, on: loop).get()
             await #expect(throws: NameNotResolved.self) {
-                _ = try await resolver.addresses(of: "none.example", on: loop).get()
+                _ = try await resolver.addresses(of: "none.example", for: 303, on: loop).get()
             }
         }
         #expect(server.log.value.asked == ["a.example": 3, "none.example": 3])
@@ -91,7 +91,7 @@ struct ResolverTests {
         let resolver = resolver(limits)
         for _ in 1...3 {
             await #expect(throws: NameNotResolved.self) {
-                _ = try await resolver.addresses(of: "none.example", on: loop).get()
+                _ = try await resolver.addresses(of: "none.example", for: 303, on: loop).get()
             }
         }
         #expect(server.log.value.asked == ["none.example": 1])
@@ -101,11 +101,11 @@ struct ResolverTests {
         let resolver = resolver()
         let began = ContinuousClock.now
         await #expect(throws: NameNotResolved.self) {
-            _ = try await resolver.addresses(of: "dead.example", on: loop).get()
+            _ = try await resolver.addresses(of: "dead.example", for: 303, on: loop).get()
         }
         #expect(ContinuousClock.now - began >= .seconds(1))
         for _ in 1...5 {
-            let future = resolver.addresses(of: "dead.example", on: loop)
+            let future = resolver.addresses(of: "dead.example", for: 303, on: loop)
             await #expect(throws: NameNotResolved.self) { _ = try await future.get() }
         }
         #expect(server.log.value.asked == ["dead.example": 1])
@@ -116,32 +116,41 @@ struct ResolverTests {
         var limits = Self.hasty
         limits.lookupAnswerKept = .zero
         let resolver = resolver(limits)
-        _ = try await resolver.addresses(of: "prompt.example", on: loop).get()
+        _ = try await resolver.addresses(of: "prompt.example", for: 303, on: loop).get()
 
-        let stuck = (0..<3).map { resolver.addresses(of: "dead\($0).example", on: loop) }
+        let stuck = (0..<3).map { resolver.addresses(of: "dead\($0).example", for: Int64($0), on: loop) }
         try await server.log.wait(for: "three lookups are stuck") { $0.stuck == 3 }
         // Three of four threads are taken: the last one is for names that are known to answer.
-        _ = try await resolver.addresses(of: "prompt.example", on: loop).get()
+        _ = try await resolver.addresses(of: "prompt.example", for: 303, on: loop).get()
         for future in stuck { await #expect(throws: NameNotResolved.self) { _ = try await future.get() } }
         // Overdue lookups are written off, so new names are served, too.
-        for name in 0..<5 { _ = try await resolver.addresses(of: "new\(name).example", on: loop).get() }
+        for name in 0..<5 { _ = try await resolver.addresses(of: "new\(name).example", for: 303, on: loop).get() }
         try await server.letGo()
     }
 
-    @Test func `names known to be slow share a quarter of the threads`() async throws {
+    @Test func `names known to be slow share half of the threads`() async throws {
         var limits = Self.hasty
         limits.lookupFailureKept = .zero
         limits.lookupAnswerKept = .zero
         let resolver = resolver(limits)
-        let names = ["dead1", "dead2", "dead3"]
         for round in 1...2 {
-            let futures = names.map { resolver.addresses(of: $0, on: loop) }
+            let futures = (1...3).map { resolver.addresses(of: "dead\($0)", for: Int64($0), on: loop) }
             for future in futures { await #expect(throws: NameNotResolved.self) { _ = try await future.get() } }
-            // New, they had a thread each; now that they are known to be slow, one of four is theirs.
-            #expect(server.log.value.lookups == (round == 1 ? 3 : 4))
+            // New, they had a thread each; now that they are known to be slow, two of four are theirs.
+            #expect(server.log.value.lookups == (round == 1 ? 3 : 5))
             try await server.letGo()
             while resolver.lookupsRunning > 0 { await Task.yield() }
         }
+    }
+
+    @Test func `one merchant's new names get a quarter of the threads`() async throws {
+        let resolver = resolver()
+        let stuck = (1...20).map { resolver.addresses(of: "dead\($0).example", for: 1, on: loop) }
+        _ = try await resolver.addresses(of: "new.example", for: 2, on: loop).get()
+        for future in stuck { await #expect(throws: NameNotResolved.self) { _ = try await future.get() } }
+        _ = try await resolver.addresses(of: "newer.example", for: 2, on: loop).get()
+        #expect(server.log.value.stuck == 1)
+        try await server.letGo()
     }
 
     @Test func `the table keeps so many names and no more`() async throws {
@@ -150,14 +159,14 @@ struct ResolverTests {
         limits.lookupWithin = .seconds(10)
         let resolver = resolver(limits)
         for name in 0..<1_000 {
-            _ = try await resolver.addresses(of: "n\(name).example", on: loop).get()
+            _ = try await resolver.addresses(of: "n\(name).example", for: 303, on: loop).get()
             #expect(resolver.namesKept <= 100)
         }
     }
 
     @Test func `the system knows this machine`() async throws {
         let resolver = NameResolver()
-        let found = try await resolver.addresses(of: "localhost", on: loop).get()
+        let found = try await resolver.addresses(of: "localhost", for: 303, on: loop).get()
         #expect(found.contains { $0.description == "127.0.0.1" || $0.description == "::1" })
     }
 }

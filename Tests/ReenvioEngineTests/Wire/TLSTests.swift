@@ -31,7 +31,8 @@ struct TLSTests {
     }
 
     /// The result of one https request to a receiver that does not speak TLS.
-    private func result(of acts: [RudeReceiver.Act], limits: WireLimits = WireFixture.limits) async throws -> WireResult {
+    private func result(of acts: [RudeReceiver.Act], limits: WireLimits = WireFixture.limits) async throws -> WireResult
+    {
         let receiver = try await RudeReceiver.start(at: .accepted) { _ in acts }
         let wire = try WireFixture(limits: limits)
         let result = try await wire.exchange(with: receiver, scheme: "https", host: "good.example")

@@ -95,26 +95,26 @@ private let bankAccount =
     func asksForRequiredTexts(path: String, nothing: String?) throws {
         let reading = read(try payoutBody().with(path, nothing))
         #expect(reading.draft == nil)
-        #expect(errors(reading.faults) == #"{"\#(path)":["The \#(path) field is required."]}"#)
+        #expect(rendered(reading.faults) == #"{"\#(path)":["The \#(path) field is required."]}"#)
     }
 
     @Test(arguments: [nil, "null"])
     func asksForTheAmount(nothing: String?) throws {
         let reading = read(try payoutBody().with("amount", nothing))
-        #expect(errors(reading.faults) == #"{"amount":["The amount field is required."]}"#)
+        #expect(rendered(reading.faults) == #"{"amount":["The amount field is required."]}"#)
     }
 
     @Test(arguments: requiredTexts + optionalTexts, ["1", "true", "[]", "{}"])
     func refusesWhatIsNoText(path: String, value: String) throws {
         let reading = read(try payoutBody().with(path, value))
         #expect(reading.draft == nil)
-        #expect(errors(reading.faults) == #"{"\#(path)":["The \#(path) field must be a string."]}"#)
+        #expect(rendered(reading.faults) == #"{"\#(path)":["The \#(path) field must be a string."]}"#)
     }
 
     @Test(arguments: [#""43.34""#, #""""#, "true", "[43.34]", "{}"])
     func refusesAnAmountThatIsNoNumber(value: String) throws {
         let reading = read(try payoutBody().with("amount", value))
-        #expect(errors(reading.faults) == #"{"amount":["The amount field must be a number."]}"#)
+        #expect(rendered(reading.faults) == #"{"amount":["The amount field must be a number."]}"#)
     }
 
     @Test(arguments: [
@@ -123,13 +123,13 @@ private let bankAccount =
     ])
     func judgesTheAmount(value: String, text: String) throws {
         let reading = read(try payoutBody().with("amount", value))
-        #expect(errors(reading.faults) == #"{"amount":["The amount field \#(text)"]}"#)
+        #expect(rendered(reading.faults) == #"{"amount":["The amount field \#(text)"]}"#)
     }
 
     @Test(arguments: [#""303""#, #""""#, "303.0", "1e2", "true", "[]", "9223372036854775808"])
     func refusesAMerchantThatIsNoInteger(value: String) throws {
         let reading = read(try payoutBody().with("merchant_id", value))
-        #expect(errors(reading.faults) == #"{"merchant_id":["The merchant_id field must be an integer."]}"#)
+        #expect(rendered(reading.faults) == #"{"merchant_id":["The merchant_id field must be an integer."]}"#)
         #expect(reading.merchantID == nil)
     }
 
@@ -147,7 +147,7 @@ private let bankAccount =
             #expect(read(try payoutBody().with(path, "\"\(longest)\"")).draft != nil)
             let reading = read(try payoutBody().with(path, "\"\(longest)\(letter)\""))
             let text = "The \(path) field must not be longer than \(most) characters."
-            #expect(errors(reading.faults) == #"{"\#(path)":["\#(text)"]}"#)
+            #expect(rendered(reading.faults) == #"{"\#(path)":["\#(text)"]}"#)
         }
     }
 
@@ -157,7 +157,7 @@ private let bankAccount =
         #expect(read(try payoutBody().with("notification_url", "\"\(longest)\"")).draft != nil)
         let reading = read(try payoutBody().with("notification_url", "\"\(longest)x\""))
         let text = "The notification_url field must not be longer than 255 characters."
-        #expect(errors(reading.faults) == #"{"notification_url":["\#(text)"]}"#)
+        #expect(rendered(reading.faults) == #"{"notification_url":["\#(text)"]}"#)
     }
 
     @Test(arguments: [
@@ -167,7 +167,7 @@ private let bankAccount =
     func wantsAPublicHTTPSReceiver(url: String) throws {
         let reading = read(try payoutBody().with("notification_url", "\"\(url)\""))
         let text = "The notification_url field must be an https URL with a public host."
-        #expect(errors(reading.faults) == #"{"notification_url":["\#(text)"]}"#)
+        #expect(rendered(reading.faults) == #"{"notification_url":["\#(text)"]}"#)
     }
 
     @Test func mayAllowOtherReceivers() throws {

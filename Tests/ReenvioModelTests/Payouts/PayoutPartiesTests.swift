@@ -4,7 +4,7 @@ import Testing
 /// Whom a draft pays: documents, nested keys, the two PIX variants, and the stored form.
 @Suite struct PayoutPartiesTests {
     private func faults(_ object: JSONObject) -> String {
-        errors(PayoutDraft.read(object, policy: AddressPolicy()).faults)
+        rendered(PayoutDraft.read(object, policy: AddressPolicy()).faults)
     }
 
     // MARK: Document

@@ -73,6 +73,6 @@ import Testing
     func namesEveryFault(text: String, expected: String) throws {
         let object = try jsonObject(text)
         let faults = try #require(throws: Faults.self) { try StatusChangeRequest.parse(object, payoutID: 7) }
-        #expect(errors(faults) == expected)
+        #expect(rendered(faults) == expected)
     }
 }

@@ -51,9 +51,9 @@ import Testing
 
     @Test(arguments: [Duration.microseconds(300_000_001), .seconds(301), .seconds(86_400)])
     func refusesMoreThanFiveMinutesAhead(occurred: Duration) throws {
-        let faults = try #require(faults(of: decide(.paid, occurred: occurred)))
+        let faults = try #require(refused(decide(.paid, occurred: occurred)))
         #expect(
-            errors(faults)
+            rendered(faults)
                 == #"{"occurred_at":["The occurred_at field must not be more than 5 minutes in the future."]}"#)
         #expect(StatusFlow.Refusal.invalid(faults).message == "Validation error.")
     }
@@ -97,12 +97,12 @@ import Testing
     }
 
     private func expectDetailRefused(_ decision: StatusFlow.Decision) throws {
-        let faults = try #require(faults(of: decision))
+        let faults = try #require(refused(decision))
         #expect(
-            errors(faults) == #"{"status_detail":["The status_detail field is not accepted for this change."]}"#)
+            rendered(faults) == #"{"status_detail":["The status_detail field is not accepted for this change."]}"#)
     }
 
-    private func faults(of decision: StatusFlow.Decision) -> Faults? {
+    private func refused(_ decision: StatusFlow.Decision) -> Faults? {
         guard case .refused(.invalid(let faults)) = decision else { return nil }
         return faults
     }

@@ -17,7 +17,8 @@ import Testing
         var reach = edges
         for middle in ids {
             for start in ids where reach[start]?.contains(middle) == true {
-                reach[start]?.formUnion(reach[middle] ?? [])
+                let beyond = reach[middle] ?? []
+                reach[start]?.formUnion(beyond)
             }
         }
         return reach

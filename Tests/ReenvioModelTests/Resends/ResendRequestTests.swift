@@ -14,7 +14,7 @@ import Testing
     private func faults(_ path: String, _ value: String?) throws -> String {
         let reading = ResendRequest.read(try body().with(path, value))
         #expect((reading.request == nil) == !reading.faults.isEmpty)
-        return errors(reading.faults)
+        return rendered(reading.faults)
     }
 
     private static let window = ResendWindow(startSeconds: 1_774_339_200, endSeconds: 1_774_350_000)
@@ -96,14 +96,14 @@ import Testing
     @Test func mayCrossMidnight() throws {
         let body = try body().with("start_time", #""2024-02-29 22:30:00""#).with("end_time", #""2024-03-01 01:30:00""#)
         #expect(ResendRequest.read(body).request != nil)
-        #expect(errors(ResendRequest.read(try body.with("end_time", #""2024-03-01 01:30:01""#)).faults) == Self.tooLong)
+        #expect(rendered(ResendRequest.read(try body.with("end_time", #""2024-03-01 01:30:01""#)).faults) == Self.tooLong)
     }
 
     @Test func judgesNoRangeUnlessBothTimesParse() throws {
         let reading = ResendRequest.read(
             try body().with("start_time", #""2026-03-24""#).with("end_time", #""2000-01-01 00:00:00""#))
         #expect(
-            errors(reading.faults)
+            rendered(reading.faults)
                 == #"{"start_time":["The start_time field must match the format YYYY-MM-DD HH:MM:SS."]}"#)
     }
 
@@ -166,7 +166,7 @@ import Testing
 
     @Test func namesEverythingMissing() {
         let expected = ["merchant_id", "start_time", "end_time"].map { #""\#($0)":["The \#($0) field is required."]"# }
-        #expect(errors(ResendRequest.read(JSONObject()).faults) == "{" + expected.joined(separator: ",") + "}")
+        #expect(rendered(ResendRequest.read(JSONObject()).faults) == "{" + expected.joined(separator: ",") + "}")
     }
 
     @Test func namesEveryFault() throws {
@@ -177,7 +177,7 @@ import Testing
                  "dry_run":"yes"}
                 """))
         #expect(
-            errors(reading.faults)
+            rendered(reading.faults)
                 == #"{"merchant_id":["The merchant_id field must be an integer."],"#
                 + #""end_time":["The end_time field must be after start_time."],"#
                 + #""status_ids.1":["The selected status is not notifiable."],"#

@@ -36,14 +36,21 @@ import Testing
     }
 
     @Test func usesEveryWholeMinute() {
-        let whole = ResendWindow(startSeconds: 600, endSeconds: 779)
-        #expect(whole.parts == ResendWindow.Parts(minutes: 10...12, edges: []))
-        let ragged = ResendWindow(startSeconds: 599, endSeconds: 780)
-        #expect(ragged.parts == ResendWindow.Parts(minutes: 10...12, edges: [599...599, 780...780]))
-        let short = ResendWindow(startSeconds: 601, endSeconds: 718)
-        #expect(short.parts == ResendWindow.Parts(minutes: nil, edges: [601...718]))
-        let negative = ResendWindow(startSeconds: -61, endSeconds: 0)
-        #expect(negative.parts == ResendWindow.Parts(minutes: -1 ... -1, edges: [-61 ... -61, 0...0]))
+        expectParts(600, 779, minutes: 10...12, edges: [])
+        expectParts(599, 780, minutes: 10...12, edges: [599...599, 780...780])
+        expectParts(600, 659, minutes: 10...10, edges: [])
+        expectParts(601, 718, minutes: nil, edges: [601...718])
+        expectParts(-61, 0, minutes: -1 ... -1, edges: [-61 ... -61, 0...0])
+        expectParts(-60, 59, minutes: -1...0, edges: [])
+    }
+
+    private func expectParts(
+        _ start: Int64, _ end: Int64, minutes: ClosedRange<Int64>?, edges: [ClosedRange<Int64>],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let parts = ResendWindow(startSeconds: start, endSeconds: end).parts
+        #expect(parts.minutes == minutes, sourceLocation: sourceLocation)
+        #expect(parts.edges == edges, sourceLocation: sourceLocation)
     }
 
     @Test(

@@ -12,7 +12,7 @@ func jsonObject(_ text: String, sourceLocation: SourceLocation = #_sourceLocatio
 }
 
 /// `errors` of a 422 as it would be sent: keys, texts and their order.
-func errors(_ faults: Faults) -> String {
+func rendered(_ faults: Faults) -> String {
     var writer = JSONWriter()
     faults.write(into: &writer)
     return String(decoding: writer.bytes, as: UTF8.self)

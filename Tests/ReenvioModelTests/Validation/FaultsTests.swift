@@ -11,7 +11,7 @@ import Testing
         #expect(!faults.isEmpty)
         #expect(faults["b"] == ["one", "three"])
         #expect(faults["c"] == nil)
-        #expect(errors(faults) == #"{"b":["one","three"],"a":["two"]}"#)
+        #expect(rendered(faults) == #"{"b":["one","three"],"a":["two"]}"#)
     }
 
     @Test func takesOthersIn() {
@@ -19,12 +19,12 @@ import Testing
         var others = Faults("b", "two")
         others.add("a", "three")
         faults.add(others)
-        #expect(errors(faults) == #"{"a":["one","three"],"b":["two"]}"#)
+        #expect(rendered(faults) == #"{"a":["one","three"],"b":["two"]}"#)
         #expect(faults != others)
         #expect(faults == faults)
     }
 
     @Test func writesAnEmptyObject() {
-        #expect(errors(Faults()) == "{}")
+        #expect(rendered(Faults()) == "{}")
     }
 }

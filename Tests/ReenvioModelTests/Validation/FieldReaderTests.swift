@@ -8,7 +8,7 @@ import Testing
     ) throws -> (value: T, faults: String) {
         var fields = FieldReader(try jsonObject(value.map { #"{"f":\#($0)}"# } ?? "{}"))
         let result = read(&fields, "f")
-        return (result, errors(fields.faults))
+        return (result, rendered(fields.faults))
     }
 
     static let required = #"{"f":["The f field is required."]}"#
@@ -71,7 +71,7 @@ import Testing
         #expect(fields.nested("e") { $0.string("x", required: true) } == nil)
         _ = fields.nestedOrEmpty("d") { $0.string("x", required: true) }
         #expect(
-            errors(fields.faults)
+            rendered(fields.faults)
                 == #"{"a.b.c":["The a.b.c field must be a string."],"e":["The e field must be an object."],"#
                 + #""d.x":["The d.x field is required."]}"#)
         #expect(throws: fields.faults) { try fields.throwFaults() }

@@ -34,7 +34,8 @@ final class ListWork: Work {
 
     func answered(_ index: Int, status: Int, body: UnsafeRawBufferPointer) throws {
         guard status == expected else {
-            throw Failure("request \(index) was answered with \(status): \(String(decoding: body.prefix(300), as: UTF8.self))")
+            let text = String(decoding: body.prefix(300), as: UTF8.self)
+            throw Failure("request \(index) was answered with \(status): \(text)")
         }
         try onAnswer(index, body)
     }

@@ -28,9 +28,9 @@ enum Pump {
     }
 
     /// The same with a handler of the caller's, which begins at `PumpStart` and closes its channel when it is done.
-    static func run(
+    static func run<Handler: ChannelHandler>(
         connections: Int, to address: Address, within limit: Duration,
-        _ handler: @escaping @Sendable (FirstFailure) -> some ChannelHandler
+        _ handler: @escaping @Sendable (FirstFailure) -> Handler
     ) async throws -> (began: ContinuousClock.Instant, ended: ContinuousClock.Instant) {
         let failure = FirstFailure()
         let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

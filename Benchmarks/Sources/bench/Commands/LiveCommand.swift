@@ -1,0 +1,82 @@
+import ArgumentParser
+import Synchronization
+
+struct LiveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "live",
+        abstract: "Live delivery: from the first status change sent to the last outcome recorded."
+    )
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var options: ServerOptions
+
+    @Option(help: "Payouts, each paid once.")
+    var payouts = 20_000
+
+    @Option(help: "Connections that report the changes.")
+    var reporters = 4
+
+    @Flag(help: "Report each change in a request of its own, and show how long a webhook takes after the answer.")
+    var single = false
+
+    func run() async throws {
+        Output.machine()
+        let how = single ? "one change per request" : "\(Load.changesPerRequest) changes per request"
+        var table = Table(
+            "Live delivery of \(payouts) changes, \(how) on \(reporters) connections, synchronous=FULL",
+            [
+                .init("delivered/s"), .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3),
+                .init("CPU us each", digits: 1), .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
+            ] + (single ? [.init("p50 ms", digits: 1), .init("p99 ms", digits: 1)] : [])
+        )
+        try await Stage.with { stage in
+            for _ in 0..<common.runs {
+                table.add(try await ServerUnderTest.with(options.binary) { try await measure($0, stage) })
+            }
+        }
+        table.print()
+        Output.line("ratio: recorded/s over blast/s. recorded: until the store shows no open delivery any more.")
+    }
+
+    private func measure(_ server: ServerUnderTest, _ stage: Stage) async throws -> [Double] {
+        let load = Load(server: server)
+        let ids = try await load.createPayouts(payouts, receiver: stage.address)
+        let requests = single ? load.singles(ids) : load.batches(ids)
+        let syncs = try server.syncsPerSecond()
+        let answers = AnswerTimes()
+        let (wave, blastRate) = try await stage.betweenBlasts(common.blast) { [single] in
+            try await stage.deliver(
+                requests, of: payouts, from: server, connections: reporters,
+                remembering: single ? .arrivals : .webhookIDs, options.profiler
+            ) { index, _ in
+                if single { answers.note(ids[index]) }
+            }
+        }
+        try stage.confirm(
+            payouts, acknowledged: "SELECT count(*) FROM settled WHERE state = 'acknowledged'", in: server
+        )
+        let rate = Double(payouts) / wave.untilRecorded
+        let waits = answers.waits(until: wave.arrivals)
+        return [
+            Double(payouts) / wave.untilReceived, rate, blastRate, rate / blastRate,
+            Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
+        ] + (single ? [waits[waits.count / 2], waits[waits.count * 99 / 100]] : [])
+    }
+}
+
+/// When each change was answered.
+private final class AnswerTimes: Sendable {
+    private let times = Mutex<[Int: ContinuousClock.Instant]>([:])
+
+    func note(_ payoutID: Int) {
+        times.withLock { $0[payoutID] = .now }
+    }
+
+    /// From the answer to a change until its webhook came, in ms, the shortest first; 0 where the webhook was faster.
+    func waits(until arrivals: [Int: ContinuousClock.Instant]) -> [Double] {
+        let answered = times.withLock { $0 }
+        return arrivals.map { id, arrived in
+            answered[id].map { max(0, (arrived - $0).seconds * 1_000) } ?? 0
+        }.sorted()
+    }
+}

@@ -1,0 +1,106 @@
+import ArgumentParser
+import Foundation
+
+struct ResendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resend",
+        abstract: "A bulk resend of stored payouts: how fast it is enqueued, and how fast it is delivered."
+    )
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var options: ServerOptions
+
+    @Option(help: "Payouts that are paid and acknowledged first, and then sent again.")
+    var payouts = 100_000
+
+    func run() async throws {
+        Output.machine()
+        var table = Table(
+            "Resend of \(payouts) payouts, synchronous=FULL",
+            [
+                .init("enqueue s", digits: 2), .init("enqueued/s"), .init("drain s", digits: 2), .init("delivered/s"),
+                .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3), .init("CPU us each", digits: 1),
+                .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
+            ]
+        )
+        try await Stage.with { stage in
+            for _ in 0..<common.runs {
+                table.add(try await ServerUnderTest.with(options.binary) { try await measure($0, stage) })
+            }
+        }
+        table.print()
+        Output.line(
+            """
+            enqueue: from dispatch until the job's status says queued == total. drain: from dispatch to the last
+            acknowledgement. ratio: delivered/s over blast/s. recorded: until the store shows no open delivery any more.
+            """
+        )
+    }
+
+    private func measure(_ server: ServerUnderTest, _ stage: Stage) async throws -> [Double] {
+        let load = Load(server: server)
+        let start = CivilTime.nowSeconds - 60
+        let ids = try await load.createPayouts(payouts, receiver: stage.address)
+        _ = try await stage.deliver(load.batches(ids), of: payouts, from: server, connections: 4)
+        let syncs = try server.syncsPerSecond()
+        let body = PayoutTexts.resend(from: start, to: CivilTime.nowSeconds + 60)
+        let ((job, wave), blastRate) = try await stage.betweenBlasts(common.blast) {
+            var job: ResendJob?
+            let wave = try await stage.wave(of: payouts, from: server, options.profiler) {
+                let dispatched = try await ResendJob.dispatch(body, of: payouts, to: server)
+                job = dispatched
+                return dispatched.began
+            }
+            return (job, wave)
+        }
+        guard let job else { throw Failure("no job was dispatched") }
+        try stage.confirm(payouts, acknowledged: "SELECT sum(delivered) FROM resend_tallies", in: server)
+        let enqueued = (job.enqueued - job.began).seconds
+        let deliveredRate = Double(payouts) / wave.untilReceived
+        return [
+            enqueued, Double(payouts) / enqueued, wave.untilReceived, deliveredRate,
+            Double(payouts) / wave.untilRecorded, blastRate, deliveredRate / blastRate,
+            Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
+        ]
+    }
+}
+
+/// One dispatched job, watched until all of it is enqueued.
+struct ResendJob: Sendable {
+    var began: ContinuousClock.Instant
+    var enqueued: ContinuousClock.Instant
+
+    private struct Dispatched: Decodable {
+        var job_id: String
+        var total: Int
+    }
+
+    private struct Status: Decodable {
+        var status: String
+        var queued: Int
+        var failed: Int
+    }
+
+    private static let path = "/v2/payout/notifications/resend"
+
+    static func dispatch(_ body: String, of total: Int, to server: ServerUnderTest) async throws -> ResendJob {
+        let caller = try await Caller.connect(to: server.address)
+        let began = ContinuousClock.now
+        let answer = try await caller.call(Request(path: path, headers: server.headers(), body: body))
+        guard answer.status == 202 else {
+            throw Failure("the dispatch was answered with \(answer.status): \(answer.body)")
+        }
+        let job = try JSONDecoder().decode(Dispatched.self, from: Data(answer.body.utf8))
+        guard job.total == total else { throw Failure("the job matches \(job.total) payouts, not \(total)") }
+        let status = Request(path: "\(path)/\(job.job_id)", headers: server.headers())
+        let enqueued = try await eventually("the job to be enqueued", within: .seconds(120)) {
+            let answer = try await caller.call(status)
+            guard answer.status == 200 else { throw Failure("the status was answered with \(answer.status)") }
+            let state = try JSONDecoder().decode(Status.self, from: Data(answer.body.utf8))
+            guard state.failed == 0, state.status != "failed" else { throw Failure("the job failed: \(answer.body)") }
+            return state.queued == total ? ContinuousClock.now : nil
+        }
+        try await caller.close()
+        return ResendJob(began: began, enqueued: enqueued)
+    }
+}

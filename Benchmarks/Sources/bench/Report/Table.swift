@@ -1,0 +1,76 @@
+import Foundation
+
+/// Rows of figures under named columns, one row a run, and their medians below.
+struct Table {
+    struct Column {
+        var name: String
+        var digits: Int
+
+        init(_ name: String, digits: Int = 0) {
+            self.name = name
+            self.digits = digits
+        }
+    }
+
+    var title: String
+    var columns: [Column]
+    private var rows: [[Double]] = []
+
+    init(_ title: String, _ columns: [Column]) {
+        self.title = title
+        self.columns = columns
+    }
+
+    mutating func add(_ row: [Double]) {
+        rows.append(row)
+    }
+
+    func print() {
+        Output.line("\n\(title)")
+        var lines = [["run"] + columns.map(\.name)]
+        for (index, row) in rows.enumerated() { lines.append(["\(index + 1)"] + texts(row)) }
+        if rows.count > 1 { lines.append(["median"] + texts(medians)) }
+        let widths = lines[0].indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+        for line in lines {
+            let cells = zip(line, widths).map { text, width in String(repeating: " ", count: width - text.count) + text
+            }
+            Output.line(cells.joined(separator: "  "))
+        }
+    }
+
+    private var medians: [Double] {
+        columns.indices.map { column in
+            let values = rows.map { $0[column] }.sorted()
+            let middle = values.count / 2
+            return values.count.isMultiple(of: 2) ? (values[middle - 1] + values[middle]) / 2 : values[middle]
+        }
+    }
+
+    private func texts(_ row: [Double]) -> [String] {
+        zip(row, columns).map { Self.text($0, digits: $1.digits) }
+    }
+
+    private static func text(_ value: Double, digits: Int) -> String {
+        String(format: "%.\(digits)f", value)
+    }
+}
+
+/// Standard output, unbuffered.
+enum Output {
+    static func line(_ text: String) {
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    }
+
+    static func note(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+
+    /// What a figure cannot be read without: the machine, and what else it was doing.
+    static func machine() {
+        let load = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8))?.split(separator: " ").first ?? "?"
+        let cpu =
+            (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
+            .first { $0.hasPrefix("model name") }?.split(separator: ":").last ?? " unknown"
+        line("\(ProcessInfo.processInfo.activeProcessorCount) cores,\(cpu), load \(load) before the first run")
+    }
+}

@@ -1,0 +1,51 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// What must not outlive the benchmark: the programs it started, the folders it made.
+enum Cleanup {
+    private struct State {
+        var children: Set<pid_t> = []
+        var folders: Set<String> = []
+        var signals: [any DispatchSourceSignal] = []
+    }
+
+    private static let state = Mutex(State())
+
+    /// On SIGINT, SIGTERM and SIGHUP everything goes.
+    static func install() {
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                run()
+                _exit(128 + number)
+            }
+            source.activate()
+            state.withLock { $0.signals.append(source) }
+        }
+    }
+
+    static func add(child: pid_t) { state.withLock { _ = $0.children.insert(child) } }
+    static func remove(child: pid_t) { state.withLock { _ = $0.children.remove(child) } }
+
+    /// A new folder under the system's temporary one, gone at the end.
+    static func makeFolder() throws -> String {
+        var name = Array("/tmp/reenvio-bench-XXXXXX".utf8CString)
+        guard mkdtemp(&name) != nil else { throw Failure("no temporary folder can be made") }
+        let path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        state.withLock { _ = $0.folders.insert(path) }
+        return path
+    }
+
+    static func remove(folder: String) {
+        try? FileManager.default.removeItem(atPath: folder)
+        state.withLock { _ = $0.folders.remove(folder) }
+    }
+
+    static func run() {
+        let (children, folders) = state.withLock { ($0.children, $0.folders) }
+        for child in children { kill(child, SIGKILL) }
+        for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
+    }
+}

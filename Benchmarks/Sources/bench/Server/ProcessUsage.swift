@@ -1,0 +1,35 @@
+import Foundation
+
+/// CPU and memory of a process, as Linux counts them.
+struct ProcessUsage: Sendable {
+    /// User and system time of all its threads, in us; the kernel counts in steps of 10 ms.
+    var cpuMicroseconds: Int
+    /// The most memory it ever held, in KiB.
+    var peakKiB: Int
+
+    init(of pid: pid_t) throws {
+        let stat = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        // The command in parentheses may hold spaces; state is the first field after it, utime and stime the 12th and 13th.
+        let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ").dropFirst()
+        let times = fields.dropFirst(11).prefix(2).compactMap { Int($0) }
+        guard times.count == 2 else { throw Failure("/proc/\(pid)/stat cannot be read") }
+        cpuMicroseconds = (times[0] + times[1]) * 1_000_000 / sysconf(Int32(_SC_CLK_TCK))
+        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        peakKiB = peak?.split(separator: " ").compactMap { Int($0) }.first ?? 0
+    }
+
+    /// CPU of this process so far.
+    static var ownMicroseconds: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
+        return seconds * 1_000_000 + Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+    }
+}
+
+extension Duration {
+    var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

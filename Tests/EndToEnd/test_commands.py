@@ -1,0 +1,476 @@
+"""Every command from outside (the operator's surface): what it prints, how it ends, what it leaves behind."""
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+from datetime import datetime, timezone
+
+import pytest
+import requests
+from standardwebhooks.webhooks import Webhook
+
+from harness.binary import BINARY, LOOPBACK_RECEIVERS, Server, House, Shop, clean_environment
+from harness.client import Client
+from harness.waiting import eventually
+
+
+def assert_refused(done, *words):
+    """Exit 1, nothing on standard output, one clear line on standard error that names what matters."""
+    assert done.returncode == 1, f"exit {done.returncode}: {done.stderr}"
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("reenvio: "), done.stderr
+    for word in words:
+        assert str(word) in lines[0], lines[0]
+    assert "Error" not in lines[0] and "Swift" not in lines[0], "an inside name is shown"
+
+
+def refused_serve(house, **settings):
+    return house.run("serve", REENVIO_LISTEN="127.0.0.1:0", **settings)
+
+
+class TestServe:
+    def test_announces_itself_with_one_line(self, house):
+        """`{"listening":"127.0.0.1:43211"}` on standard output, nothing else there; logs go to standard error."""
+        server = house.serve()
+        assert re.fullmatch(r'\{"listening":"127\.0\.0\.1:\d+"\}\n', server.announced)
+        assert server.client().get("/healthz").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert server.process.stdout.read() == ""
+
+    def test_listens_where_the_flag_says(self, house):
+        """Flags before environment."""
+        log = house.folder / "serve.log"
+        server = Server(house.spawn("serve", "--listen", "[::1]:0", log=log, REENVIO_LISTEN="127.0.0.1:0"), log, house)
+        house.servers.append(server)
+        assert server.address.startswith("[::1]:")
+        assert server.client().get("/healthz").status_code == 200
+
+    def test_warns_of_development_settings(self, house):
+        """REENVIO_ALLOW_HTTP_RECEIVERS: `check` and `serve` warn; logs are one JSON document a line."""
+        server = house.serve()
+        server.stop()
+        lines = [json.loads(line) for line in server.log_text().splitlines()]
+        warnings = [line["message"] for line in lines if line["level"] == "warning"]
+        assert any("REENVIO_ALLOW_HTTP_RECEIVERS" in text for text in warnings)
+
+    def test_a_second_one_on_the_same_store(self, house, shop):
+        """Design rule 6: two `serve` on one SQLite file are refused; the first goes on, and a killed one locks nobody out."""
+        first = house.serve()
+        assert_refused(refused_serve(house), house.store_path)
+        assert first.client(shop.key).create_payout()["id"]
+        first.kill()
+        house.serve().stop()
+
+    def test_an_address_in_use(self, house):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert_refused(house.run("serve", "--listen", f"127.0.0.1:{port}"), port)
+
+    def test_every_mistake_in_the_settings_at_once(self, house):
+        """Settings are read once and checked whole."""
+        done = refused_serve(
+            house, REENVIO_RETRY_SCHEDULE="soon", REENVIO_RESEND_BACKLOG="0", REENVIO_LOG="loud",
+            REENVIO_ALLOW_PRIVATE_RECEIVERS="here", REENVIO_ENCRYPTION_KEY="short", REENVIO_TLS_CERT="/nonexistent",
+        )
+        assert done.returncode == 1 and done.stdout == ""
+        lines = done.stderr.splitlines()
+        assert all(line.startswith("reenvio: ") for line in lines)
+        for name in ("RETRY_SCHEDULE", "RESEND_BACKLOG", "LOG", "ALLOW_PRIVATE_RECEIVERS", "ENCRYPTION_KEY", "TLS_CERT"):
+            assert [line for line in lines if f"REENVIO_{name} " in line], f"{name} is not named:\n{done.stderr}"
+        assert not house.store_path.exists(), "a store was made in spite of the mistakes"
+
+
+class TestStores:
+    """A store that cannot be used is refused with one clear line, by the server and by every command."""
+
+    COMMANDS = [("serve", "--listen", "127.0.0.1:0"), ("migrate",), ("account", "create", "--name", "A")]
+
+    @pytest.fixture(params=COMMANDS, ids=lambda command: command[0])
+    def attempt(self, house, request):
+        return lambda: house.run(*request.param)
+
+    def test_a_database_of_somebody_else(self, house, attempt):
+        house.store_path.parent.mkdir()
+        house.store_path.with_name("reenvio.db.key").write_text(base64.b64encode(bytes(32)).decode())
+        with sqlite3.connect(house.store_path) as foreign:
+            foreign.execute("CREATE TABLE recipes (name TEXT)")
+            foreign.execute("INSERT INTO recipes VALUES ('soup')")
+        before = house.store_path.read_bytes()
+        assert_refused(attempt(), house.store_path)
+        assert house.store_path.read_bytes() == before, "a file that is not ours was changed"
+
+    def test_a_file_that_is_no_database(self, house, attempt):
+        house.store_path.parent.mkdir()
+        house.store_path.with_name("reenvio.db.key").write_text(base64.b64encode(bytes(32)).decode())
+        house.store_path.write_bytes(b"Dear diary,\n" * 1000)
+        assert_refused(attempt(), house.store_path)
+        assert house.store_path.read_bytes() == b"Dear diary,\n" * 1000
+
+    def test_a_missing_key_file(self, house, shop, attempt):
+        """A new key is never made for a store that exists: what it holds could not be read."""
+        key = house.store_path.with_name("reenvio.db.key")
+        text = key.read_text()
+        key.unlink()
+        assert_refused(attempt(), key)
+        assert not key.exists()
+        key.write_text(text)
+        house.json("account", "create", "--name", "B")
+
+    def test_a_damaged_key_file(self, house, shop, attempt):
+        key = house.store_path.with_name("reenvio.db.key")
+        key.write_text("garbage\n")
+        assert_refused(attempt(), key)
+
+    def test_the_key_of_another_store(self, house, shop, attempt):
+        key = house.store_path.with_name("reenvio.db.key")
+        key.write_text(base64.b64encode(os.urandom(32)).decode())
+        assert_refused(attempt(), "key")
+
+    def test_a_store_that_is_newer_than_the_binary(self, house, shop, attempt):
+        with sqlite3.connect(house.store_path) as store:
+            store.execute("INSERT INTO migrations (version, name, applied_at) VALUES (9999, 'from the future', 0)")
+        assert_refused(attempt(), "9999", "newer")
+
+    def test_a_folder_in_its_place(self, house, attempt):
+        house.store_path.mkdir(parents=True)
+        assert_refused(attempt(), house.store_path)
+
+    def test_a_file_in_place_of_its_folder(self, house, attempt):
+        house.store_path.parent.write_text("a file")
+        assert_refused(attempt(), house.store_path.parent)
+
+    def test_a_damaged_store(self, house, shop, attempt):
+        """Half of its pages are gone; whatever is said, it is one line, and no crash."""
+        size = house.store_path.stat().st_size
+        with open(house.store_path, "r+b") as store:
+            store.seek(4096)
+            store.write(b"\xde\xad" * ((size - 4096) // 2))
+        assert_refused(attempt())
+
+    def test_a_store_that_this_version_does_not_support(self, house):
+        assert_refused(house.run("migrate", REENVIO_STORE="postgres://u:pw@127.0.0.1/x"), "REENVIO_STORE")
+        assert_refused(house.run("migrate", REENVIO_STORE="reenvio.db"), "REENVIO_STORE")
+
+    def test_the_key_file_is_for_its_owner_only(self, house, shop):
+        """Design rule 15: created on first start beside the SQLite file."""
+        key = house.store_path.with_name("reenvio.db.key")
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert len(base64.b64decode(key.read_text(), validate=False)) == 32
+
+    def test_a_key_from_the_settings(self, house):
+        """REENVIO_ENCRYPTION_KEY: no key file then; the store opens with that key only."""
+        key, other = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+        house.json("account", "create", "--name", "A", REENVIO_ENCRYPTION_KEY=key)
+        assert not house.store_path.with_name("reenvio.db.key").exists()
+        house.json("account", "create", "--name", "B", REENVIO_ENCRYPTION_KEY=key)
+        assert_refused(house.run("migrate", REENVIO_ENCRYPTION_KEY=other), "key")
+
+
+class TestMigrateAndCheck:
+    def test_migrate_names_what_it_applied(self, house):
+        applied = house.json("migrate")["applied"]
+        assert applied and applied == sorted(applied) and all(type(one) is int for one in applied)
+        assert house.json("migrate") == {"applied": []}
+        done = house.run("migrate")
+        assert done.returncode == 0 and len(done.stdout.splitlines()) == 1
+
+    def test_ten_at_once_on_a_new_store(self, house):
+        """Each creates and migrates a store that is new, one at a time, under a lock; one key is made."""
+        running = [
+            subprocess.Popen(
+                [BINARY, "account", "create", "--name", f"A{number}", "--json"], env=house.environment(),
+                cwd=house.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for number in range(10)
+        ]
+        done = [one.communicate(timeout=60) + (one.returncode,) for one in running]
+        assert [(code, errors) for _, errors, code in done] == [(0, "")] * 10
+        assert sorted(json.loads(text)["account_id"] for text, _, _ in done) == list(range(1, 11))
+
+    def test_check_shows_the_settings_in_force(self, house):
+        shown = house.json("check", REENVIO_RETRY_SCHEDULE="0s,7s", REENVIO_ENCRYPTION_KEY=base64.b64encode(bytes(32)).decode())
+        assert list(shown) == ["settings", "problems", "warnings"]
+        settings = shown["settings"]
+        assert settings["REENVIO_STORE"] == house.store
+        assert settings["REENVIO_LISTEN"] == "127.0.0.1:8080"
+        assert settings["REENVIO_RETRY_SCHEDULE"] == "0s,7s"
+        assert settings["REENVIO_RESEND_BACKLOG"] == "1000000"
+        assert base64.b64encode(bytes(32)).decode() not in json.dumps(shown), "a secret is shown"
+        assert (shown["problems"], shown["warnings"]) == ([], [])
+
+    def test_check_warns_of_development_settings_and_unknown_ones(self, house):
+        warnings = house.json("check", REENVIO_ALLOW_HTTP_RECEIVERS="true", REENVIO_NONSENSE="1")["warnings"]
+        for name in ("REENVIO_ALLOW_HTTP_RECEIVERS", "REENVIO_NONSENSE"):
+            assert [text for text in warnings if name in text], name
+
+    def test_check_names_every_mistake_at_once(self, house):
+        done = house.run("check", "--json", REENVIO_LOG="loud", REENVIO_RETRY_SCHEDULE="soon", REENVIO_LISTEN="here")
+        assert done.returncode == 1
+        problems = json.loads(done.stdout)["problems"]
+        assert len(problems) == 3
+        for name in ("REENVIO_LOG", "REENVIO_RETRY_SCHEDULE", "REENVIO_LISTEN"):
+            assert [text for text in problems if name in text], name
+
+    def test_check_names_a_store_that_cannot_be_used(self, house):
+        house.store_path.mkdir(parents=True)
+        done = house.run("check", "--json")
+        assert done.returncode == 1 and len(json.loads(done.stdout)["problems"]) == 1
+
+    def test_check_for_people(self, house):
+        done = house.run("check")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "REENVIO_STORE" in done.stdout and house.store in done.stdout
+
+    def test_flags_come_before_environment_before_file(self, house):
+        (house.folder / "reenvio.yaml").write_text("listen: 127.0.0.1:1111\nlog: debug\nresend_backlog: 777\n")
+        settings = house.json("check", REENVIO_LOG="error")["settings"]
+        assert settings["REENVIO_LISTEN"] == "127.0.0.1:1111"
+        assert settings["REENVIO_RESEND_BACKLOG"] == "777"
+        assert settings["REENVIO_LOG"] == "error"
+        other = f"sqlite:{house.folder}/other.db"
+        assert house.json("check", "--store", other)["settings"]["REENVIO_STORE"] == other
+
+    def test_a_file_that_is_no_yaml(self, house):
+        (house.folder / "reenvio.yaml").write_text("listen: [\n")
+        assert_refused(house.run("migrate"), "reenvio.yaml")
+
+
+class TestCreating:
+    def test_accounts_are_numbered(self, house):
+        assert house.json("account", "create", "--name", "A") == {"account_id": 1}
+        assert house.json("account", "create", "--name", "B") == {"account_id": 2}
+
+    def test_merchants(self, house):
+        """`{"merchant_id":303,"signing_secret":"whsec_..."}`, the secret of 24 to 64 bytes."""
+        house.json("account", "create", "--name", "A")
+        made = house.json(
+            "merchant", "create", "--account", 1, "--id", 303, "--name", "M", "--branch", "0001", "--number", "123456"
+        )
+        assert list(made) == ["merchant_id", "signing_secret"] and made["merchant_id"] == 303
+        assert made["signing_secret"].startswith("whsec_")
+        assert 24 <= len(base64.b64decode(made["signing_secret"][6:], validate=True)) <= 64
+        next_one = house.json("merchant", "create", "--account", 1, "--name", "N")
+        assert next_one["merchant_id"] != 303 and next_one["signing_secret"] != made["signing_secret"]
+
+    def test_keys_are_shown_once_and_stored_as_hashes(self, house, shop):
+        """C 9. Nothing secret stands readable in the store (design rule 15)."""
+        assert list(house.json("key", "create", "--account", shop.account_id, "--name", "k")) == ["key"]
+        house.serve().stop()
+        stored = b"".join(path.read_bytes() for path in house.store_path.parent.iterdir() if path.suffix != ".key")
+        for secret in (shop.key, shop.operator_key, shop.key.rpartition("_")[2], shop.secret, shop.secret[6:]):
+            assert secret.encode() not in stored
+        assert base64.b64decode(shop.secret[6:]) not in stored
+
+    @pytest.mark.parametrize(
+        "arguments, word",
+        [
+            (["key", "create", "--name", "k"], "--account"),
+            (["key", "create", "--name", "k", "--account", "1", "--operator"], "--operator"),
+            (["key", "create", "--name", "k", "--account", "77"], "77"),
+            (["key", "create", "--name", "k", "--account", "1", "--expires", "tomorrow"], "--expires"),
+            (["merchant", "create", "--account", "77", "--name", "M"], "77"),
+            (["merchant", "create", "--account", "1", "--id", "303", "--name", "M"], "303"),
+            (["merchant", "create", "--account", "1", "--id", "0", "--name", "M"], "--id"),
+            (["merchant", "create", "--account", "1", "--name", "M", "--branch", "0001"], "--number"),
+            (["merchant", "create", "--account", "1", "--name", "M", "--signing-secret", "secret"], "--signing-secret"),
+            (["merchant", "create", "--account", "1", "--name", "M", "--signing-secret", "whsec_c2hvcnQ="], "--signing-secret"),
+            (["merchant", "create", "--account", "1", "--name", "M", "--compat-key", ""], "--compat-key"),
+            (["merchant", "create", "--account", "1", "--name", "M", "--compat-key", "x" * 256], "--compat-key"),
+        ],
+        ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else None,
+    )
+    def test_misuse_is_one_clear_line(self, house, shop, arguments, word):
+        assert_refused(house.run(*arguments), word)
+        assert house.run(*arguments, "--json").stdout == ""
+
+    def test_a_number_of_the_mirror_is_taken_once(self, house, shop):
+        """Branch and number name one merchant."""
+        mirror = ("--branch", "0001", "--number", "123456")
+        house.json("merchant", "create", "--account", 1, "--name", "M", *mirror)
+        assert_refused(house.run("merchant", "create", "--account", 1, "--name", "N", *mirror))
+
+    @pytest.mark.parametrize("arguments", [["nonsense"], ["key", "create"], ["account", "create", "--nmae", "A"], ["serve", "x"]])
+    def test_wrong_usage_is_64(self, house, arguments):
+        done = house.run(*arguments)
+        assert done.returncode == 64 and done.stdout == "" and done.stderr
+
+    def test_help_and_version(self, house):
+        shown = house.run("--help")
+        assert shown.returncode == 0
+        for command in ("serve", "demo", "check", "migrate", "account", "merchant", "key", "receiver"):
+            assert re.search(rf"^  {command}\b", shown.stdout, re.MULTILINE), command
+        assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", house.run("--version").stdout)
+        assert not house.store_path.parent.exists()
+
+    def test_beside_a_running_server(self, house):
+        """Design rule 6: the CLI may write beside a server, which knows the new at once."""
+        server = house.serve()
+        shop = Shop(house)
+        client = server.client(shop.key)
+        made = client.create_payout()
+        server.client(shop.operator_key).transition(made["id"], 3)
+        assert client.payout(made["id"])["status"]["id"] == 3
+
+    def test_a_merchants_secret_made_beside_a_server_signs(self, house, shop, receiver):
+        """The server that is already running signs with it."""
+        server = house.serve()
+        made = house.json("merchant", "create", "--account", shop.account_id, "--id", 305, "--name", "Second")
+        operator = server.client(shop.operator_key)
+        operator.transition(operator.create_payout(merchant_id=305, notification_url=receiver.url())["id"], 3)
+        (one,) = receiver.wait_for(1)
+        Webhook(made["signing_secret"]).verify(one.body, one.headers)
+
+
+def processes_of_session(session):
+    """Ids of the processes that were started in a session, zombies left out."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(entry))
+    return found
+
+
+class TestDemo:
+    def test_tells_the_story_and_leaves_nothing(self, tmp_path):
+        """Issue 2: under 20 s, no flag, exit 0, nothing left running or lying about."""
+        scratch, home = tmp_path / "scratch", tmp_path / "home"
+        scratch.mkdir()
+        home.mkdir()
+        before = set(os.listdir("/tmp"))
+        started = datetime.now(timezone.utc)
+        demo = subprocess.Popen(
+            [BINARY, "demo"], env=clean_environment({"TMPDIR": str(scratch), "HOME": str(home)}), cwd=home, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )
+        try:
+            shown, errors = demo.communicate(timeout=60)
+        finally:
+            demo.kill()
+        took = (datetime.now(timezone.utc) - started).total_seconds()
+        assert (demo.returncode, errors) == (0, "")
+        assert took < 20, f"it took {took:.1f} s"
+        assert list(scratch.iterdir()) == [] and list(home.iterdir()) == []
+        left = {name for name in set(os.listdir("/tmp")) - before if "reenvio-demo" in name}
+        assert not left
+        assert processes_of_session(demo.pid) == []
+
+        assert re.search(r"dry_run=true -> 200, total \(matched\): (\d+)", shown)
+        assert re.search(r"202 x 1, 409 x [1-9]", shown)
+        assert re.search(r"signatures that did not verify \.+ 0\b", shown)
+        assert re.search(r"undelivered \.+ 0\b", shown)
+
+    def test_ignores_the_settings_of_a_real_server(self, tmp_path):
+        """It plays on a scratch store, whatever REENVIO_STORE says."""
+        store = tmp_path / "real.db"
+        done = subprocess.run(
+            [BINARY, "demo"], env=clean_environment({"REENVIO_STORE": f"sqlite:{store}", "REENVIO_LISTEN": "127.0.0.1:1"}),
+            cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+        )
+        assert done.returncode == 0 and not store.exists()
+
+
+class TestReceiver:
+    """`reenvio receiver`: verifies, counts, `GET /stats`."""
+
+    @pytest.fixture
+    def start(self, house):
+        started = []
+
+        def start(*arguments):
+            log = house.folder / "receiver.log"
+            one = Server(house.spawn("receiver", "--listen", "127.0.0.1:0", *arguments, log=log), log, house)
+            started.append(one)
+            return one
+
+        yield start
+        for one in started:
+            one.discard()
+
+    def signed(self, secret, body=b'{"id":1}', webhook_id="msg_0001"):
+        moment = datetime.now(timezone.utc)
+        return {
+            "webhook-id": webhook_id, "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": Webhook(secret).sign(webhook_id, moment, body.decode()),
+        }
+
+    def test_verifies_what_the_server_sends(self, house, start):
+        shop = Shop(house)
+        receiver = start("--secret", shop.secret)
+        server = house.serve()
+        operator = server.client(shop.operator_key)
+        for _ in range(20):
+            made = operator.create_payout(merchant_id=303, notification_url=receiver.url + "/any/path")
+            operator.transition(made["id"], 3)
+        stats = eventually(
+            lambda: (stats := receiver.client().get("/stats").json())["received"] == 20 and stats,
+            "the receiver counted twenty webhooks",
+        )
+        assert (stats["acknowledged"], stats["refused"], stats["invalid_signatures"]) == (20, 0, 0)
+        assert (stats["distinct_acknowledged"], stats["repeated"], stats["resends"]) == (20, 0, 0)
+
+    def test_tells_true_from_forged(self, start):
+        secrets = ["whsec_" + base64.b64encode(os.urandom(32)).decode() for _ in range(3)]
+        receiver = start("--secret", secrets[0], "--secret", secrets[1])
+        body = b'{"id":1}'
+
+        def post(headers, body=body):
+            return requests.post(receiver.url + "/hook", data=body, headers=headers, timeout=10).status_code
+
+        assert post(self.signed(secrets[0])) == 200
+        assert post(self.signed(secrets[1])) == 200
+        both = self.signed(secrets[2])
+        both["webhook-signature"] += " " + self.signed(secrets[0])["webhook-signature"]
+        assert post(both) == 200
+        assert post(self.signed(secrets[2])) == 401
+        assert post(self.signed(secrets[0]), b'{"id":2}') == 401
+        assert post({}) == 401
+        stats = receiver.client().get("/stats").json()
+        assert (stats["received"], stats["acknowledged"], stats["invalid_signatures"]) == (6, 3, 3)
+        assert stats["repeated"] == 1
+
+    def test_fails_and_dawdles_as_told(self, start):
+        receiver = start("--fail-every", 3, "--delay", 100)
+        client = receiver.client()
+        answers = [client.post("/hook", {}) for _ in range(6)]
+        assert [one.status_code for one in answers] == [200, 200, 500, 200, 200, 500]
+        assert all(one.elapsed.total_seconds() >= 0.1 for one in answers)
+
+    def test_ends_on_sigterm(self, start):
+        receiver = start()
+        assert receiver.client().get("/stats").json()["received"] == 0
+        assert receiver.terminate() == 0
+
+    @pytest.mark.parametrize(
+        "arguments, word",
+        [(["--secret", "nonsense"], "--secret"), (["--listen", "nowhere"], "--listen"), (["--fail-every", "-1"], "--fail-every"),
+         (["--delay", "99999999"], "--delay")],
+    )
+    def test_misuse_is_one_clear_line(self, house, arguments, word):
+        if "--listen" not in arguments:
+            arguments = [*arguments, "--listen", "127.0.0.1:0"]
+        name, value, *rest = arguments
+        assert_refused(house.run("receiver", f"{name}={value}", *rest), word)
+
+    def test_an_address_in_use(self, house):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert_refused(house.run("receiver", "--listen", f"127.0.0.1:{port}"), port)

@@ -1,0 +1,35 @@
+import Logging
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+
+/// An engine on a new store, with time and network in the test's hand.
+struct EngineFixture {
+    let folder: ScratchFolder
+    let store: Store
+    let clock = ManualClock()
+    let transport: ScriptedTransport
+    let engine: Engine
+
+    init(
+        schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
+    ) async throws {
+        folder = try ScratchFolder()
+        store = try await Fixtures.store(in: folder, merchants: [303, 304], wrapping: wrap)
+        self.transport = transport
+        engine = Engine(
+            store: store, transport: transport,
+            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000), clock: clock,
+            entropy: SeededEntropy(seed: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
+    }
+
+    /// Steps the dispatcher until it has nothing to do.
+    func dispatch() async throws {
+        for _ in 0..<1_000 {
+            if case .wait = try await engine.dispatcher.step() { return }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import Foundation
+import GRDB
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+import Synchronization
+import Testing
+
+/// What every engine must do for the transactions above it.
+struct EngineTests {
+    @Test("a commit is on disk before it is answered: the writer runs at synchronous = FULL")
+    func synchronousIsFull() async throws {
+        let folder = try ScratchFolder()
+        let engine = try SQLiteEngine(path: folder.path + "/store.db")
+        #expect(try await engine.synchronousLevel() == 2)
+    }
+
+    @Test("parameters mean what they are called, in whatever order they appear", arguments: TestEngine.allCases)
+    func parametersOutOfOrder(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let row = try await store.rows("SELECT $3, $1, $2, $1", columns: 4, [.int(10), .int(20), .int(30)])
+        #expect(row == [[30, 10, 20, 10]])
+    }
+
+    @Test("a batch binds each row, keeps null apart from empty, and counts what changed", arguments: TestEngine.allCases)
+    func batches(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let result = try await store.engine.write(.intake) { db in
+            try db.run("CREATE TABLE scratch (id INTEGER PRIMARY KEY, name TEXT, body BLOB) STRICT")
+            var rows = SQLRows([("id", .int), ("name", .text), ("body", .blob)])
+            rows.append([.int(1), .text(""), .blob([])])
+            rows.append([.int(2), .null, .null])
+            rows.append([.int(2), .text("taken"), .null])
+            rows.append([.int(3), .text("ação"), .blob([0, 255])])
+            var ids: [Int64] = []
+            let changed = try db.batch(
+                "INSERT INTO scratch SELECT id, name, body FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING id", rows
+            ) { ids.append($0.int(0)) }
+            let stored = try db.all("SELECT name, body FROM scratch ORDER BY id") {
+                ($0.textIfPresent(0), $0.blobIfPresent(1))
+            }
+            return (changed, ids, stored.map(\.0), stored.map(\.1))
+        }
+        #expect(result.0 == 3)
+        #expect(result.1 == [1, 2, 3])
+        #expect(result.2 == ["", nil, "ação"])
+        #expect(result.3 == [[], nil, [0, 255]])
+    }
+
+    @Test("a transaction that throws leaves nothing behind", arguments: TestEngine.allCases)
+    func rollback(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        await #expect(throws: StoreError.failed("on purpose")) {
+            try await store.engine.write(.intake) { db in
+                try db.run("UPDATE merchants SET name = 'changed'")
+                throw StoreError.failed("on purpose")
+            }
+        }
+        #expect(try await store.number("SELECT count(*) FROM merchants WHERE name = 'changed'") == 0)
+    }
+
+    @Test("ids ascend without gaps inside a call and never repeat", arguments: TestEngine.allCases)
+    func idSequences(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let (first, second) = try await store.engine.write(.intake) { db in
+            (try db.nextIDs(.delivery, 3), try db.nextIDs(.delivery, 2))
+        }
+        #expect(first == [1, 2, 3])
+        #expect(second == [4, 5])
+    }
+
+    @Test("the writer with the greater right goes first")
+    func writeGateOrder() async throws {
+        let gate = WriteGate()
+        let order = Order()
+        await gate.enter(.intake)
+        await withTaskGroup(of: Void.self) { tasks in
+            for priority in [WritePriority.bulk, .chunks, .outcomes, .intake] {
+                tasks.addTask {
+                    await gate.enter(priority)
+                    order.priorities.withLock { $0.append(priority) }
+                    gate.leave()
+                }
+            }
+            while gate.waitingCount < 4 { await Task.yield() }
+            gate.leave()
+        }
+        #expect(order.priorities.withLock { $0 } == [.intake, .outcomes, .chunks, .bulk])
+    }
+
+    @Test("a database of somebody else, or no database at all, is refused and not touched")
+    func foreignFiles() async throws {
+        let folder = try ScratchFolder()
+        let foreign = folder.path + "/foreign.db"
+        try Self.makeForeignDatabase(foreign)
+        #expect(throws: StoreError.notOurs(foreign)) { try SQLiteEngine(path: foreign) }
+        let garbage = folder.path + "/garbage.db"
+        let bytes = Data(repeating: 65, count: 8_192)
+        try bytes.write(to: URL(fileURLWithPath: garbage))
+        #expect(throws: StoreError.notOurs(garbage)) { try SQLiteEngine(path: garbage) }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: garbage)) == bytes)
+    }
+
+    @Test("a store newer than the binary is refused", arguments: TestEngine.allCases)
+    func newerStore(_ kind: TestEngine) async throws {
+        let folder = try ScratchFolder()
+        let store = try await Fixtures.store(kind, in: folder)
+        try await store.engine.write(.intake) { db in
+            try db.run("INSERT INTO migrations (version, name, applied_at) VALUES (999, 'from the future', 0)")
+            return ()
+        }
+        await #expect(throws: StoreError.newer(found: 999, known: Schema.latest)) {
+            try await Store.open(engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
+        }
+    }
+
+    @Test("opening with another encryption key is refused", arguments: TestEngine.allCases)
+    func otherKey(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let other = try #require(SealingKey(bytes: Array(repeating: 9, count: 32)))
+        await #expect(throws: StoreError.self) {
+            try await Store.open(engine: store.engine, sealing: other, now: Fixtures.start)
+        }
+    }
+
+    @Test("migrating twice applies nothing the second time", arguments: TestEngine.allCases)
+    func migrations(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let again = try await Store.open(engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
+        #expect(again.applied.isEmpty)
+    }
+
+    private final class Order: Sendable {
+        let priorities = Mutex<[WritePriority]>([])
+    }
+
+    private static func makeForeignDatabase(_ path: String) throws {
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { try $0.execute(sql: "CREATE TABLE theirs (id INTEGER)") }
+        try queue.close()
+    }
+}
