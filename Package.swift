@@ -48,7 +48,8 @@ let package = Package(
     targets: [
         // Arrows point one way: Model <- Store <- Engine <- API <- reenvio (docs/architecture.md).
         .target(name: "ReenvioModel", dependencies: [crypto], swiftSettings: strict),
-        .target(name: "ReenvioStore", dependencies: ["ReenvioModel", grdb, grdbSQLite, logging], swiftSettings: strict),
+        .target(
+            name: "ReenvioStore", dependencies: ["ReenvioModel", grdb, grdbSQLite, logging], swiftSettings: strict),
         .target(
             name: "ReenvioEngine",
             dependencies: [
@@ -59,7 +60,8 @@ let package = Package(
         .target(
             name: "ReenvioAPI",
             dependencies: [
-                "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS, httpTypes,
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS,
+                httpTypes,
                 nioCore,
                 nioSSL, logging, metrics,
             ],
@@ -93,7 +95,8 @@ let package = Package(
         .testTarget(
             name: "ReenvioEngineTests",
             dependencies: [
-                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", crypto, nioCore, nioPosix, nioHTTP1, nioSSL,
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", crypto, nioCore, nioPosix, nioHTTP1,
+                nioSSL,
                 lifecycle, logging,
             ],
             swiftSettings: strict

@@ -36,7 +36,10 @@ package struct Store: Sendable {
     package func probe(now: Timestamp) async throws {
         try await engine.write(.intake) { db in
             try db.run(
-                "INSERT INTO meta (name, value) VALUES ('probe', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                """
+                INSERT INTO meta (name, value) VALUES ('probe', $1)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """,
                 [.text(String(now.microseconds))]
             )
             return ()

@@ -12,7 +12,8 @@ struct Reenvio: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self, KeyCommands.self,
+            Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
+            KeyCommands.self,
             ReceiverCommand.self,
         ]
     )

@@ -29,9 +29,16 @@ def house(tmp_path):
     house.close()
 
 
+@pytest.fixture(scope="session")
+def new_shop(tmp_path_factory):
+    """Made once, through the commands, and copied for each test that wants a shop."""
+    return Shop(House(tmp_path_factory.mktemp("new-shop")))
+
+
 @pytest.fixture
-def shop(house):
-    return Shop(house)
+def shop(house, new_shop):
+    """Account 1 with merchant 303, a key of its own and an operator key."""
+    return new_shop.moved_to(house)
 
 
 @pytest.fixture

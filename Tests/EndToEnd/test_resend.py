@@ -450,8 +450,8 @@ class TestCountsUnderChange:
         server = house.serve(REENVIO_RETRY_SCHEDULE=STAY_PUT)
         client = server.client(shop.key)
         jobs = []
-        for round_number in range(4):
-            ids = paid_payouts(server, shop, 1500, receiver.url(), tag=f"round{round_number}", status_id=1)
+        for round_number in range(3):
+            ids = paid_payouts(server, shop, 1000, receiver.url(), tag=f"round{round_number}", status_id=1)
             random.Random(round_number).shuffle(ids)
             started = threading.Event()
 

@@ -21,7 +21,8 @@ struct EngineFixture {
         self.transport = transport
         engine = Engine(
             store: store, transport: transport,
-            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000), clock: clock,
+            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+            clock: clock,
             entropy: SeededEntropy(seed: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
     }

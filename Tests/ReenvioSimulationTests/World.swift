@@ -5,8 +5,8 @@ import ReenvioStore
 import ReenvioTesting
 import Synchronization
 
-/// One node and its surroundings, made from a seed: real transactions on a real store, everything else scripted. The world
-/// keeps its own books, against which the store is checked.
+/// One node and its surroundings, made from a seed: real transactions on a real store, everything else scripted. The
+/// world keeps its own books, against which the store is checked.
 final class World {
     /// What the books know of a payout.
     struct BookedPayout {
@@ -193,7 +193,10 @@ final class World {
             }
             if exchanges.isEmpty {
                 let open = try await store.number(
-                    "SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM resends WHERE state = 'processing')"
+                    """
+                    SELECT (SELECT count(*) FROM deliveries)
+                        + (SELECT count(*) FROM resends WHERE state = 'processing')
+                    """
                 )
                 if open == 0 { return }
                 clock.advance(by: .seconds(20))
@@ -207,7 +210,9 @@ final class World {
         let disagreements = try await Recount.disagreements(in: store, now: clock.engine)
         guard disagreements.isEmpty else { throw SimulationFault(disagreements.joined(separator: "\n")) }
         for (jobID, booked) in resends {
-            guard let resend = try await store.resend(jobID: jobID) else { throw SimulationFault("job \(jobID) is gone") }
+            guard let resend = try await store.resend(jobID: jobID) else {
+                throw SimulationFault("job \(jobID) is gone")
+            }
             let done = resend.queued + resend.failed
             guard done >= lastSeen[jobID] ?? 0, done <= booked.total else {
                 throw SimulationFault("job \(jobID) shows \(done) of \(booked.total) after \(lastSeen[jobID] ?? 0)")
@@ -236,13 +241,15 @@ final class World {
 
     /// What the store calls acknowledged, the receiver has heard; what it gave up on, it tried to the end.
     private func checkNothingIsLost() async throws {
-        let acknowledged = try await store.rows("SELECT id, nonce FROM notifications WHERE acked_at IS NOT NULL", columns: 2)
+        let acknowledged = try await store.rows(
+            "SELECT id, nonce FROM notifications WHERE acked_at IS NOT NULL", columns: 2)
         for row in acknowledged {
             let id = WebhookID(id: row[0], nonce: UInt64(bitPattern: row[1])).description
             guard acknowledgedByReceiver.contains(id) else { throw SimulationFault("\(id) was never heard") }
         }
         let givenUp = try await store.rows(
-            "SELECT object_id, delivery_id, attempts FROM settled WHERE state = 'exhausted' AND attempts < $1", columns: 3,
+            "SELECT object_id, delivery_id, attempts FROM settled WHERE state = 'exhausted' AND attempts < $1",
+            columns: 3,
             [.int(Self.schedule.waits.count)]
         )
         guard givenUp.isEmpty else { throw SimulationFault("given up too early: \(givenUp)") }

@@ -3,7 +3,6 @@ import GRDB
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
-import Synchronization
 import Testing
 
 /// What every engine must do for the transactions above it.
@@ -22,7 +21,8 @@ struct EngineTests {
         #expect(row == [[30, 10, 20, 10]])
     }
 
-    @Test("a batch binds each row, keeps null apart from empty, and counts what changed", arguments: TestEngine.allCases)
+    @Test(
+        "a batch binds each row, keeps null apart from empty, and counts what changed", arguments: TestEngine.allCases)
     func batches(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let result = try await store.engine.write(.intake) { db in
@@ -34,7 +34,8 @@ struct EngineTests {
             rows.append([.int(3), .text("ação"), .blob([0, 255])])
             var ids: [Int64] = []
             let changed = try db.batch(
-                "INSERT INTO scratch SELECT id, name, body FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING id", rows
+                "INSERT INTO scratch SELECT id, name, body FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING id",
+                rows
             ) { ids.append($0.int(0)) }
             let stored = try db.all("SELECT name, body FROM scratch ORDER BY id") {
                 ($0.textIfPresent(0), $0.blobIfPresent(1))
@@ -51,7 +52,7 @@ struct EngineTests {
     func rollback(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         await #expect(throws: StoreError.failed("on purpose")) {
-            try await store.engine.write(.intake) { db in
+            _ = try await store.engine.write(.intake) { db in
                 try db.run("UPDATE merchants SET name = 'changed'")
                 throw StoreError.failed("on purpose")
             }
@@ -72,20 +73,20 @@ struct EngineTests {
     @Test("the writer with the greater right goes first")
     func writeGateOrder() async throws {
         let gate = WriteGate()
-        let order = Order()
+        let order = Watched<[WritePriority]>([])
         await gate.enter(.intake)
         await withTaskGroup(of: Void.self) { tasks in
             for priority in [WritePriority.bulk, .chunks, .outcomes, .intake] {
                 tasks.addTask {
                     await gate.enter(priority)
-                    order.priorities.withLock { $0.append(priority) }
+                    order.change { $0.append(priority) }
                     gate.leave()
                 }
             }
             while gate.waitingCount < 4 { await Task.yield() }
             gate.leave()
         }
-        #expect(order.priorities.withLock { $0 } == [.intake, .outcomes, .chunks, .bulk])
+        #expect(order.value == [.intake, .outcomes, .chunks, .bulk])
     }
 
     @Test("a database of somebody else, or no database at all, is refused and not touched")
@@ -105,7 +106,7 @@ struct EngineTests {
     func newerStore(_ kind: TestEngine) async throws {
         let folder = try ScratchFolder()
         let store = try await Fixtures.store(kind, in: folder)
-        try await store.engine.write(.intake) { db in
+        _ = try await store.engine.write(.intake) { db in
             try db.run("INSERT INTO migrations (version, name, applied_at) VALUES (999, 'from the future', 0)")
             return ()
         }
@@ -128,10 +129,6 @@ struct EngineTests {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let again = try await Store.open(engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
         #expect(again.applied.isEmpty)
-    }
-
-    private final class Order: Sendable {
-        let priorities = Mutex<[WritePriority]>([])
     }
 
     private static func makeForeignDatabase(_ path: String) throws {

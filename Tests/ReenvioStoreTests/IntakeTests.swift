@@ -80,7 +80,7 @@ struct IntakeTests {
             return
         }
         #expect(faults["status_detail"] != nil)
-        try await store.engine.write(.intake) { db in try db.run("UPDATE merchants SET account_mismatch = 1") }
+        _ = try await store.engine.write(.intake) { db in try db.run("UPDATE merchants SET account_mismatch = 1") }
         let accepted = try await store.commitIntake(
             IntakeBatch(changes: [change]), now: Fixtures.start, due: Fixtures.start, nonces: [1]
         )
@@ -110,8 +110,8 @@ struct IntakeTests {
         #expect(try await create(304).first != .invoiceTaken, "the scope is the merchant")
         try await store.report(.canceled, [id])
         #expect(try await create(303) == [.invoiceTaken], "whatever the status of the first")
-        try await store.engine.write(.intake) { db in try db.run("DELETE FROM payouts WHERE id <> $1", [.int(id)]) }
-        try await store.engine.write(.intake) { db in try db.run("UPDATE payouts SET status_id = 11") }
+        _ = try await store.engine.write(.intake) { db in try db.run("DELETE FROM payouts WHERE id <> $1", [.int(id)]) }
+        _ = try await store.engine.write(.intake) { db in try db.run("UPDATE payouts SET status_id = 11") }
         #expect(try await create(303).first != .invoiceTaken)
         #expect(try await create(303) == [.invoiceTaken], "at most one other may exist")
     }
@@ -128,7 +128,9 @@ struct IntakeTests {
         let ids = try await store.createPayouts(3)
         try await store.report(.received, [ids[0]])
         let before = try await fingerprint(store)
-        let creates = [IntakeBatch.NewPayout(draft: try Fixtures.draft(invoice: "new"), merchantID: Fixtures.merchantID)]
+        let creates = [
+            IntakeBatch.NewPayout(draft: try Fixtures.draft(invoice: "new"), merchantID: Fixtures.merchantID)
+        ]
         let batch = IntakeBatch(creates: creates, changes: ids.map { StatusChangeRequest(payoutID: $0, status: .paid) })
         var failures = 0
         for statement in 1...100 {

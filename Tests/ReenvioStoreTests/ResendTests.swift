@@ -72,7 +72,8 @@ struct ResendTests {
         let ended = try #require(try await store.resend(jobID: opened.jobID))
         #expect(ended.state == .completed)
         #expect((ended.queued, ended.failed, ended.total) == (500, 0, 500))
-        let sent = try await store.rows("SELECT payout_id FROM deliveries WHERE resend_id = $1", columns: 1, [.int(opened.id)])
+        let sent = try await store.rows(
+            "SELECT payout_id FROM deliveries WHERE resend_id = $1", columns: 1, [.int(opened.id)])
         #expect(Set(sent.map { $0[0] }) == Set(ids[..<500]))
         #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
     }
@@ -82,7 +83,8 @@ struct ResendTests {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let ids = try await paidPayouts(1, in: store)
         let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
-        let frozen = try #require(try await store.number("SELECT frozen_seq FROM resends WHERE id = $1", [.int(opened.id)]))
+        let frozen = try #require(
+            try await store.number("SELECT frozen_seq FROM resends WHERE id = $1", [.int(opened.id)]))
         let clock = try #require(try await store.number("SELECT seq FROM merchant_clocks"))
         #expect(clock > frozen)
         #expect(ids.count == 1)
@@ -104,7 +106,8 @@ struct ResendTests {
         other.merchantID = 304
         #expect(try await store.openResend(other, opening("d"), now: Fixtures.start) != nil)
         _ = try await finish(store, rules())
-        #expect(try await store.openResend(Self.request, opening("e"), now: Fixtures.start) != nil, "free after the end")
+        #expect(
+            try await store.openResend(Self.request, opening("e"), now: Fixtures.start) != nil, "free after the end")
     }
 
     @Test("of fifty equal dispatches at once exactly one is accepted", arguments: TestEngine.allCases)
@@ -135,7 +138,7 @@ struct ResendTests {
     func refusedURL(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let ids = try await paidPayouts(5, in: store)
-        try await store.engine.write(.intake) { db in
+        _ = try await store.engine.write(.intake) { db in
             try db.run("UPDATE payouts SET notification_url = 'https://127.0.0.1/hook' WHERE id = $1", [.int(ids[2])])
         }
         let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
@@ -207,7 +210,9 @@ struct ResendTests {
         #expect((step.progress, step.queued) == (.ended(.completed), 3))
     }
 
-    @Test("whichever statement of a chunk fails, nothing of it is kept and the next try is whole", arguments: TestEngine.allCases)
+    @Test(
+        "whichever statement of a chunk fails, nothing of it is kept and the next try is whole",
+        arguments: TestEngine.allCases)
     func faultAtEveryStatement(_ kind: TestEngine) async throws {
         let faults = FaultHolder()
         let store = try await Fixtures.store(kind, in: try ScratchFolder()) { base in
@@ -228,7 +233,9 @@ struct ResendTests {
                 failures += 1
                 faulty.disarm()
                 #expect(try await store.number("SELECT queued FROM resends WHERE id = $1", [.int(opened.id)]) == 0)
-                #expect(try await store.number("SELECT count(*) FROM deliveries WHERE resend_id = $1", [.int(opened.id)]) == 0)
+                #expect(
+                    try await store.number("SELECT count(*) FROM deliveries WHERE resend_id = $1", [.int(opened.id)])
+                        == 0)
             }
         }
         #expect(failures >= 5)

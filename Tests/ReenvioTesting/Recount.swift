@@ -3,8 +3,8 @@ package import ReenvioStore
 
 /// Counts everything again from the rows, the slow way, and says what does not agree.
 package enum Recount {
-    /// `now` is engine time: a queue may be looked at again two seconds from now although it holds due work, because the
-    /// node that left the work behind claims from it without being told.
+    /// `now` is engine time: a queue may be looked at again two seconds from now although it holds due work, because
+    /// the node that left the work behind claims from it without being told.
     package static func disagreements(in store: Store, now: Timestamp) async throws -> [String] {
         let asleep = try await store.rows(
             """
@@ -37,8 +37,10 @@ package enum Recount {
         (
             "resend [id, queued, rows] has other rows than queued",
             """
-            SELECT r.id, r.queued, (SELECT count(*) FROM deliveries d WHERE d.merchant_id = r.merchant_id AND d.resend_id = r.id)
-                + (SELECT count(*) FROM settled s WHERE s.merchant_id = r.merchant_id AND s.resend_id = r.id) AS total_rows
+            SELECT r.id, r.queued, (SELECT count(*) FROM deliveries d
+                    WHERE d.merchant_id = r.merchant_id AND d.resend_id = r.id)
+                + (SELECT count(*) FROM settled s
+                    WHERE s.merchant_id = r.merchant_id AND s.resend_id = r.id) AS total_rows
             FROM resends r WHERE r.queued <> total_rows
             """
         ),
@@ -66,8 +68,8 @@ package enum Recount {
             GROUP BY r.id HAVING
                 coalesce(sum(t.delivered), 0) <> (SELECT count(*) FROM settled s WHERE s.merchant_id = r.merchant_id
                     AND s.resend_id = r.id AND s.state = 'acknowledged')
-                OR coalesce(sum(t.undelivered), 0) <> (SELECT count(*) FROM settled s WHERE s.merchant_id = r.merchant_id
-                    AND s.resend_id = r.id AND s.state IN ('exhausted', 'stopped'))
+                OR coalesce(sum(t.undelivered), 0) <> (SELECT count(*) FROM settled s
+                    WHERE s.merchant_id = r.merchant_id AND s.resend_id = r.id AND s.state IN ('exhausted', 'stopped'))
                 OR coalesce(sum(t.skipped), 0) <> (SELECT count(*) FROM settled s WHERE s.merchant_id = r.merchant_id
                     AND s.resend_id = r.id AND s.state = 'skipped')
             """

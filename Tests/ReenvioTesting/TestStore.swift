@@ -70,7 +70,8 @@ package enum Fixtures {
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> Store {
         let sqlite = try SQLiteEngine(path: folder.path + "/store.db")
-        let store = try await Store.open(engine: wrap(sqlite), sealing: try sealingKey, now: start).store
+        let anchored = AnchoredEngine(base: wrap(sqlite), folder: folder)
+        let store = try await Store.open(engine: anchored, sealing: try sealingKey, now: start).store
         let account = try await store.createAccount(name: "Platform", actor: "test", now: start)
         for id in merchants {
             let merchant = NewMerchant(id: id, accountID: account, name: "Shop \(id)", signingSecret: try signingSecret)
@@ -80,14 +81,36 @@ package enum Fixtures {
     }
 }
 
+/// Keeps the scratch folder for as long as the store lives.
+private struct AnchoredEngine: StoreEngine {
+    let base: any StoreEngine
+    let folder: ScratchFolder
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await base.read(body)
+    }
+
+    func write<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
+    ) async throws -> T {
+        try await base.write(priority, body)
+    }
+
+    func close() throws {
+        try base.close()
+    }
+}
+
 extension Store {
     /// Creates payouts one second before `start` and returns their ids.
     package func createPayouts(
-        _ count: Int, merchantID: Int64 = Fixtures.merchantID, prefix: String = "inv", url: String? = Fixtures.receiverURL,
+        _ count: Int, merchantID: Int64 = Fixtures.merchantID, prefix: String = "inv",
+        url: String? = Fixtures.receiverURL,
         now: Timestamp = Fixtures.start - .seconds(1)
     ) async throws -> [Int64] {
         let creates = try (0..<count).map {
-            IntakeBatch.NewPayout(draft: try Fixtures.draft(invoice: "\(prefix)-\($0)", url: url), merchantID: merchantID)
+            IntakeBatch.NewPayout(
+                draft: try Fixtures.draft(invoice: "\(prefix)-\($0)", url: url), merchantID: merchantID)
         }
         let result = try await commitIntake(IntakeBatch(creates: creates), now: now, due: now, nonces: [])
         return result.creates.compactMap { if case .payout(let id) = $0 { id } else { nil } }

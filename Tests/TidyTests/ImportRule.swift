@@ -11,7 +11,8 @@ enum ImportRule {
             "Metrics",
         ]
         let api: Set = [
-            "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes",
+            "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
+            "HTTPTypes",
             "NIOCore", "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
         ]
         return [

@@ -35,7 +35,8 @@ package struct Answer: Sendable {
             if let name = HTTPField.Name(key) { fields[name] = value }
         }
         return Response(
-            status: HTTPResponse.Status(code: status), headers: fields, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body))
+            status: HTTPResponse.Status(code: status), headers: fields,
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: body))
         )
     }
 }

@@ -1,9 +1,10 @@
+package import ReenvioEngine
 package import ReenvioModel
 package import ReenvioStore
-package import ReenvioEngine
 import Synchronization
 
-/// Turns `Authorization: Bearer <key>` into a caller (`docs/contract.md` 9). Keys are looked up at most once a second each.
+/// Turns `Authorization: Bearer <key>` into a caller (`docs/contract.md` 9). Keys are looked up at most once a second
+/// each.
 package final class Authenticator: Sendable {
     private struct Entry {
         var key: APIKey?

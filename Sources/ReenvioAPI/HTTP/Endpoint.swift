@@ -92,7 +92,8 @@ package struct RouteTable: Sendable {
         let segments = path.split(separator: "/")
         let fitting = endpoints.filter { endpoint in
             let pattern = endpoint.path.split(separator: "/")
-            return pattern.count == segments.count && zip(pattern, segments).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+            return pattern.count == segments.count
+                && zip(pattern, segments).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
         }
         return Set(fitting.map(\.method.rawValue)).sorted()
     }

@@ -2,8 +2,8 @@ import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
-package import ReenvioModel
 package import ReenvioEngine
+package import ReenvioModel
 
 /// Carries a request to its endpoint through the checks in the order of `docs/contract.md` 4.4, and every outcome to a
 /// response in the contract's shape.

@@ -38,7 +38,9 @@ package struct PayoutRoutes: Sendable {
     private func merchantID(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Int64? {
         if faults["merchant_id"] != nil { return nil }
         if let named {
-            if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) { return merchant.id }
+            if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) {
+                return merchant.id
+            }
             faults.add("merchant_id", "The merchant_id is not associated with your account.")
         } else {
             if let accountID = caller.accountID, let only = try await engine.store.onlyMerchant(accountID: accountID) {
@@ -114,12 +116,14 @@ extension PayoutRoutes {
             throw Problem.invalid(Faults("transitions", "The transitions field is required."))
         }
         guard case .array(let elements) = value, !elements.isEmpty, elements.count <= limit else {
-            throw Problem.invalid(Faults("transitions", "The transitions field must be an array of 1 to \(limit) items."))
+            throw Problem.invalid(
+                Faults("transitions", "The transitions field must be an array of 1 to \(limit) items."))
         }
         var faults = Faults()
         var items: [Item] = []
         for (index, element) in elements.enumerated() {
-            guard case .object(let object) = element, case .number(let number) = object["id"], let id = number.integer else {
+            guard case .object(let object) = element, case .number(let number) = object["id"], let id = number.integer
+            else {
                 faults.add("transitions.\(index).id", "The transitions.\(index).id field must be an integer.")
                 continue
             }

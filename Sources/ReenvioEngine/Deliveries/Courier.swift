@@ -2,8 +2,8 @@ package import Logging
 package import ReenvioModel
 package import ReenvioStore
 
-/// Makes one attempt: *request, send, classify, decide*. What follows is `Delivery.after`'s to say, and the recorder's to
-/// write.
+/// Makes one attempt: *request, send, classify, decide*. What follows is `Delivery.after`'s to say, and the recorder's
+/// to write.
 package struct Courier: Sendable {
     private static let userAgent = "Reenvio/1.0"
 

@@ -3,8 +3,8 @@ package import ReenvioModel
 package import ReenvioStore
 import Synchronization
 
-/// Sends: writes finished attempts, claims what is due and has a free slot, and hands it to the courier. Outcomes and the
-/// next claim share a commit.
+/// Sends: writes finished attempts, claims what is due and has a free slot, and hands it to the courier. Outcomes and
+/// the next claim share a commit.
 package final class Dispatcher: Stepping {
     private static let idleWait: Duration = .seconds(1)
 

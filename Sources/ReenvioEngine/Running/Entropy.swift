@@ -52,7 +52,9 @@ extension Entropy {
         result.reserveCapacity(count)
         while result.count < count {
             let bits = next()
-            for shift in 0..<min(8, count - result.count) { result.append(UInt8(truncatingIfNeeded: bits >> (8 * shift))) }
+            for shift in 0..<min(8, count - result.count) {
+                result.append(UInt8(truncatingIfNeeded: bits >> (8 * shift)))
+            }
         }
         return result
     }

@@ -10,8 +10,8 @@ package enum Step: Sendable, Equatable {
     case wait(Duration)
 }
 
-/// A background part: does one bounded piece of work and says when to come back. It never loops or waits itself, so that
-/// tests and the simulation can call it directly (`docs/architecture.md`, rule 8).
+/// A background part: does one bounded piece of work and says when to come back. It never loops or waits itself, so
+/// that tests and the simulation can call it directly (`docs/architecture.md`, rule 8).
 package protocol Stepping: Sendable {
     var name: String { get }
     var doorbell: Doorbell { get }
@@ -56,9 +56,11 @@ package struct PollLoop: Service {
             case .wait(let duration): return duration
             }
         } catch {
-            logger.error("a background step failed; it is tried again", metadata: [
-                "part": "\(part.name)", "error": "\(error)",
-            ])
+            logger.error(
+                "a background step failed; it is tried again",
+                metadata: [
+                    "part": "\(part.name)", "error": "\(error)",
+                ])
             return Self.waitAfterError
         }
     }

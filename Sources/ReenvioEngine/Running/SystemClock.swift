@@ -2,8 +2,8 @@ import Foundation
 package import ReenvioModel
 import Synchronization
 
-/// The real times. Engine time is wall time at the start, carried on by the monotonic clock and slewed towards the wall by
-/// at most 1 %, so that a wall clock set forward or back neither storms nor stalls deliveries.
+/// The real times. Engine time is wall time at the start, carried on by the monotonic clock and slewed towards the wall
+/// by at most 1 %, so that a wall clock set forward or back neither storms nor stalls deliveries.
 package final class SystemClock: TimeSource {
     private struct Anchor {
         var monotonic: ContinuousClock.Instant

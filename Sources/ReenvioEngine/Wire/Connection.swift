@@ -1,4 +1,3 @@
-import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
@@ -189,7 +188,8 @@ final class Connection {
         case .dialing, .awaitingHead:
             if case NIOSSLError.uncleanShutdown = error { return lose() }
             if case HTTPParserError.invalidEOFState = error { return lose() }
-            let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: Date())
+            let now = pool.wire.clock.wall
+            let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: now)
             if reason == .connectionReset { return lose() }
             end(.failed(reason))
         case .readingBody, .answered: end(.answered(answer))

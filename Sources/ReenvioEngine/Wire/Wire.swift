@@ -13,16 +13,18 @@ final class Wire: Sendable {
     let limits: WireLimits
     let dialer: Dialer
     let group: any EventLoopGroup
+    let clock: any TimeSource
     /// Idle connections over all pools.
     let idle = Atomic(0)
     /// Connections and dials over all pools.
     private let open = Atomic(0)
     private let register = Mutex(Register())
 
-    init(limits: WireLimits, dialer: Dialer, group: any EventLoopGroup) {
+    init(limits: WireLimits, dialer: Dialer, group: any EventLoopGroup, clock: any TimeSource) {
         self.limits = limits
         self.dialer = dialer
         self.group = group
+        self.clock = clock
     }
 
     var openConnections: Int { open.load(ordering: .sequentiallyConsistent) }

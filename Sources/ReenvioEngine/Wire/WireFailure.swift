@@ -6,7 +6,7 @@ import ReenvioModel
 /// Why a connection or a handshake failed, in the closed list of reasons (`docs/contract.md` 13.10).
 enum WireFailure {
     /// The reason for an error that NIO or NIOSSL reported. `certificate` is what the other side presented.
-    static func reason(of error: any Error, certificate: NIOSSLCertificate?, now: Date) -> AttemptFailure {
+    static func reason(of error: any Error, certificate: NIOSSLCertificate?, now: Timestamp) -> AttemptFailure {
         switch error {
         case let error as IOError: reason(of: error)
         case is ChannelError: .connectionFailed
@@ -42,14 +42,15 @@ enum WireFailure {
     }
 
     /// BoringSSL says only that the certificate did not verify; whether time was the trouble, the certificate says.
-    private static func reason(of error: NIOSSLError, certificate: NIOSSLCertificate?, now: Date) -> AttemptFailure {
+    private static func reason(of error: NIOSSLError, certificate: NIOSSLCertificate?, now: Timestamp) -> AttemptFailure
+    {
         switch error {
         case .handshakeFailed(.sslError(let stack)):
             guard stack.contains(where: { $0.description.contains("CERTIFICATE_VERIFY_FAILED") }) else {
                 return .tlsFailed
             }
             guard let certificate else { return .tlsUntrusted }
-            let seconds = time_t(now.timeIntervalSince1970)
+            let seconds = time_t(now.seconds)
             let valid = certificate.notValidBefore <= seconds && seconds <= certificate.notValidAfter
             return valid ? .tlsUntrusted : .tlsExpired
         case .noCertificateToValidate, .unableToValidateCertificate: return .tlsUntrusted

@@ -11,17 +11,19 @@ package final class WireTransport: Transport {
     ///   - policy: which addresses may be dialed.
     ///   - trustRoots: a PEM file of certificate authorities beside the system's.
     ///   - group: the event loops; they belong to the caller.
+    ///   - clock: tells an expired certificate from an untrusted one.
     ///   - lookup: how names become addresses; runs on threads of the resolver, never on an event loop.
     /// - Throws: when `trustRoots` cannot be read.
     package init(
         policy: AddressPolicy, trustRoots: String? = nil, limits: WireLimits = WireLimits(),
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, lookup: @escaping Lookup = systemLookup
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
+        lookup: @escaping Lookup = systemLookup
     ) throws {
         let dialer = Dialer(
             policy: policy, resolver: NameResolver(limits: limits, lookup: lookup),
             tls: try Dialer.tlsContext(trustRoots: trustRoots, limits: limits), limits: limits
         )
-        wire = Wire(limits: limits, dialer: dialer, group: group)
+        wire = Wire(limits: limits, dialer: dialer, group: group, clock: clock)
         wire.startSweeping()
     }
 

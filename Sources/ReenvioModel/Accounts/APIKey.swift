@@ -12,8 +12,8 @@ package enum Scope: String, Sendable, CaseIterable {
     package static let defaults = allCases.filter { $0 != .secretsWrite }
 }
 
-/// An API key as the store knows it. The key itself, `rnv_<id>_<secret>`, is shown once and kept only as a hash; the id in
-/// it finds the row, the hash is compared in constant time.
+/// An API key as the store knows it. The key itself, `rnv_<id>_<secret>`, is shown once and kept only as a hash; the id
+/// in it finds the row, the hash is compared in constant time.
 package struct APIKey: Sendable, Equatable {
     package var id: String
     package var name: String
@@ -64,7 +64,9 @@ package struct APIKeyText: Sendable {
     /// Nil unless it has the form of a key.
     package init?(_ text: String) {
         let parts = text.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0] == "rnv", parts[1].utf8.count == 12, parts[2].utf8.count == 64 else { return nil }
+        guard parts.count == 3, parts[0] == "rnv", parts[1].utf8.count == 12, parts[2].utf8.count == 64 else {
+            return nil
+        }
         id = String(parts[1])
         self.text = text
     }

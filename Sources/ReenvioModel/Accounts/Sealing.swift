@@ -2,8 +2,8 @@ import Crypto
 import Foundation
 
 /// Encrypts what must be readable again but never lie open in the store: signing secrets and people's data
-/// (`docs/architecture.md`, rule 15). AES-256-GCM; the context is authenticated, so that a sealed value moved to another
-/// row does not open.
+/// (`docs/architecture.md`, rule 15). AES-256-GCM; the context is authenticated, so that a sealed value moved to
+/// another row does not open.
 package struct SealingKey: Sendable {
     package enum Fault: Error, Equatable {
         case wrongKey, damaged

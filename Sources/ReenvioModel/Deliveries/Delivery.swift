@@ -45,8 +45,8 @@ package enum Delivery {
         case retry(after: Duration)
     }
 
-    /// The only place that decides a next state (`docs/contract.md` 3.4). `attempt` counts from 1; waits run from the end of
-    /// the attempt; `now` is wall time and reads a `Retry-After` date.
+    /// The only place that decides a next state (`docs/contract.md` 3.4). `attempt` counts from 1; waits run from the
+    /// end of the attempt; `now` is wall time and reads a `Retry-After` date.
     package static func after(
         _ outcome: AttemptOutcome, attempt: Int, schedule: RetrySchedule, now: Timestamp,
         using generator: inout some RandomNumberGenerator

@@ -13,7 +13,8 @@ package enum Lane: Int, Sendable, CaseIterable, Comparable {
         }
     }
 
-    /// The most of a receiver's slots that the lane may hold, in percent: later lanes always leave room for earlier ones.
+    /// The most of a receiver's slots that the lane may hold, in percent: later lanes always leave room for earlier
+    /// ones.
     package var ceilingPercent: Int {
         switch self {
         case .live: 100

@@ -19,7 +19,8 @@ package enum RetryAfter {
     /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that HTTP senders may generate (RFC 9110, 5.6.7).
     private static func httpDate(_ text: String) -> Timestamp? {
         let parts = text.split(separator: " ")
-        guard parts.count == 6, parts[0].hasSuffix(","), parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2])),
+        guard parts.count == 6, parts[0].hasSuffix(","), parts[5] == "GMT",
+            let month = months.firstIndex(of: String(parts[2])),
             let day = Int(parts[1]), let year = Int(parts[3])
         else { return nil }
         let clock = parts[4].split(separator: ":")

@@ -42,8 +42,8 @@ package struct RetrySchedule: Equatable, Sendable {
     /// How long a new delivery waits for its first attempt.
     package var firstWait: Duration { waits[0] }
 
-    /// The wait after attempt `number` (from 1) ended, with up to 10 % jitter on top and never less; nil when that attempt
-    /// was the last.
+    /// The wait after attempt `number` (from 1) ended, with up to 10 % jitter on top and never less; nil when that
+    /// attempt was the last.
     package func wait(afterAttempt number: Int, using generator: inout some RandomNumberGenerator) -> Duration? {
         guard number < waits.count else { return nil }
         let wait = waits[max(number, 1)].microseconds

@@ -1,5 +1,5 @@
-/// Whose turn it is: shares free slots among lanes, merchants and receivers (`docs/architecture.md`, rule 5). A pure value:
-/// the dispatcher fills in what is held, the claim asks for grants.
+/// Whose turn it is: shares free slots among lanes, merchants and receivers (`docs/architecture.md`, rule 5). A pure
+/// value: the dispatcher fills in what is held, the claim asks for grants.
 package struct Turns: Sendable {
     /// A queue with work that is due.
     package struct Candidate: Hashable, Sendable {
@@ -62,8 +62,8 @@ package struct Turns: Sendable {
         heldInAll -= min(count, before)
     }
 
-    /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, with 0 where nothing is free.
-    /// First each lane may use its share, then what is left flows down from live to resend.
+    /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, with 0 where nothing is
+    /// free. First each lane may use its share, then what is left flows down from live to resend.
     package mutating func grants(for candidates: [Candidate]) -> [Grant] {
         var deal = Deal(turns: self, candidates: candidates)
         let free = max(0, nodeSlots - heldInAll)

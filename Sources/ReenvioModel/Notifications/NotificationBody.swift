@@ -1,5 +1,5 @@
-/// The bytes of a payout webhook (`docs/contract.md` 3.1): written once, when the status changes; every retry and resend
-/// sends these bytes.
+/// The bytes of a payout webhook (`docs/contract.md` 3.1): written once, when the status changes; every retry and
+/// resend sends these bytes.
 package enum NotificationBody {
     package static func payout(
         id: Int64, invoice: String, endToEnd: String?, status: PayoutStatus, updatedAt: Timestamp,

@@ -27,8 +27,8 @@ package struct SigningSecret: Equatable, Sendable {
 
 /// The two signatures of a webhook (`docs/contract.md` 3.2).
 package enum WebhookSignature {
-    /// `v1,<base64>`: HMAC-SHA256 over `id.timestamp.body`, the Standard Webhooks form. Several keys, during a rotation,
-    /// give several values separated by a blank.
+    /// `v1,<base64>`: HMAC-SHA256 over `id.timestamp.body`, the Standard Webhooks form. Several keys, during a
+    /// rotation, give several values separated by a blank.
     package static func standard(webhookID: String, timestamp: Int64, body: [UInt8], keys: [SymmetricKey]) -> String {
         var message: [UInt8] = []
         message.reserveCapacity(webhookID.utf8.count + 16 + body.count)

@@ -1,6 +1,6 @@
-/// The public name of a notification, `msg_` and 26 letters and digits (`docs/contract.md` 3.2): its row id, so that it can
-/// be looked up without an index, and 64 random bits, so that a store restored from a backup never names another message
-/// the same.
+/// The public name of a notification, `msg_` and 26 letters and digits (`docs/contract.md` 3.2): its row id, so that it
+/// can be looked up without an index, and 64 random bits, so that a store restored from a backup never names another
+/// message the same.
 package struct WebhookID: Hashable, Sendable, CustomStringConvertible {
     package var id: Int64
     package var nonce: UInt64
@@ -17,7 +17,9 @@ package struct WebhookID: Hashable, Sendable, CustomStringConvertible {
     package init?(_ text: String) {
         guard text.hasPrefix("msg_") else { return nil }
         let body = Array(text.utf8.dropFirst(4))
-        guard body.count == 26, let id = Self.decode(body[..<13]), let nonce = Self.decode(body[13...]) else { return nil }
+        guard body.count == 26, let id = Self.decode(body[..<13]), let nonce = Self.decode(body[13...]) else {
+            return nil
+        }
         self.init(id: Int64(bitPattern: id), nonce: nonce)
     }
 

@@ -70,7 +70,8 @@ package enum StatusFlow {
     /// Allows or refuses one requested change. Pure: `now` is the wall time of the request.
     package static func decide(_ change: StatusChangeRequest, on current: Current, now: Timestamp) -> Decision {
         if change.statusDetail != nil, change.status != .canceled || !current.allowsStatusDetail {
-            return .refused(.invalid(Faults("status_detail", "The status_detail field is not accepted for this change.")))
+            return .refused(
+                .invalid(Faults("status_detail", "The status_detail field is not accepted for this change.")))
         }
         if let occurred = change.occurredAt, occurred > now + .seconds(Limits.occurredAheadSeconds) {
             let text = "The occurred_at field must not be more than 5 minutes in the future."

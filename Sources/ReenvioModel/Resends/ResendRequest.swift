@@ -1,5 +1,5 @@
-/// The checked body of `POST /v2/payout/notifications/resend` (`docs/contract.md` 4.1). Whose merchant it names is not judged
-/// here.
+/// The checked body of `POST /v2/payout/notifications/resend` (`docs/contract.md` 4.1). Whose merchant it names is not
+/// judged here.
 package struct ResendRequest: Equatable, Sendable {
     package var merchantID: Int64
     package var window: ResendWindow
@@ -13,8 +13,8 @@ package struct ResendRequest: Equatable, Sendable {
         self.dryRun = dryRun
     }
 
-    /// What a body yields: the request where nothing is wrong with it, its faults, and the merchant it names in any case,
-    /// so that the caller can add whether that merchant is its own and still answer everything at once.
+    /// What a body yields: the request where nothing is wrong with it, its faults, and the merchant it names in any
+    /// case, so that the caller can add whether that merchant is its own and still answer everything at once.
     package struct Reading {
         package var request: ResendRequest?
         package var faults: Faults
@@ -65,8 +65,8 @@ package struct ResendWindow: Hashable, Sendable {
         self.endSeconds = endSeconds
     }
 
-    /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules run
-    /// only when both times parse; an end in the future is allowed.
+    /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules
+    /// run only when both times parse; an end in the future is allowed.
     static func read(_ fields: inout FieldReader) -> ResendWindow? {
         let start = time("start_time", &fields)
         let end = time("end_time", &fields)

@@ -23,7 +23,9 @@ package enum TimeText {
     /// Reads `YYYY-MM-DD HH:MM:SS`, exactly 19 characters, a real calendar time, taken as UTC (`docs/contract.md` 4.1).
     package static func parsePlain(_ text: String) -> Timestamp? {
         var scanner = DigitScanner(text)
-        guard let date = scanner.date(), scanner.accept(" "), let time = scanner.time(), scanner.isAtEnd else { return nil }
+        guard let date = scanner.date(), scanner.accept(" "), let time = scanner.time(), scanner.isAtEnd else {
+            return nil
+        }
         return moment(date, time)
     }
 
@@ -96,7 +98,9 @@ private struct DigitScanner {
     }
 
     mutating func date() -> (Int, Int, Int)? {
-        guard let year = number(4), accept("-"), let month = number(2), accept("-"), let day = number(2) else { return nil }
+        guard let year = number(4), accept("-"), let month = number(2), accept("-"), let day = number(2) else {
+            return nil
+        }
         return (year, month, day)
     }
 

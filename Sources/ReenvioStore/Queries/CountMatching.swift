@@ -1,7 +1,7 @@
 package import ReenvioModel
 
-/// How many payouts a window matches now (`docs/contract.md` 4.2): whole minutes from the counters, the two edges from the
-/// index (`docs/architecture.md`, rule 3). The cost does not depend on how many match inside the whole minutes.
+/// How many payouts a window matches now (`docs/contract.md` 4.2): whole minutes from the counters, the two edges from
+/// the index (`docs/architecture.md`, rule 3). The cost does not depend on how many match inside the whole minutes.
 enum CountMatching {
     static func run(
         merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], in db: any SQLConnection
@@ -10,13 +10,14 @@ enum CountMatching {
         var total: Int64 = 0
         if let minutes = parts.minutes {
             for status in statuses {
-                total += try db.first(
-                    """
-                    SELECT coalesce(sum(current), 0) FROM minute_counts
-                    WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
-                    """,
-                    [.int(merchantID), .int(status.id), .int(minutes.lowerBound), .int(minutes.upperBound)]
-                ) { $0.int(0) } ?? 0
+                total +=
+                    try db.first(
+                        """
+                        SELECT coalesce(sum(current), 0) FROM minute_counts
+                        WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
+                        """,
+                        [.int(merchantID), .int(status.id), .int(minutes.lowerBound), .int(minutes.upperBound)]
+                    ) { $0.int(0) } ?? 0
             }
         }
         let wanted = Set(statuses.map(\.id))

@@ -1,7 +1,8 @@
 package import ReenvioModel
 
 extension Store {
-    /// The key a request shows, if there is one and its hash fits. Whether it may still be used is the caller's to judge.
+    /// The key a request shows, if there is one and its hash fits. Whether it may still be used is the caller's to
+    /// judge.
     package func apiKey(_ text: APIKeyText) async throws -> APIKey? {
         let found = try await engine.read { db in
             try db.first(

@@ -8,8 +8,8 @@ package enum Dialect: Sendable {
         return numbered(expanded)
     }
 
-    /// SQLite numbers a `$name` by its first appearance, not by its name: `$2 ... $1` would swap silently. `?2 ... ?1` is
-    /// what is meant.
+    /// SQLite numbers a `$name` by its first appearance, not by its name: `$2 ... $1` would swap silently. `?2 ... ?1`
+    /// is what is meant.
     private func numbered(_ sql: String) -> String {
         String(decoding: sql.utf8.map { $0 == UInt8(ascii: "$") ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     }

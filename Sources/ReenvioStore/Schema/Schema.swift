@@ -22,7 +22,10 @@ package enum Schema {
     /// - Throws: `StoreError.newer` when the store is ahead of this binary.
     static func migrate(_ db: any SQLConnection, now: Timestamp) throws -> [Int64] {
         try db.run(
-            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+            """
+            CREATE TABLE IF NOT EXISTS migrations (
+                version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT
+            """
         )
         let found = try db.first("SELECT coalesce(max(version), 0) FROM migrations") { $0.int(0) } ?? 0
         guard found <= latest else { throw StoreError.newer(found: found, known: latest) }

@@ -46,7 +46,9 @@ extension Store {
         try await engine.write(.chunks) { db in
             let running = try RunningResend.next(after: last ?? 0, backlogMax: rules.backlogMax, in: db)
             guard let running else {
-                let isAnyRunning = try db.first("SELECT id FROM resends WHERE state = 'processing' LIMIT 1") { $0.int(0) }
+                let isAnyRunning = try db.first("SELECT id FROM resends WHERE state = 'processing' LIMIT 1") {
+                    $0.int(0)
+                }
                 return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting)
             }
             return try ResendChunk(running, rules).run(in: db)

@@ -1,7 +1,7 @@
 import ReenvioModel
 
-/// Status changes of one transaction: change, notification and delivery are written together, so that no committed change
-/// can lose its webhook (`docs/contract.md` 2.4, `docs/architecture.md`, rule 1).
+/// Status changes of one transaction: change, notification and delivery are written together, so that no committed
+/// change can lose its webhook (`docs/contract.md` 2.4, `docs/architecture.md`, rule 1).
 struct StatusChanges {
     /// A payout as the transaction knows it while items on it apply in order.
     private struct Current {
@@ -50,7 +50,8 @@ struct StatusChanges {
     private var counts = MinuteCounts()
     private var wakes = QueueWakes()
 
-    /// The merchants whose clocks the changes need. A payout never changes its merchant, so this may read unlocked rows.
+    /// The merchants whose clocks the changes need. A payout never changes its merchant, so this may read unlocked
+    /// rows.
     static func merchants(of changes: [StatusChangeRequest], in db: any SQLConnection) throws -> [Int64] {
         var result: [Int64] = []
         try db.batch("SELECT p.merchant_id FROM {rows} JOIN payouts p ON p.id = rows.id", ids(of: changes)) {
@@ -70,7 +71,8 @@ struct StatusChanges {
             let isNotified = latest != nil && status.isNotifiable
             loaded[row.int(0)] = Current(
                 merchantID: row.int(1), status: status, changedAt: row.time(3), seq: row.int(4), sequence: row.int(5),
-                invoice: row.text(6), receiverID: row.intIfPresent(7), hasURL: row.bool(10), endToEnd: row.textIfPresent(9),
+                invoice: row.text(6), receiverID: row.intIfPresent(7), hasURL: row.bool(10),
+                endToEnd: row.textIfPresent(9),
                 latestNotificationID: latest, isNotified: isNotified, isUnacked: isNotified && row.isNull(11),
                 storedSeq: row.int(4)
             )
@@ -247,8 +249,8 @@ extension StatusChanges {
     }
 
     private static let load = """
-        SELECT p.id, p.merchant_id, p.status_id, p.updated_at, p.latest_seq, p.latest_sequence, p.invoice, p.receiver_id,
-            p.latest_notification_id, p.end_to_end, p.notification_url IS NOT NULL, n.acked_at
+        SELECT p.id, p.merchant_id, p.status_id, p.updated_at, p.latest_seq, p.latest_sequence, p.invoice,
+            p.receiver_id, p.latest_notification_id, p.end_to_end, p.notification_url IS NOT NULL, n.acked_at
         FROM {rows} JOIN payouts p ON p.id = rows.id LEFT JOIN notifications n ON n.id = p.latest_notification_id
         """
 
@@ -258,7 +260,8 @@ extension StatusChanges {
     ]
 
     private static let insertNotifications = """
-        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id, created_at, body)
+        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id, created_at,
+            body)
         SELECT id, merchant_id, nonce, payout_id, change_seq, sequence, delivery_id, at, body FROM {rows}
         """
 
@@ -273,7 +276,8 @@ extension StatusChanges {
         """
 
     private static let changeColumns: [(name: String, type: SQLRows.ColumnType)] = [
-        ("merchant_id", .int), ("seq", .int), ("payout_id", .int), ("status_id", .int), ("sequence", .int), ("at", .int),
+        ("merchant_id", .int), ("seq", .int), ("payout_id", .int), ("status_id", .int), ("sequence", .int),
+        ("at", .int),
         ("at_s", .int), ("notification_id", .int), ("previous_seq", .int), ("superseded_seq", .int),
     ]
 
@@ -291,7 +295,8 @@ extension StatusChanges {
     ]
 
     private static let updatePayouts = """
-        UPDATE payouts SET status_id = rows.status_id, updated_at = rows.at, paid_at = coalesce(rows.paid_at, payouts.paid_at),
+        UPDATE payouts SET status_id = rows.status_id, updated_at = rows.at,
+            paid_at = coalesce(rows.paid_at, payouts.paid_at),
             latest_seq = rows.seq, latest_sequence = rows.sequence, latest_notification_id = rows.notification_id,
             end_to_end = rows.end_to_end, status_detail = rows.detail,
             rejection_description = coalesce(rows.rejection, payouts.rejection_description),

@@ -55,8 +55,8 @@ package struct ClaimResult: Sendable {
 enum ClaimDeliveries {
     /// How many due queues one claim looks at per lane; those beyond come up in the next.
     private static let queuesPerLane = 256
-    /// A queue with more work than its receiver has slots for comes up again after this long; meanwhile the node that saw
-    /// it claims from it as slots come free.
+    /// A queue with more work than its receiver has slots for comes up again after this long; meanwhile the node that
+    /// saw it claims from it as slots come free.
     private static let revisitAfter: Duration = .seconds(2)
 
     private struct DueQueue {
@@ -151,8 +151,8 @@ enum ClaimDeliveries {
     /// A live delivery carries its own notification; a resend's carries the payout's latest at each claim
     /// (`docs/contract.md` 4.2).
     private static let load = """
-        SELECT d.id, rows.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url, n.id, n.nonce,
-            n.sequence, n.body, d.resend_id, r.public_id
+        SELECT d.id, rows.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
+            n.id, n.nonce, n.sequence, n.body, d.resend_id, r.public_id
         FROM {rows}
         JOIN deliveries d ON d.merchant_id = rows.merchant_id AND d.id = rows.id
         JOIN payouts p ON p.id = d.payout_id
@@ -161,7 +161,8 @@ enum ClaimDeliveries {
         LEFT JOIN resends r ON r.id = d.resend_id
         """
 
-    /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left behind.
+    /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left
+    /// behind.
     private static func moveQueue(
         _ grant: Turns.Grant, hasMore: Bool, _ order: ClaimOrder, in db: any SQLConnection
     ) throws {

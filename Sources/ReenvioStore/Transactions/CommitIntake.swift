@@ -56,7 +56,9 @@ extension Store {
     package func commitIntake(
         _ batch: IntakeBatch, now: Timestamp, due: Timestamp, nonces: [UInt64]
     ) async throws -> IntakeResult {
-        let sealed = try batch.creates.map { try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice) }
+        let sealed = try batch.creates.map {
+            try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice)
+        }
         let keyID = sealing.id
         return try await engine.write(.intake) { db in
             let merchants = try StatusChanges.merchants(of: batch.changes, in: db)

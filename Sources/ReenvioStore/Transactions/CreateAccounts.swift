@@ -44,7 +44,8 @@ extension Store {
                 "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)", [.int(id), .text(name), .time(now)]
             )
             try Audit.write(
-                Audit.Entry(at: now, accountID: id, actor: actor, action: "account.create", target: "account \(id)"), in: db
+                Audit.Entry(at: now, accountID: id, actor: actor, action: "account.create", target: "account \(id)"),
+                in: db
             )
             return id
         }
@@ -110,7 +111,8 @@ extension Store {
     package func createKey(_ key: APIKey, text: APIKeyText, actor: String, now: Timestamp) async throws {
         try await engine.write(.intake) { db in
             if let accountID = key.accountID {
-                guard try db.first("SELECT 1 FROM accounts WHERE id = $1", [.int(accountID)], { $0.int(0) }) != nil else {
+                guard try db.first("SELECT 1 FROM accounts WHERE id = $1", [.int(accountID)], { $0.int(0) }) != nil
+                else {
                     throw CreationRefused(description: "there is no account \(accountID)")
                 }
             }

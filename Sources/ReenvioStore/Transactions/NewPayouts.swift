@@ -3,11 +3,13 @@ import ReenvioModel
 /// The rows of new payouts: the payout, its first change (Awaiting, which sends nothing), and the parties, sealed.
 enum NewPayouts {
     static func insert(
-        _ payouts: [IntakeBatch.NewPayout], sealed: [[UInt8]], keyID: String, clocks: inout MerchantClocks, now: Timestamp,
+        _ payouts: [IntakeBatch.NewPayout], sealed: [[UInt8]], keyID: String, clocks: inout MerchantClocks,
+        now: Timestamp,
         in db: any SQLConnection
     ) throws -> [IntakeResult.Created] {
         if payouts.isEmpty { return [] }
-        let receivers = try Receivers.find(or: payouts.map { ($0.merchantID, $0.draft.notificationURL?.origin) }, now, in: db)
+        let receivers = try Receivers.find(
+            or: payouts.map { ($0.merchantID, $0.draft.notificationURL?.origin) }, now, in: db)
         let ids = try db.nextIDs(.payout, payouts.count)
         var rows = SQLRows(columns)
         var seqs: [Int64] = []
@@ -41,7 +43,8 @@ enum NewPayouts {
     ) -> [SQLValue] {
         let draft = payout.draft
         return [
-            .int(id), .int(payout.merchantID), .text(draft.invoice), .int(draft.amount.minor), .text(draft.amount.currency),
+            .int(id), .int(payout.merchantID), .text(draft.invoice), .int(draft.amount.minor),
+            .text(draft.amount.currency),
             .time(now), .int(seq), .optional(receiverID), .optional(draft.notificationURL?.text), .text(draft.purpose),
         ]
     }
@@ -81,7 +84,8 @@ enum Receivers {
         var missing: [Key] = []
         for key in keys {
             let id = try db.first(
-                "SELECT id FROM receivers WHERE merchant_id = $1 AND origin = $2", [.int(key.merchantID), .text(key.origin)]
+                "SELECT id FROM receivers WHERE merchant_id = $1 AND origin = $2",
+                [.int(key.merchantID), .text(key.origin)]
             ) { $0.int(0) }
             if let id { known[key] = id } else { missing.append(key) }
         }

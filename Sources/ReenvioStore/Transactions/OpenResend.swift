@@ -14,11 +14,12 @@ package struct ResendOpening: Sendable {
 }
 
 extension Store {
-    /// Freezes the matched set, counts it and inserts the job, in one transaction (`docs/architecture.md`, rule 3). A job that
-    /// matches nothing is complete at once.
+    /// Freezes the matched set, counts it and inserts the job, in one transaction (`docs/architecture.md`, rule 3). A
+    /// job that matches nothing is complete at once.
     /// - Returns: the job, or nil when one runs for the merchant and start time already (409): the partial unique index
     ///   says so, whatever would match.
-    package func openResend(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) async throws -> Resend? {
+    package func openResend(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) async throws -> Resend?
+    {
         try await engine.write(.intake) { db in
             var clocks = try MerchantClocks(locking: [request.merchantID], in: db)
             let frozen = clocks.current(request.merchantID)
@@ -39,7 +40,8 @@ extension Store {
                 Audit.Entry(
                     at: now, accountID: opening.accountID, actor: opening.requestedBy, action: "resend.create",
                     target: "job \(opening.jobID)",
-                    parameters: "merchant \(request.merchantID), \(request.window.startSeconds)..\(request.window.endSeconds)"
+                    parameters:
+                        "merchant \(request.merchantID), \(request.window.startSeconds)..\(request.window.endSeconds)"
                 ), in: db
             )
             if total == 0 { try complete(resend, now: now, in: db) }

@@ -181,7 +181,8 @@ struct RecordOutcomes {
         ])
         for (key, sums) in tallies {
             rows.append([
-                .int(key.merchantID), .int(key.resendID), .int(sums.delivered), .int(sums.undelivered), .int(sums.skipped),
+                .int(key.merchantID), .int(key.resendID), .int(sums.delivered), .int(sums.undelivered),
+                .int(sums.skipped),
             ])
         }
         try db.batch(Self.addTallies, rows)
@@ -191,8 +192,8 @@ struct RecordOutcomes {
 // MARK: - Acknowledgements
 
 extension RecordOutcomes {
-    /// The first acknowledgement of a notification is dated on the merchant's clock, lowers the count of what was missed,
-    /// and settles the notification's live delivery where another delivery was faster (`docs/contract.md` 4.2).
+    /// The first acknowledgement of a notification is dated on the merchant's clock, lowers the count of what was
+    /// missed, and settles the notification's live delivery where another delivery was faster (`docs/contract.md` 4.2).
     private mutating func acknowledge(
         _ acked: [AttemptRecord], _ clocks: MerchantClocks, in db: any SQLConnection
     ) throws {
@@ -317,7 +318,8 @@ enum Settling {
     ) -> [SQLValue] {
         [
             .int(merchantID), .int(objectID), .int(deliveryID), .int(queue.raw), .int(notificationID),
-            .optional(resendID), .text(end.rawValue), .optional(reason?.rawValue), .int(attempts), .optional(statusCode),
+            .optional(resendID), .text(end.rawValue), .optional(reason?.rawValue), .int(attempts),
+            .optional(statusCode),
             .time(createdAt), .time(endedAt),
         ]
     }

@@ -30,7 +30,8 @@ extension Store {
             result.queues = try db.run(
                 """
                 DELETE FROM queues WHERE (merchant_id, id) IN (
-                    SELECT merchant_id, id FROM queues WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2)
+                    SELECT merchant_id, id FROM queues
+                    WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2)
                 """,
                 [.int(Int64.max), .int(Self.sweepMax)]
             )
@@ -38,7 +39,8 @@ extension Store {
         }
     }
 
-    /// Deliveries are numbered as time goes by, so one mark a day finds old attempts by their key, without an index on time.
+    /// Deliveries are numbered as time goes by, so one mark a day finds old attempts by their key, without an index on
+    /// time.
     private func sweepAttempts(
         after first: Int64, _ result: inout SweepResult, now: Timestamp, in db: any SQLConnection
     ) throws {
@@ -56,7 +58,8 @@ extension Store {
         guard let found = mark, let oldest = found else { return }
         var merchantID = first
         while result.attempts < Self.sweepMax {
-            let next = try db.first("SELECT min(merchant_id) FROM attempts WHERE merchant_id > $1", [.int(merchantID)]) {
+            let next = try db.first("SELECT min(merchant_id) FROM attempts WHERE merchant_id > $1", [.int(merchantID)])
+            {
                 $0.intIfPresent(0)
             }
             guard let found = next, let next = found else {

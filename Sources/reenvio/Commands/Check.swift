@@ -73,7 +73,9 @@ struct Migrate: AsyncParsableCommand {
             let settings = try await options.settings()
             let (store, applied) = try await settings.migrateStore(now: Terminal.now)
             try store.close()
-            let words = applied.isEmpty ? "The store is up to date." : "Applied: \(applied.map(String.init).joined(separator: ", "))."
+            let words =
+                applied.isEmpty
+                ? "The store is up to date." : "Applied: \(applied.map(String.init).joined(separator: ", "))."
             options.report(words) { writer in
                 writer.array("applied") { writer in
                     for version in applied { writer.value(version) }

@@ -64,7 +64,9 @@ struct MerchantCommands: AsyncParsableCommand {
             var generator = SystemRandomNumberGenerator()
             guard let secret = signingSecret.map({ SigningSecret($0) }) ?? SigningSecret(using: &generator),
                 secret.text.hasPrefix(SigningSecret.prefix)
-            else { throw CreationRefused(description: "--signing-secret must be whsec_ and the base64 of 24 to 64 bytes") }
+            else {
+                throw CreationRefused(description: "--signing-secret must be whsec_ and the base64 of 24 to 64 bytes")
+            }
             if let compatKey, !(1...255).contains(compatKey.utf8.count) {
                 throw CreationRefused(description: "--compat-key must have 1 to 255 bytes")
             }
@@ -73,7 +75,8 @@ struct MerchantCommands: AsyncParsableCommand {
             }
             if let id, id < 1 { throw CreationRefused(description: "--id must be 1 or more") }
             return NewMerchant(
-                id: id, accountID: account, name: name, branch: branch, number: number, accountMismatch: accountMismatch,
+                id: id, accountID: account, name: name, branch: branch, number: number,
+                accountMismatch: accountMismatch,
                 signingSecret: secret, compatKey: compatKey
             )
         }
@@ -109,7 +112,8 @@ struct KeyCommands: AsyncParsableCommand {
                 let text = APIKeyText(using: &generator)
                 try await options.withStore { store, now in
                     let key = APIKey(
-                        id: text.id, name: name, accountID: account, scopes: Scope.defaults, cidrs: [], expiresAt: expiry,
+                        id: text.id, name: name, accountID: account, scopes: Scope.defaults, cidrs: [],
+                        expiresAt: expiry,
                         revokedAt: nil, createdAt: now
                     )
                     try await store.createKey(key, text: text, actor: CommandActor.name, now: now)

@@ -28,7 +28,8 @@ struct ReceiverCommand: AsyncParsableCommand {
                 throw CreationRefused(description: "--listen must be host:port")
             }
             guard failEvery >= 0, (0...600_000).contains(delay) else {
-                throw CreationRefused(description: "--fail-every and --delay must not be negative, a delay at most 600000")
+                throw CreationRefused(
+                    description: "--fail-every and --delay must not be negative, a delay at most 600000")
             }
             let receiver = WebhookReceiver(
                 secrets: secrets, behavior: .init(failEvery: failEvery, delay: .milliseconds(delay))

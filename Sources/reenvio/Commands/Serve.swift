@@ -10,8 +10,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the server.",
         discussion: """
-            Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: stops accepting,
-            finishes or releases what is in flight, and exits with 0 within 10 seconds.
+            Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: stops
+            accepting, finishes or releases what is in flight, and exits with 0 within 10 seconds.
             """
     )
 

@@ -19,12 +19,16 @@ struct DemoStory: Sendable {
 
         try await transition(others, to: .paid)
         try await DemoClock.until("the first deliveries") { actors.receiver.stats.acknowledged == Self.otherCount }
-        say("2. Open Market: \(others.count) payouts paid, \(actors.receiver.stats.acknowledged) webhooks acknowledged.")
+        say(
+            "2. Open Market: \(others.count) payouts paid, \(actors.receiver.stats.acknowledged) webhooks acknowledged."
+        )
 
         actors.receiver.setDown(true)
         try await transition(missed, to: .paid)
         try await DemoClock.until("the failing attempts") { actors.receiver.stats.refused == Self.missedCount }
-        say("3. The receiver goes down. Corner Shop: \(missed.count) payouts paid, \(actors.receiver.stats.refused) attempts")
+        say(
+            "3. The receiver goes down. Corner Shop: \(missed.count) payouts paid, \(actors.receiver.stats.refused) attempts"
+        )
         say("   answered 503. Each is scheduled again in 5 minutes; nothing is lost.")
 
         actors.receiver.setDown(false)
@@ -166,7 +170,8 @@ struct DemoStory: Sendable {
         row("signatures that did not verify", Int64(stats.invalidSignatures))
         row("different webhooks acknowledged", Int64(stats.acknowledgedIDs.count))
         row("acknowledged more than once", Int64(stats.acknowledgedIDs.values.count { $0 > 1 }))
-        let isGood = outcome?.delivered == Self.missedCount && stats.invalidSignatures == 0
+        let isGood =
+            outcome?.delivered == Self.missedCount && stats.invalidSignatures == 0
             && stats.acknowledgedIDs.count == Int(Self.missedCount + Self.otherCount)
         guard isGood else { throw DemoClient.Failed(description: "the numbers do not add up") }
         say("Every missed webhook was delivered; every signature was verified.")
@@ -179,7 +184,8 @@ struct DemoStory: Sendable {
 
     private func expect(_ answer: DemoClient.Answer, _ status: Int) throws {
         guard answer.status == status else {
-            throw DemoClient.Failed(description: "expected \(status), got \(answer.status): \(answer.body.text("message"))")
+            throw DemoClient.Failed(
+                description: "expected \(status), got \(answer.status): \(answer.body.text("message"))")
         }
     }
 }

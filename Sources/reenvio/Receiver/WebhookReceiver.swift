@@ -6,8 +6,8 @@ import ReenvioModel
 import ServiceLifecycle
 import Synchronization
 
-/// A merchant's side for tests and the demo: verifies both signatures where it knows the secrets, counts, and answers as
-/// it is told.
+/// A merchant's side for tests and the demo: verifies both signatures where it knows the secrets, counts, and answers
+/// as it is told.
 final class WebhookReceiver: Sendable {
     struct Stats: Sendable {
         var received = 0

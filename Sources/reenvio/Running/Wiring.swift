@@ -12,8 +12,8 @@ import ServiceLifecycle
 
 /// The one place where the running server is put together.
 enum Wiring {
-    /// Everything `reenvio serve` runs, in the order in which the parts need each other; shutdown is the reverse: first no
-    /// more requests, then what came in is committed, then what is in flight is recorded.
+    /// Everything `reenvio serve` runs, in the order in which the parts need each other; shutdown is the reverse: first
+    /// no more requests, then what came in is committed, then what is in flight is recorded.
     static func services(
         settings: Settings, store: Store, logger: Logger, onListening: @escaping @Sendable (String) async -> Void
     ) throws -> [any Service] {
@@ -34,7 +34,8 @@ enum Wiring {
         )
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
-        let server = try APIServer(engine, readiness: readiness).application(listening, on: group, logger: quiet) { bound in
+        let server = try APIServer(engine, readiness: readiness).application(listening, on: group, logger: quiet) {
+            bound in
             let address = Settings.Address(
                 host: bound?.ipAddress ?? settings.listen.host, port: bound?.port ?? settings.listen.port
             )

@@ -23,7 +23,8 @@ enum KeyFile {
             try create(path)
         }
         guard let data = manager.contents(atPath: path),
-            let key = SealingKey(base64: String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+            let key = SealingKey(
+                base64: String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
         else { throw Fault(description: "the key file \(path) cannot be read as the base64 of 32 bytes") }
         return key
     }

@@ -11,7 +11,9 @@ struct Settings: Sendable {
 
         /// Nil unless it is `host:port`, with an IPv6 address in brackets.
         init?(_ text: String) {
-            guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+            guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+                return nil
+            }
             var host = text[..<colon]
             if host.hasPrefix("["), host.hasSuffix("]") {
                 host = host.dropFirst().dropLast()

@@ -67,7 +67,9 @@ struct SettingsReader {
 
     private static func reader(_ flags: [SettingName: String]) -> ConfigReader {
         var values: [AbsoluteConfigKey: ConfigValue] = [:]
-        for (name, text) in flags { values[AbsoluteConfigKey([name.rawValue])] = ConfigValue(.string(text), isSecret: false) }
+        for (name, text) in flags {
+            values[AbsoluteConfigKey([name.rawValue])] = ConfigValue(.string(text), isSecret: false)
+        }
         return ConfigReader(provider: InMemoryProvider(values: values))
     }
 
@@ -127,7 +129,8 @@ struct SettingsReader {
         mutating func storePath() -> String {
             let text = text(.store)
             if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
-                mistakes.append("REENVIO_STORE names PostgreSQL, which this version does not support yet; use sqlite:PATH")
+                mistakes.append(
+                    "REENVIO_STORE names PostgreSQL, which this version does not support yet; use sqlite:PATH")
                 return ""
             }
             guard text.hasPrefix("sqlite:"), text.count > 7 else {

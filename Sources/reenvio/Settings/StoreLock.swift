@@ -1,7 +1,7 @@
 import Foundation
 
-/// Held by a running server: two on one SQLite file are refused. The kernel lets go of it when the process ends, however
-/// it ends.
+/// Held by a running server: two on one SQLite file are refused. The kernel lets go of it when the process ends,
+/// however it ends.
 final class StoreLock {
     struct Taken: Error, CustomStringConvertible {
         var description: String

@@ -1,7 +1,9 @@
 """The binary under test: its commands, and a server that can be stopped, killed and started again."""
 
+import copy
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -165,3 +167,10 @@ class Shop:
         self.name = name
         self.key = house.json("key", "create", "--account", self.account_id, "--name", "shop")["key"]
         self.operator_key = house.json("key", "create", "--operator", "--name", "platform")["key"]
+
+    def moved_to(self, house):
+        """The same shop in another, still empty house: its store is copied, which costs nothing."""
+        shutil.copytree(self.house.store_path.parent, house.store_path.parent)
+        moved = copy.copy(self)
+        moved.house = house
+        return moved

@@ -103,12 +103,14 @@ struct DispatcherTests {
     func forbiddenAddress() async throws {
         let fixture = try await EngineFixture()
         let ids = try await paid(1, fixture)
-        try await fixture.store.engine.write(.intake) { db in
+        _ = try await fixture.store.engine.write(.intake) { db in
             try db.run("UPDATE payouts SET notification_url = 'https://10.0.0.1/' WHERE id = $1", [.int(ids[0])])
         }
         try await fixture.dispatch()
         #expect(fixture.transport.count == 0)
-        let reason = try await fixture.store.engine.read { db in try db.first("SELECT reason FROM attempts") { $0.text(0) } }
+        let reason = try await fixture.store.engine.read { db in
+            try db.first("SELECT reason FROM attempts") { $0.text(0) }
+        }
         #expect(reason == "address_forbidden")
     }
 
@@ -158,7 +160,8 @@ struct DispatcherTests {
         fixture.transport.take(at: 0)?.answer(200)
         await fixture.engine.dispatcher.finish()
         #expect(try await fixture.store.number("SELECT count(*) FROM settled") == 1)
-        let left = try await fixture.store.rows("SELECT attempts, due_at, claim_token IS NULL FROM deliveries", columns: 3)
+        let left = try await fixture.store.rows(
+            "SELECT attempts, due_at, claim_token IS NULL FROM deliveries", columns: 3)
         #expect(left == [[0, fixture.clock.engine.microseconds, 1]])
     }
 }

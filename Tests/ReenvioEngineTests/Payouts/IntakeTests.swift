@@ -17,19 +17,19 @@ struct IntakeTests {
         let fixture = try await EngineFixture { counter.wrap($0) }
         let ids = try await fixture.store.createPayouts(10)
         let before = counter.count
-        let answers = Mutex<[Int: [IntakeResult.Changed]]>([:])
+        let answers = Watched<[Int: [IntakeResult.Changed]]>([:])
         for (index, id) in ids.enumerated() {
             let changes = index == 4 ? [change(999), change(id)] : [change(id)]
             fixture.engine.intake.enqueue(IntakeBatch(changes: changes)) { answer in
-                answers.withLock { $0[index] = (try? answer.get())?.changes }
+                answers.change { $0[index] = (try? answer.get())?.changes }
             }
         }
-        #expect(answers.withLock(\.isEmpty), "no answer before the commit")
+        #expect(answers.value.isEmpty, "no answer before the commit")
         #expect(try await fixture.engine.intake.step() == .again)
         #expect(counter.count - before == 1)
         for index in ids.indices {
             let expected: [IntakeResult.Changed] = index == 4 ? [.refused(.notFound), .applied] : [.applied]
-            #expect(answers.withLock { $0[index] } == expected)
+            #expect(answers.value[index] == expected)
         }
     }
 
@@ -39,14 +39,14 @@ struct IntakeTests {
         let fixture = try await EngineFixture { counter.wrap($0) }
         let ids = try await fixture.store.createPayouts(1_900)
         let before = counter.count
-        let answered = Mutex(0)
+        let answered = Watched(0)
         for range in [0..<300, 300..<600, 600..<700, 700..<1_700, 1_700..<1_900] {
             fixture.engine.intake.enqueue(IntakeBatch(changes: ids[range].map { change($0) })) { _ in
-                answered.withLock { $0 += 1 }
+                answered.change { $0 += 1 }
             }
         }
         var perStep: [Int] = []
-        while case .again = try await fixture.engine.intake.step() { perStep.append(answered.withLock { $0 }) }
+        while case .again = try await fixture.engine.intake.step() { perStep.append(answered.value) }
         #expect(perStep == [1, 3, 4, 5])
         #expect(counter.count - before == 4)
     }
@@ -61,18 +61,18 @@ struct IntakeTests {
         }
         let faulty = try #require(holder.engine)
         let ids = try await fixture.store.createPayouts(2)
-        let failures = Mutex(0)
+        let failures = Watched(0)
         for id in ids {
             fixture.engine.intake.enqueue(IntakeBatch(changes: [change(id)])) { answer in
                 if case .failure(let error) = answer, error as? StoreError == FaultyEngine.failure {
-                    failures.withLock { $0 += 1 }
+                    failures.change { $0 += 1 }
                 }
             }
         }
         faulty.fail(atStatement: 9)
         _ = try await fixture.engine.intake.step()
         #expect(faulty.hasFired)
-        #expect(failures.withLock { $0 } == 2)
+        #expect(failures.value == 2)
         faulty.disarm()
         #expect(try await fixture.store.number("SELECT count(*) FROM notifications") == 0)
     }
@@ -81,16 +81,16 @@ struct IntakeTests {
     func bounds() async throws {
         let fixture = try await EngineFixture()
         let ids = try await fixture.store.createPayouts(1)
-        let outcomes = Mutex<[Bool]>([])
+        let outcomes = Watched<[Bool]>([])
         let changes = Array(repeating: change(ids[0]), count: 1_000)
         for _ in 0..<(Limits.changesWaiting / 1_000 + 1) {
             fixture.engine.intake.enqueue(IntakeBatch(changes: changes)) { answer in
-                outcomes.withLock { $0.append((try? answer.get()) != nil) }
+                outcomes.change { $0.append((try? answer.get()) != nil) }
             }
         }
-        #expect(outcomes.withLock { $0 } == [false], "only the one too many has its answer")
+        #expect(outcomes.value == [false], "only the one too many has its answer")
         await fixture.engine.intake.finish()
-        #expect(outcomes.withLock { $0.filter { $0 }.count } == Limits.changesWaiting / 1_000)
+        #expect(outcomes.value.filter { $0 }.count == Limits.changesWaiting / 1_000)
         await #expect(throws: StoreError.self) {
             try await fixture.engine.intake.submit(IntakeBatch(changes: [change(ids[0])]))
         }

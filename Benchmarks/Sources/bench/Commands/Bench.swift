@@ -11,7 +11,8 @@ struct Bench: AsyncParsableCommand {
     )
 
     static func main() async {
-        Cleanup.install()
+        let signals = Cleanup.onSignals()
+        defer { withExtendedLifetime(signals) {} }
         do {
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -38,10 +39,7 @@ struct CommonOptions: ParsableArguments {
     @Option(help: "Seconds of each reference blast.")
     var blastSeconds = 2.0
 
-    @Option(help: "How the reference blast speaks HTTP: raw or nio (through NIOHTTP1).")
-    var codec = Blast.Codec.raw
-
-    var blast: Blast { Blast(connections: connections, seconds: blastSeconds, codec: codec) }
+    var blast: Blast { Blast(connections: connections, seconds: blastSeconds) }
 
     func validate() throws {
         guard (1...100).contains(runs), (1...4_096).contains(connections), (0.1...60).contains(blastSeconds) else {
@@ -61,5 +59,3 @@ struct ServerOptions: ParsableArguments {
     var binary: String { URL(filePath: server).path }
     var profiler: Profiler { Profiler(path: perf) }
 }
-
-extension Blast.Codec: ExpressibleByArgument {}

@@ -26,7 +26,8 @@ struct LiveCommand: AsyncParsableCommand {
             "Live delivery of \(payouts) changes, \(how) on \(reporters) connections, synchronous=FULL",
             [
                 .init("delivered/s"), .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3),
-                .init("CPU us each", digits: 1), .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
+                .init("bare/s"), .init("to bare", digits: 3), .init("CPU us each", digits: 1), .init("repeated"),
+                .init("peak MiB"), .init("fdatasync/s"),
             ] + (single ? [.init("p50 ms", digits: 1), .init("p99 ms", digits: 1)] : [])
         )
         try await Stage.with { stage in
@@ -35,7 +36,12 @@ struct LiveCommand: AsyncParsableCommand {
             }
         }
         table.print()
-        Output.line("ratio: recorded/s over blast/s. recorded: until the store shows no open delivery any more.")
+        Output.line(
+            """
+            recorded: until the store shows no open delivery any more. ratio: recorded/s over blast/s, the reference.
+            bare: a blast of ready-made bytes.
+            """
+        )
     }
 
     private func measure(_ server: ServerUnderTest, _ stage: Stage) async throws -> [Double] {
@@ -44,7 +50,7 @@ struct LiveCommand: AsyncParsableCommand {
         let requests = single ? load.singles(ids) : load.batches(ids)
         let syncs = try server.syncsPerSecond()
         let answers = AnswerTimes()
-        let (wave, blastRate) = try await stage.betweenBlasts(common.blast) { [single] in
+        let (wave, blast) = try await stage.betweenBlasts(common.blast) { [single] in
             try await stage.deliver(
                 requests, of: payouts, from: server, connections: reporters,
                 remembering: single ? .arrivals : .webhookIDs, options.profiler
@@ -58,7 +64,8 @@ struct LiveCommand: AsyncParsableCommand {
         let rate = Double(payouts) / wave.untilRecorded
         let waits = answers.waits(until: wave.arrivals)
         return [
-            Double(payouts) / wave.untilReceived, rate, blastRate, rate / blastRate,
+            Double(payouts) / wave.untilReceived, rate, blast.reference, rate / blast.reference, blast.bare,
+            rate / blast.bare,
             Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
         ] + (single ? [waits[waits.count / 2], waits[waits.count * 99 / 100]] : [])
     }

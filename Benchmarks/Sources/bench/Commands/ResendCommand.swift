@@ -19,7 +19,8 @@ struct ResendCommand: AsyncParsableCommand {
             "Resend of \(payouts) payouts, synchronous=FULL",
             [
                 .init("enqueue s", digits: 2), .init("enqueued/s"), .init("drain s", digits: 2), .init("delivered/s"),
-                .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3), .init("CPU us each", digits: 1),
+                .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3), .init("bare/s"),
+                .init("to bare", digits: 3), .init("CPU us each", digits: 1),
                 .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
             ]
         )
@@ -32,7 +33,8 @@ struct ResendCommand: AsyncParsableCommand {
         Output.line(
             """
             enqueue: from dispatch until the job's status says queued == total. drain: from dispatch to the last
-            acknowledgement. ratio: delivered/s over blast/s. recorded: until the store shows no open delivery any more.
+            acknowledgement. recorded: until the store shows no open delivery any more. ratio: delivered/s over blast/s,
+            the reference. bare: a blast of ready-made bytes.
             """
         )
     }
@@ -44,7 +46,7 @@ struct ResendCommand: AsyncParsableCommand {
         _ = try await stage.deliver(load.batches(ids), of: payouts, from: server, connections: 4)
         let syncs = try server.syncsPerSecond()
         let body = PayoutTexts.resend(from: start, to: CivilTime.nowSeconds + 60)
-        let ((job, wave), blastRate) = try await stage.betweenBlasts(common.blast) {
+        let ((job, wave), blast) = try await stage.betweenBlasts(common.blast) {
             var job: ResendJob?
             let wave = try await stage.wave(of: payouts, from: server, options.profiler) {
                 let dispatched = try await ResendJob.dispatch(body, of: payouts, to: server)
@@ -59,7 +61,8 @@ struct ResendCommand: AsyncParsableCommand {
         let deliveredRate = Double(payouts) / wave.untilReceived
         return [
             enqueued, Double(payouts) / enqueued, wave.untilReceived, deliveredRate,
-            Double(payouts) / wave.untilRecorded, blastRate, deliveredRate / blastRate,
+            Double(payouts) / wave.untilRecorded, blast.reference, deliveredRate / blast.reference, blast.bare,
+            deliveredRate / blast.bare,
             Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
         ]
     }

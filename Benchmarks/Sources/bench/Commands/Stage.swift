@@ -12,22 +12,44 @@ struct Stage: Sendable {
         try await receiver.stop()
     }
 
-    /// The reference blast against this receiver, which remembers as it does while it is measured.
-    func blast(_ blast: Blast) async throws -> Blast.Result {
+    /// The reference blast and the bare one.
+    struct Blasts: Sendable {
+        var reference: Blast.Result
+        var bare: Blast.Result
+    }
+
+    /// Blasts this receiver, which remembers as it does while a server is measured.
+    func blast(_ blast: Blast) async throws -> Blasts {
+        var bare = blast
+        bare.codec = .bare
         receiver.expect()
-        let result = try await blast.run(.webhook, to: address)
+        let blasts = Blasts(
+            reference: try await blast.run(.webhook, to: address), bare: try await bare.run(.webhook, to: address)
+        )
         guard receiver.bodyBytes == PayoutTexts.webhookBytes else {
             throw Failure("the blast sends bodies of \(receiver.bodyBytes) bytes")
         }
-        return result
+        return blasts
     }
 
-    /// Runs `body` between two blasts and returns their mean rate with its result.
-    func betweenBlasts<T>(_ blast: Blast, _ body: () async throws -> T) async throws -> (result: T, blastRate: Double) {
-        let before = try await self.blast(blast).rate
+    /// Mean rates of the blasts before and after something.
+    struct BlastRates: Sendable {
+        var reference: Double
+        var bare: Double
+    }
+
+    /// Runs `body` between two blasts and returns their mean rates with its result.
+    func betweenBlasts<T>(
+        _ blast: Blast, _ body: () async throws -> T
+    ) async throws -> (result: T, rates: BlastRates) {
+        let before = try await self.blast(blast)
         let result = try await body()
-        let after = try await self.blast(blast).rate
-        return (result, (before + after) / 2)
+        let after = try await self.blast(blast)
+        let rates = BlastRates(
+            reference: (before.reference.rate + after.reference.rate) / 2,
+            bare: (before.bare.rate + after.bare.rate) / 2
+        )
+        return (result, rates)
     }
 
     /// One wave of webhooks from its cause to its end.

@@ -4,13 +4,13 @@ import NIOHTTP1
 import Synchronization
 
 /// The reference blast: the same request again and again, for a time, as fast as its connections take it; nothing is stored,
-/// signed or decided. What a delivery rate is divided by.
+/// signed or decided. What a delivery rate is divided by. One request in flight per connection, no task per request.
 struct Blast: Sendable {
-    enum Codec: String, Sendable, CaseIterable {
-        /// The bytes of the request, made once; `Scan` finds the end of the answer.
-        case raw
-        /// Each request encoded and each answer parsed by NIOHTTP1.
+    enum Codec: Sendable {
+        /// Each request encoded and each answer parsed by NIOHTTP1: the reference.
         case nio
+        /// The bytes of the request, made once; `Scan` finds the end of the answer. The floor, beside the reference.
+        case bare
     }
 
     struct Result: Sendable {
@@ -21,7 +21,7 @@ struct Blast: Sendable {
 
     var connections: Int
     var seconds: Double
-    var codec: Codec = .raw
+    var codec = Codec.nio
     var warmUp: Duration = .milliseconds(300)
 
     func run(_ request: Request, to address: Address) async throws -> Result {
@@ -45,7 +45,7 @@ struct Blast: Sendable {
         _ request: Request, _ work: BlastWork, to address: Address, within limit: Duration
     ) async throws -> (began: ContinuousClock.Instant, ended: ContinuousClock.Instant) {
         switch codec {
-        case .raw: try await Pump.run(work, connections: connections, to: address, within: limit)
+        case .bare: try await Pump.run(work, connections: connections, to: address, within: limit)
         case .nio:
             try await Pump.run(connections: connections, to: address, within: limit) {
                 CodecPumpHandler(request, host: address.description, work, $0)

@@ -32,8 +32,7 @@ struct Table {
         if rows.count > 1 { lines.append(["median"] + texts(medians)) }
         let widths = lines[0].indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
         for line in lines {
-            let cells = zip(line, widths).map { text, width in String(repeating: " ", count: width - text.count) + text
-            }
+            let cells = zip(line, widths).map { String(repeating: " ", count: $1 - $0.count) + $0 }
             Output.line(cells.joined(separator: "  "))
         }
     }
@@ -68,9 +67,8 @@ enum Output {
     /// What a figure cannot be read without: the machine, and what else it was doing.
     static func machine() {
         let load = (try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8))?.split(separator: " ").first ?? "?"
-        let cpu =
-            (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n")
-            .first { $0.hasPrefix("model name") }?.split(separator: ":").last ?? " unknown"
+        let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n") ?? []
+        let cpu = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last ?? " unknown"
         line("\(ProcessInfo.processInfo.activeProcessorCount) cores,\(cpu), load \(load) before the first run")
     }
 }

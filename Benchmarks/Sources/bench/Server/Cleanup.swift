@@ -7,14 +7,13 @@ enum Cleanup {
     private struct State {
         var children: Set<pid_t> = []
         var folders: Set<String> = []
-        var signals: [any DispatchSourceSignal] = []
     }
 
     private static let state = Mutex(State())
 
-    /// On SIGINT, SIGTERM and SIGHUP everything goes.
-    static func install() {
-        for number in [SIGINT, SIGTERM, SIGHUP] {
+    /// On SIGINT, SIGTERM and SIGHUP everything goes, as long as the result is held.
+    static func onSignals() -> [any DispatchSourceSignal] {
+        [SIGINT, SIGTERM, SIGHUP].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
@@ -22,7 +21,7 @@ enum Cleanup {
                 _exit(128 + number)
             }
             source.activate()
-            state.withLock { $0.signals.append(source) }
+            return source
         }
     }
 

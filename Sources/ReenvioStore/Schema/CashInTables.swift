@@ -1,0 +1,46 @@
+extension Tables {
+    static let cashIn = [
+        """
+        CREATE TABLE qr_codes (
+            id INTEGER PRIMARY KEY,
+            merchant_id INTEGER NOT NULL,
+            amount_minor INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT
+        """,
+        // category: CASHIN | CASHOUT; object_id a QR code or a payout. Numbered by the same merchant clock.
+        """
+        CREATE TABLE object_events (
+            merchant_id INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            category TEXT NOT NULL,
+            object_id INTEGER NOT NULL,
+            type TEXT NOT NULL,
+            sequence INTEGER NOT NULL,
+            occurred_at INTEGER NOT NULL,
+            occurred_s INTEGER NOT NULL,
+            notification_id INTEGER,
+            PRIMARY KEY (merchant_id, seq)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX object_events_walk ON object_events (merchant_id, category, occurred_s, seq)",
+        "CREATE INDEX object_events_of ON object_events (merchant_id, category, object_id, seq)",
+        """
+        CREATE TABLE registrations (
+            merchant_id INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            url TEXT NOT NULL,
+            type TEXT NOT NULL,
+            authorization_sealed BLOB,
+            functions_key_sealed BLOB,
+            key_id TEXT,
+            deleted_at INTEGER,
+            created_at INTEGER NOT NULL,
+            PRIMARY KEY (merchant_id, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ]
+}

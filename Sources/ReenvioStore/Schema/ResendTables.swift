@@ -1,0 +1,55 @@
+extension Tables {
+    static let resends = [
+        // Both faces. frozen_seq is the merchant clock at dispatch (docs/architecture.md, rule 3); the cursor is the
+        // last entry looked at; public_id the job id of v2.
+        """
+        CREATE TABLE resends (
+            id INTEGER PRIMARY KEY,
+            merchant_id INTEGER NOT NULL,
+            account_id INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            public_id TEXT,
+            user_id INTEGER,
+            requested_by TEXT NOT NULL,
+            state TEXT NOT NULL,
+            ended TEXT,
+            reason TEXT,
+            window_start INTEGER,
+            window_end INTEGER,
+            statuses TEXT NOT NULL,
+            object_id INTEGER,
+            only_unacked INTEGER NOT NULL DEFAULT 0,
+            max_per_second INTEGER,
+            canary INTEGER,
+            frozen_seq INTEGER NOT NULL,
+            cursor_s INTEGER NOT NULL,
+            cursor_seq INTEGER NOT NULL,
+            total INTEGER NOT NULL,
+            queued INTEGER NOT NULL DEFAULT 0,
+            failed INTEGER NOT NULL DEFAULT 0,
+            started_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            ended_at INTEGER
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX resends_public ON resends (public_id) WHERE public_id IS NOT NULL",
+        // The lock of docs/contract.md 4.4: one running job per merchant and start time.
+        """
+        CREATE UNIQUE INDEX resends_lock ON resends (merchant_id, kind, window_start)
+            WHERE state = 'processing' AND kind = 'v2-payout'
+        """,
+        "CREATE INDEX resends_running ON resends (id) WHERE state = 'processing'",
+        "CREATE INDEX resends_ended ON resends (ended_at) WHERE ended_at IS NOT NULL",
+        """
+        CREATE TABLE resend_tallies (
+            merchant_id INTEGER NOT NULL,
+            resend_id INTEGER NOT NULL,
+            shard INTEGER NOT NULL,
+            delivered INTEGER NOT NULL,
+            undelivered INTEGER NOT NULL,
+            skipped INTEGER NOT NULL,
+            PRIMARY KEY (merchant_id, resend_id, shard)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ]
+}
