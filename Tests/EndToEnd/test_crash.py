@@ -16,7 +16,6 @@ import requests
 from harness.binary import House, Shop
 from harness.bodies import payout_body, window
 from harness.client import PAYMENTS, create_payouts
-from harness.receiver import Receiver
 from harness.waiting import eventually, never
 
 STAY_PUT = {"REENVIO_RETRY_SCHEDULE": "1h,1h"}

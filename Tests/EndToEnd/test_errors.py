@@ -88,14 +88,17 @@ class TestBodies:
         status, _, body = plain_answer(shared_server, head + pieces + b"0\r\n\r\n")
         assert status == 201, body
 
-    @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"])
+    @pytest.mark.parametrize(
+        "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+    )
     def test_a_body_that_is_no_json(self, merchant, content_type):
         """C 10: 415."""
         answer = merchant.request("POST", PAYMENTS, data=json.dumps(payout_body()), headers={"Content-Type": content_type})
         assert answer.status_code == 415 and list(answer.json()) == ["message"]
 
     @pytest.mark.parametrize(
-        "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"]
+        "content_type",
+        ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"],
     )
     def test_content_types_that_count_as_json(self, merchant, content_type):
         """C 10."""

@@ -39,8 +39,8 @@ package final class Intake: Stepping {
     }
 
     /// Commits a request with whatever else waits, and returns what became of each of its items.
-    /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, or too much waits already. Whether anything
-    ///   was stored is then not known; transitions are safe to repeat.
+    /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, or too much waits already. Whether
+    ///   anything was stored is then not known; transitions are safe to repeat.
     package func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
         try await withCheckedThrowingContinuation { continuation in
             enqueue(batch) { continuation.resume(with: $0) }

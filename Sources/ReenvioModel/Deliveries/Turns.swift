@@ -19,8 +19,15 @@ package struct Turns: Sendable {
         package var count: Int
     }
 
-    /// Slots a queue gets per round, so that merchants alternate in small portions.
+    /// Slots a merchant gets per round, so that merchants alternate in small portions.
     private static let quantum = 16
+
+    /// The merchant served last, and what the end of the slots cut off its portion: it goes on with that before the next
+    /// merchant's turn comes.
+    private struct Turn {
+        var merchantID: Int64
+        var left: Int
+    }
 
     private let nodeSlots: Int
     private let receiverSlots: Int
@@ -29,8 +36,10 @@ package struct Turns: Sendable {
     private var heldInAll: Int
     /// Queues known to hold more due work than was taken.
     package private(set) var backlog: Set<Candidate>
-    /// The merchant served last in each lane; the next round begins after it.
-    private var lastMerchant: [Lane: Int64] = [:]
+    /// Whose turn it is in each lane.
+    private var turn: [Lane: Turn] = [:]
+    /// Distributions so far; each asks a merchant's receivers in another order.
+    private var deals: UInt64 = 0
 
     package init(
         nodeSlots: Int = Limits.attemptsInFlightPerNode, receiverSlots: Int = Limits.attemptsInFlightPerReceiver
@@ -62,70 +71,124 @@ package struct Turns: Sendable {
         heldInAll -= min(count, before)
     }
 
-    /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, with 0 where nothing is
-    /// free. First each lane may use its share, then what is left flows down from live to resend.
-    package mutating func grants(for candidates: [Candidate]) -> [Grant] {
-        var deal = Deal(turns: self, candidates: candidates)
+    /// How many due deliveries of each of so many candidates are worth looking at: enough to fill what is free, without
+    /// reading a whole backlog when many queues are due.
+    package func lookahead(candidates: Int) -> Int {
+        let free = max(0, nodeSlots - heldInAll)
+        return max(Self.quantum, 2 * free / max(1, candidates)) + 1
+    }
+
+    /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`
+    /// there and of 0 where nothing is free. First each lane may use its share of what is free, at least 1, then what is
+    /// left flows down from live to resend.
+    package mutating func grants(for candidates: [Candidate], due: (Candidate) -> Int = { _ in .max }) -> [Grant] {
+        deals &+= 1
+        var deal = Deal(turns: self, candidates: candidates, due: due)
         let free = max(0, nodeSlots - heldInAll)
         let allShares = Lane.allCases.reduce(0) { $0 + $1.share }
-        for lane in Lane.allCases { deal.rounds(lane, upTo: max(1, free * lane.share / allShares)) }
-        for lane in Lane.allCases { deal.rounds(lane, upTo: free) }
-        lastMerchant = deal.lastMerchant
+        for lane in neediestFirst { deal.rounds(lane, upTo: max(1, free * lane.share / allShares)) }
+        for lane in Lane.allCases { deal.rounds(lane, upTo: deal.nodeRoom(lane)) }
+        turn = deal.turn
         return deal.grants
+    }
+
+    /// The lanes by what they hold for their share: where slots come free by ones and twos, the order decides.
+    private var neediestFirst: [Lane] {
+        var heldByLane: [Lane: Int] = [:]
+        for (queue, count) in held { heldByLane[queue.lane, default: 0] += count }
+        func load(_ lane: Lane) -> Int { heldByLane[lane] ?? 0 }
+        return Lane.allCases.sorted { (load($0) * $1.share, $0) < (load($1) * $0.share, $1) }
     }
 
     /// Continues the rotation where a claim left it.
     package mutating func continueRotation(of other: Turns) {
-        lastMerchant = other.lastMerchant
+        turn = other.turn
+        deals = other.deals
     }
 
     /// One distribution of slots, under way.
     private struct Deal {
         let turns: Turns
         var grants: [Grant]
-        var lastMerchant: [Lane: Int64]
+        var turn: [Lane: Turn]
+        /// What is due and not yet granted, place by place as in `grants`.
+        private var due: [Int]
         private var grantedInAll = 0
         private var grantedByReceiver: [Int64: Int] = [:]
-        private var indices: [Lane: [Int]] = [:]
+        /// Places in `grants` by lane, those of one merchant together, merchants in ascending order.
+        private var merchants: [Lane: [ArraySlice<Int>]] = [:]
 
-        init(turns: Turns, candidates: [Candidate]) {
+        init(turns: Turns, candidates: [Candidate], due: (Candidate) -> Int) {
             self.turns = turns
-            lastMerchant = turns.lastMerchant
+            turn = turns.turn
             let sorted = candidates.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
             grants = sorted.map { Grant(merchantID: $0.merchantID, queue: $0.queue, count: 0) }
+            self.due = sorted.map(due)
             for lane in Lane.allCases {
-                let last = lastMerchant[lane] ?? Int64.min
-                let inLane = grants.indices.filter { grants[$0].queue.lane == lane }
-                let next = inLane.filter { grants[$0].merchantID > last }
-                indices[lane] = next + inLane.filter { grants[$0].merchantID <= last }
-            }
-        }
-
-        /// Deals up to `slots` in rounds over the merchants, a quantum each, until nobody has room for more.
-        mutating func rounds(_ lane: Lane, upTo slots: Int) {
-            var remaining = min(slots, nodeRoom(lane))
-            var progressed = true
-            while remaining > 0, progressed {
-                progressed = false
-                var served: [Int64: Int] = [:]
-                for index in indices[lane] ?? [] where remaining > 0 {
-                    let merchant = grants[index].merchantID
-                    let portion = Turns.quantum - (served[merchant] ?? 0)
-                    let room = min(receiverRoom(grants[index].queue), portion, remaining)
-                    guard room > 0 else { continue }
-                    grants[index].count += room
-                    grantedInAll += room
-                    grantedByReceiver[grants[index].queue.receiverID, default: 0] += room
-                    served[merchant, default: 0] += room
-                    lastMerchant[lane] = merchant
-                    remaining -= room
-                    progressed = true
+                var rest = grants.indices.filter { grants[$0].queue.lane == lane }
+                    .sorted { order(grants[$0]) < order(grants[$1]) }[...]
+                while let first = rest.first {
+                    let own = rest.prefix { grants[$0].merchantID == grants[first].merchantID }
+                    merchants[lane, default: []].append(own)
+                    rest = rest.dropFirst(own.count)
                 }
             }
         }
 
-        /// Later lanes leave some of the node's slots to earlier ones, and some of each receiver's.
-        private func nodeRoom(_ lane: Lane) -> Int {
+        /// Merchants by id, the receivers of each shuffled anew in every distribution.
+        private func order(_ grant: Grant) -> (Int64, UInt64) {
+            var bits = UInt64(bitPattern: grant.queue.receiverID) &+ turns.deals &* 0x9E37_79B9_7F4A_7C15
+            bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+            return (grant.merchantID, bits ^ (bits >> 31))
+        }
+
+        /// Deals up to `slots` in rounds over the merchants, a quantum each, until nobody has room for more.
+        mutating func rounds(_ lane: Lane, upTo slots: Int) {
+            var remaining = min(slots, turns.nodeSlots - turns.heldInAll - grantedInAll)
+            let inTurn = merchantsInTurn(lane)
+            var progressed = true
+            while remaining > 0, progressed {
+                let before = remaining
+                for indices in inTurn where remaining > 0 { serve(indices, lane, &remaining) }
+                progressed = remaining < before
+            }
+        }
+
+        /// One merchant's turn: its portion, or what was cut off it the last time.
+        private mutating func serve(_ indices: ArraySlice<Int>, _ lane: Lane, _ remaining: inout Int) {
+            guard let merchantID = indices.first.map({ grants[$0].merchantID }) else { return }
+            var left = Turns.quantum
+            if let turn = turn[lane], turn.merchantID == merchantID, turn.left > 0 { left = turn.left }
+            let portion = left
+            for index in indices {
+                let room = min(due[index], receiverRoom(grants[index].queue), left, remaining)
+                guard room > 0 else { continue }
+                grants[index].count += room
+                due[index] -= room
+                grantedInAll += room
+                grantedByReceiver[grants[index].queue.receiverID, default: 0] += room
+                left -= room
+                remaining -= room
+            }
+            if left < portion { turn[lane] = Turn(merchantID: merchantID, left: remaining == 0 ? left : 0) }
+        }
+
+        /// The merchants of a lane, beginning with the one whose turn it is.
+        private func merchantsInTurn(_ lane: Lane) -> [ArraySlice<Int>] {
+            let all = merchants[lane] ?? []
+            guard let turn = turn[lane] else { return all }
+            let next = all.firstIndex { indices in
+                let merchantID = indices.first.map { grants[$0].merchantID } ?? 0
+                return merchantID > turn.merchantID || (merchantID == turn.merchantID && turn.left > 0)
+            }
+            guard let next else { return all }
+            return Array(all[next...] + all[..<next])
+        }
+
+        /// Beyond their share, later lanes leave some of the node's slots to earlier ones; and always some of each
+        /// receiver's.
+        func nodeRoom(_ lane: Lane) -> Int {
             max(0, turns.nodeSlots * lane.ceilingPercent / 100 - turns.heldInAll - grantedInAll)
         }
 

@@ -48,9 +48,7 @@ package enum AmountText {
         let negative = rest.first == UInt8(ascii: "-")
         if negative { rest.removeFirst() }
         if let mark = rest.firstIndex(where: { $0 == UInt8(ascii: "e") || $0 == UInt8(ascii: "E") }) {
-            // An exponent that does not fit cannot make a payable amount out of anything but zero.
-            exponent = Int(String(decoding: rest[(mark + 1)...], as: UTF8.self)) ?? Int(Int32.max)
-            if rest[rest.index(after: mark)] == UInt8(ascii: "-"), exponent > 0 { exponent = -exponent }
+            exponent = Self.exponent(rest[(mark + 1)...])
             rest = rest[..<mark]
         }
         var afterPoint = false
@@ -68,8 +66,7 @@ package enum AmountText {
         }
         if digits.allSatisfy({ $0 == 0 }) || negative { throw .notPositive }
         let significant = digits.drop { $0 == 0 }
-        let (shift, overflow) = (exponent - decimals).addingReportingOverflow(2)
-        if overflow || (shift > 0 && shift + significant.count > 12) { throw .tooLarge }
+        let shift = exponent - decimals + 2
         if shift < 0 { throw .tooPrecise }
         guard significant.count + shift <= 12 else { throw .tooLarge }
         var minor: Int64 = 0
@@ -77,5 +74,13 @@ package enum AmountText {
         for _ in 0..<shift { minor *= 10 }
         guard minor <= largestMinor else { throw .tooLarge }
         return minor
+    }
+
+    /// Cut to 32 bits, so that arithmetic on it cannot overflow: no body is long enough for the digits that would make a
+    /// payable amount out of more.
+    private static func exponent(_ digits: ArraySlice<UInt8>) -> Int {
+        let magnitude = digits.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
+        let value = Int(String(decoding: magnitude, as: UTF8.self)) ?? .max
+        return min(value, Int(Int32.max)) * (digits.first == UInt8(ascii: "-") ? -1 : 1)
     }
 }

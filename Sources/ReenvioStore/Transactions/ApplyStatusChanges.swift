@@ -260,8 +260,8 @@ extension StatusChanges {
     ]
 
     private static let insertNotifications = """
-        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id, created_at,
-            body)
+        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id,
+            created_at, body)
         SELECT id, merchant_id, nonce, payout_id, change_seq, sequence, delivery_id, at, body FROM {rows}
         """
 

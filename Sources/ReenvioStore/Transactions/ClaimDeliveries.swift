@@ -59,19 +59,17 @@ enum ClaimDeliveries {
     /// saw it claims from it as slots come free.
     private static let revisitAfter: Duration = .seconds(2)
 
-    private struct DueQueue {
-        var merchantID: Int64
-        var queue: QueueID
-    }
-
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
         var turns = order.turns
-        let due = try dueQueues(order, in: db)
-        for grant in turns.grants(for: due.map { Turns.Candidate(merchantID: $0.merchantID, queue: $0.queue) }) {
-            let claimed = try claim(grant, order, in: db)
-            let hasMore = claimed.count == grant.count
-            result.deliveries += claimed
+        let candidates = try dueQueues(order, in: db)
+        let lookahead = turns.lookahead(candidates: candidates.count)
+        var due: [Turns.Candidate: [Int64]] = [:]
+        for candidate in candidates { due[candidate] = try dueIDs(candidate, order.now, limit: lookahead, in: db) }
+        for grant in turns.grants(for: candidates, due: { due[$0]?.count ?? 0 }) {
+            let ids = due[Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)] ?? []
+            result.deliveries += try claim(ids.prefix(grant.count), grant, order, in: db)
+            let hasMore = ids.count > grant.count
             result.queues.append((grant.merchantID, grant.queue, hasMore))
             try moveQueue(grant, hasMore: hasMore, order, in: db)
         }
@@ -92,10 +90,9 @@ enum ClaimDeliveries {
     }
 
     /// Queues that are due by the store, and those this node knows to hold more than it could take.
-    private static func dueQueues(_ order: ClaimOrder, in db: any SQLConnection) throws -> [DueQueue] {
-        var seen: Set<QueueID> = []
-        var due = order.turns.backlog.map { DueQueue(merchantID: $0.merchantID, queue: $0.queue) }
-        for queue in due { seen.insert(queue.queue) }
+    private static func dueQueues(_ order: ClaimOrder, in db: any SQLConnection) throws -> [Turns.Candidate] {
+        var due = Array(order.turns.backlog)
+        var seen = order.turns.backlog
         for lane in Lane.allCases {
             try db.query(
                 """
@@ -104,32 +101,34 @@ enum ClaimDeliveries {
                 """,
                 [.int(lane.rawValue), .time(order.now), .int(queuesPerLane)]
             ) { row in
-                if let queue = QueueID(raw: row.int(1)), seen.insert(queue).inserted {
-                    due.append(DueQueue(merchantID: row.int(0), queue: queue))
-                }
+                guard let queue = QueueID(raw: row.int(1)) else { return }
+                let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
+                if seen.insert(candidate).inserted { due.append(candidate) }
             }
         }
         return due
     }
 
-    private static func claim(
-        _ grant: Turns.Grant, _ order: ClaimOrder, in db: any SQLConnection
-    ) throws -> [ClaimedDelivery] {
-        guard grant.count > 0 else { return [] }
-        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("attempts", .int)])
-        try db.query(
+    private static func dueIDs(
+        _ candidate: Turns.Candidate, _ now: Timestamp, limit: Int, in db: any SQLConnection
+    ) throws -> [Int64] {
+        try db.all(
             """
-            UPDATE deliveries SET due_at = $1, claim_token = $2, attempts = attempts + 1
-            WHERE merchant_id = $3 AND id IN (
-                SELECT id FROM deliveries WHERE merchant_id = $3 AND queue_id = $4 AND due_at <= $5
-                ORDER BY due_at, id LIMIT $6)
-            RETURNING id, attempts
+            SELECT id FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 AND due_at <= $3
+            ORDER BY due_at, id LIMIT $4
             """,
-            [
-                .time(order.leaseUntil), .int(order.token), .int(grant.merchantID), .int(grant.queue.raw),
-                .time(order.now), .int(grant.count),
-            ]
-        ) { rows.append([.int(grant.merchantID), .int($0.int(0)), .int($0.int(1))]) }
+            [.int(candidate.merchantID), .int(candidate.queue.raw), .time(now), .int(limit)]
+        ) { $0.int(0) }
+    }
+
+    private static func claim(
+        _ ids: ArraySlice<Int64>, _ grant: Turns.Grant, _ order: ClaimOrder, in db: any SQLConnection
+    ) throws -> [ClaimedDelivery] {
+        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)])
+        for id in ids {
+            rows.append([.int(grant.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
+        }
+        try db.batch(lease, rows)
         var claimed: [ClaimedDelivery] = []
         claimed.reserveCapacity(rows.count)
         try db.batch(load, rows) { row in
@@ -137,6 +136,11 @@ enum ClaimDeliveries {
         }
         return claimed
     }
+
+    private static let lease = """
+        UPDATE deliveries SET due_at = rows.lease, claim_token = rows.token, attempts = deliveries.attempts + 1
+        FROM {rows} WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+        """
 
     private static func delivery(_ row: any SQLRow, _ grant: Turns.Grant, _ order: ClaimOrder) -> ClaimedDelivery {
         ClaimedDelivery(
@@ -151,7 +155,7 @@ enum ClaimDeliveries {
     /// A live delivery carries its own notification; a resend's carries the payout's latest at each claim
     /// (`docs/contract.md` 4.2).
     private static let load = """
-        SELECT d.id, rows.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
+        SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
             n.id, n.nonce, n.sequence, n.body, d.resend_id, r.public_id
         FROM {rows}
         JOIN deliveries d ON d.merchant_id = rows.merchant_id AND d.id = rows.id

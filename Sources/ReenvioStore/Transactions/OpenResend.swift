@@ -56,7 +56,7 @@ extension Store {
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, window_start,
                 window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7 - 1, 0, $11, $12, $12)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12)
             ON CONFLICT DO NOTHING
             """,
             [

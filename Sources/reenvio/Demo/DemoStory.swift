@@ -26,9 +26,8 @@ struct DemoStory: Sendable {
         actors.receiver.setDown(true)
         try await transition(missed, to: .paid)
         try await DemoClock.until("the failing attempts") { actors.receiver.stats.refused == Self.missedCount }
-        say(
-            "3. The receiver goes down. Corner Shop: \(missed.count) payouts paid, \(actors.receiver.stats.refused) attempts"
-        )
+        let refused = actors.receiver.stats.refused
+        say("3. The receiver goes down. Corner Shop: \(missed.count) payouts paid, \(refused) attempts")
         say("   answered 503. Each is scheduled again in 5 minutes; nothing is lost.")
 
         actors.receiver.setDown(false)

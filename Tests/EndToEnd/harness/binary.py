@@ -18,7 +18,7 @@ BINARY = Path(os.environ.get("REENVIO_BIN") or ROOT / ".build/debug/reenvio").re
 
 STARTS_WITHIN_S = 20
 ENDS_WITHIN_S = 10
-COMMAND_WITHIN_S = 60
+COMMAND_WITHIN_S = 20
 
 LOOPBACK_RECEIVERS = {
     "REENVIO_ALLOW_HTTP_RECEIVERS": "true",
@@ -109,10 +109,14 @@ class House:
 
     def run(self, *arguments, **settings):
         """A command of the binary, run to its end."""
-        return subprocess.run(
-            [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
-        )
+        try:
+            return subprocess.run(
+                [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
+            )
+        except subprocess.TimeoutExpired as hung:
+            said = ((hung.stdout or b"") + (hung.stderr or b"")).decode()
+            raise AssertionError(f"{arguments} did not end within {COMMAND_WITHIN_S} s; it said {said!r}") from None
 
     def json(self, *arguments, **settings):
         """What a command prints with --json: one document, and nothing on standard error."""
@@ -148,9 +152,35 @@ class House:
     def wait_for_row(self, sql, *parameters, what, within=20.0):
         return eventually(lambda: self.rows(sql, *parameters), what, within)
 
+    def deliveries_of(self, job_id):
+        """How often each payout was enqueued for a job, open and settled deliveries together."""
+        rows = self.rows(
+            """
+            SELECT object_id, count(*) FROM (
+                SELECT d.payout_id AS object_id FROM deliveries d JOIN resends r ON r.id = d.resend_id
+                WHERE r.public_id = ?1
+                UNION ALL
+                SELECT s.object_id FROM settled s JOIN resends r ON r.id = s.resend_id WHERE r.public_id = ?1
+            ) GROUP BY object_id
+            """,
+            job_id,
+        )
+        return dict(rows)
+
     def close(self):
         for server in self.servers:
             server.discard()
+
+
+def assert_refused(done, *words):
+    """Exit 1, nothing on standard output, one clear line on standard error that names what matters."""
+    assert done.returncode == 1, f"exit {done.returncode}: {done.stderr}"
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("reenvio: "), done.stderr
+    for word in words:
+        assert str(word) in lines[0], lines[0]
+    assert "Error" not in lines[0] and "Swift" not in lines[0], "an inside name is shown"
 
 
 class Shop:

@@ -96,6 +96,13 @@ def create_payouts(server, shop, count, url, tag="p", connections=64):
     return ids
 
 
+def paid_payouts(server, shop, count, url, tag="p", status_id=3):
+    """Creates payouts and reports that status of all of them, in batches."""
+    ids = create_payouts(server, shop, count, url, tag)
+    server.client(shop.operator_key).transition_all(ids, status_id)
+    return ids
+
+
 def read_short_answer(connection):
     """Status and body of an answer with a Content-Length: much cheaper than `http.client` for thousands of them."""
     data = b""

@@ -49,7 +49,9 @@ import Testing
             touched[index] ^= 1
             #expect(throws: SealingKey.Fault.damaged) { try key.open(touched, keyID: key.id, context: "c") }
         }
-        for damaged in [[], Array(sealed.dropLast()), Array(sealed.dropFirst()), sealed + [0], Array(sealed.prefix(12))] {
+        for damaged in [
+            [], Array(sealed.dropLast()), Array(sealed.dropFirst()), sealed + [0], Array(sealed.prefix(12)),
+        ] {
             #expect(throws: SealingKey.Fault.damaged) { try key.open(damaged, keyID: key.id, context: "c") }
         }
     }

@@ -15,7 +15,8 @@ import Testing
     /// Exactly 200 acknowledges (`docs/contract.md` 3.3).
     @Test(
         arguments: [
-            (200, nil), (201, .httpStatus), (202, .httpStatus), (204, .httpStatus), (206, .httpStatus), (301, .httpStatus),
+            (200, nil), (201, .httpStatus), (202, .httpStatus), (204, .httpStatus), (206, .httpStatus),
+            (301, .httpStatus),
             (302, .httpStatus), (308, .httpStatus), (400, .httpStatus), (401, .httpStatus), (404, .httpStatus),
             (409, .httpStatus), (410, .gone), (429, .httpStatus), (500, .httpStatus), (503, .httpStatus),
             (999, .httpStatus),
@@ -74,7 +75,8 @@ import Testing
             (1, "0", 5), (1, "4", 5), (1, "5", 5), (1, "6", 6), (1, "60", 60), (1, "3600", 3_600), (1, "3601", 3_600),
             (1, "99999999999999999999999999", 3_600), (1, "Sun, 06 Nov 1994 08:50:37 GMT", 60),
             (1, "Sun, 06 Nov 1994 12:49:37 GMT", 3_600), (1, "Sun, 06 Nov 1994 08:49:37 GMT", 5),
-            (1, "Sun, 06 Nov 1994 08:00:00 GMT", 5), (1, "soon", 5), (1, "", 5), (1, "-60", 5), (1, "60.5", 5), (1, nil, 5),
+            (1, "Sun, 06 Nov 1994 08:00:00 GMT", 5), (1, "soon", 5), (1, "", 5), (1, "-60", 5), (1, "60.5", 5),
+            (1, nil, 5),
             (2, "60", 300), (2, "301", 301), (2, "Sun, 06 Nov 1994 08:50:37 GMT", 300), (7, "3600", 36_000),
             (7, "999999", 36_000),
         ] as [(Int, String?, Int64)], [429, 503])
@@ -86,7 +88,8 @@ import Testing
     /// Only 429 and 503 may ask for more time.
     @Test(arguments: [201, 301, 400, 500, 502, 504])
     func waitsForNobodyElse(statusCode: Int) {
-        #expect(after(AttemptOutcome(statusCode: statusCode, retryAfter: "60"), attempt: 1) == .retry(after: .seconds(5)))
+        #expect(
+            after(AttemptOutcome(statusCode: statusCode, retryAfter: "60"), attempt: 1) == .retry(after: .seconds(5)))
     }
 
     /// The words of `docs/contract.md` 13.10.

@@ -15,7 +15,8 @@ import Testing
 
     @Test(
         arguments: [
-            ("Sun, 06 Nov 1994 08:49:38 GMT", 1), ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", 1), ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
             ("Sat, 05 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 09:49:37 GMT", 3_600),
             ("Sun, 06 Nov 1994 09:49:38 GMT", 3_600), ("Mon, 07 Nov 1994 08:49:37 GMT", 3_600),
             ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600), ("Mon, 01 Jan 0001 00:00:00 GMT", 0),

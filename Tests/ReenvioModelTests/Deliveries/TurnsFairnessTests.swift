@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func theRotationGoesOnInAnotherCopy() {
-        var turns = Turns(nodeSlots: 1)
+        var turns = Turns(nodeSlots: 16)
         let all = [candidate(1, 1), candidate(2, 2), candidate(3, 3)]
         var served: [Int64] = []
         for _ in 0..<6 {
@@ -45,6 +45,14 @@ import Testing
             turns.continueRotation(of: copy)
         }
         #expect(served == [1, 2, 3, 1, 2, 3])
+    }
+
+    /// A merchant whose turn it is but who has nothing due loses it.
+    @Test func anAbsentMerchantHoldsNobodyUp() {
+        var turns = Turns(nodeSlots: 4)
+        #expect(turns.grants(for: [candidate(1, 1), candidate(2, 2)]).map(\.count) == [4, 0])
+        #expect(turns.grants(for: [candidate(2, 2), candidate(3, 3)]).map(\.count) == [4, 0])
+        #expect(turns.grants(for: [candidate(1, 1)]).map(\.count) == [4])
     }
 
     // MARK: Receivers
@@ -89,15 +97,17 @@ import Testing
         var held: [QueueID: Int] = [:]
         for _ in 0..<30 {
             let candidates = candidates(using: &random)
-            let grants = turns.grants(for: candidates)
+            let due = due(candidates, using: &random)
+            let grants = turns.grants(for: candidates) { due[$0] ?? 0 }
             expectOneAnswerEach(grants, candidates)
             expectWithinBounds(grants, held, nodeSlots: nodeSlots, receiverSlots: receiverSlots)
-            expectNothingWasted(grants, held, nodeSlots: nodeSlots, receiverSlots: receiverSlots)
+            let unmet = grants.filter { $0.count < due[$0.candidate] ?? 0 }
+            expectNothingWasted(grants, held, unmet, nodeSlots: nodeSlots, receiverSlots: receiverSlots)
             for grant in grants {
+                #expect(grant.count <= due[grant.candidate] ?? 0)
                 let taken = Int.random(in: 0...grant.count, using: &random)
                 turns.took(
-                    taken, from: Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue),
-                    hasMore: taken == grant.count)
+                    taken, from: grant.candidate, hasMore: taken == grant.count)
                 held[grant.queue, default: 0] += taken
             }
             for (queue, count) in held.sorted(by: { $0.key.raw < $1.key.raw }) where Bool.random(using: &random) {
@@ -118,12 +128,20 @@ import Testing
         return all.sorted { $0.queue.raw < $1.queue.raw }.shuffled(using: &random)
     }
 
+    private func due(_ all: [Turns.Candidate], using random: inout SplitMix64) -> [Turns.Candidate: Int] {
+        var due: [Turns.Candidate: Int] = [:]
+        for one in all { due[one] = [0, 1, 5, 40, .max].randomElement(using: &random) }
+        return due
+    }
+
     private func expectOneAnswerEach(_ grants: [Turns.Grant], _ candidates: [Turns.Candidate]) {
-        let answered = grants.map { Turns.Candidate(merchantID: $0.merchantID, queue: $0.queue) }
+        let answered = grants.map(\.candidate)
         #expect(Set(answered) == Set(candidates))
         #expect(answered.count == candidates.count)
         // In the order in which a claim locks rows.
-        #expect(zip(grants, grants.dropFirst()).allSatisfy { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) })
+        #expect(
+            zip(grants, grants.dropFirst()).allSatisfy { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
+        )
     }
 
     private func heldBy(_ receiver: Int64, _ held: [QueueID: Int]) -> Int {
@@ -148,10 +166,10 @@ import Testing
     }
 
     private func expectNothingWasted(
-        _ grants: [Turns.Grant], _ held: [QueueID: Int], nodeSlots: Int, receiverSlots: Int
+        _ grants: [Turns.Grant], _ held: [QueueID: Int], _ unmet: [Turns.Grant], nodeSlots: Int, receiverSlots: Int
     ) {
         let used = grants.total + held.values.reduce(0, +)
-        for grant in grants where used < ceiling(nodeSlots, grant.queue.lane) {
+        for grant in unmet where used < ceiling(nodeSlots, grant.queue.lane) {
             let receiver = grant.queue.receiverID
             let total = heldBy(receiver, held) + grants.count(receiver: receiver)
             #expect(total >= ceiling(receiverSlots, grant.queue.lane), "\(grant) could have had more")

@@ -24,16 +24,12 @@ extension [Turns.Grant] {
 extension Turns {
     /// Takes all that was granted, as a claim does that finds enough work.
     mutating func take(_ grants: [Grant]) {
-        for grant in grants { took(grant.count, from: candidate(grant), hasMore: true) }
+        for grant in grants { took(grant.count, from: grant.candidate, hasMore: true) }
     }
+}
 
-    mutating func giveBack(_ grants: [Grant]) {
-        for grant in grants { gaveBack(grant.count, to: grant.queue) }
-    }
-
-    private func candidate(_ grant: Grant) -> Candidate {
-        Candidate(merchantID: grant.merchantID, queue: grant.queue)
-    }
+extension Turns.Grant {
+    var candidate: Turns.Candidate { Turns.Candidate(merchantID: merchantID, queue: queue) }
 }
 
 /// `docs/architecture.md`, rule 5.
@@ -97,6 +93,23 @@ extension Turns {
         let short = turns.grants(for: queues(.retry, 9, from: 1) + queues(.resend, 9, from: 100))
         #expect(short.count(.resend) >= 10)
         #expect(short.count(.retry) >= 30 + 60)
+    }
+
+    /// Nobody is granted more than is due; what that leaves goes to the others.
+    @Test func grantsWhatIsDue() {
+        var turns = Turns(nodeSlots: 120)
+        let all = [candidate(1, 1), candidate(2, 2), candidate(3, 3, .resend)]
+        let grants = turns.grants(for: all) { $0.merchantID == 1 ? 5 : $0.merchantID == 2 ? 0 : 1_000 }
+        #expect(grants.map(\.count) == [5, 0, 85])
+    }
+
+    /// Enough to fill the node, whoever turns out to have work.
+    @Test(arguments: [1, 10, 64, 700])
+    func looksFarEnoughAhead(candidates: Int) {
+        let turns = Turns(nodeSlots: 1_024)
+        #expect(turns.lookahead(candidates: candidates) * candidates > 1_024)
+        #expect(turns.lookahead(candidates: candidates) * candidates <= 2_048 + 17 * candidates)
+        #expect(turns.lookahead(candidates: 0) > 0)
     }
 
     /// An idle node still has room for the live change of the next moment.

@@ -8,7 +8,8 @@ import Testing
         statusDetail: StatusChangeRequest.Detail? = nil
     ) -> String {
         let bytes = NotificationBody.payout(
-            id: id, invoice: invoice, endToEnd: endToEnd, status: status, updatedAt: updatedAt, statusDetail: statusDetail)
+            id: id, invoice: invoice, endToEnd: endToEnd, status: status, updatedAt: updatedAt,
+            statusDetail: statusDetail)
         return String(decoding: bytes, as: UTF8.self)
     }
 

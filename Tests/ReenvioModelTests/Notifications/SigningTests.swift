@@ -50,7 +50,9 @@ import Testing
     }
 
     /// Id, time and body are each covered.
-    @Test(arguments: [("msg_0002", 1_774_339_532, "{}"), ("msg_0001", 1_774_339_533, "{}"), ("msg_0001", 1_774_339_532, "[]")])
+    @Test(arguments: [
+        ("msg_0002", 1_774_339_532, "{}"), ("msg_0001", 1_774_339_533, "{}"), ("msg_0001", 1_774_339_532, "[]"),
+    ])
     func coversEverything(id: String, timestamp: Int64, body: String) {
         func sign(_ id: String, _ timestamp: Int64, _ body: String) -> String {
             WebhookSignature.standard(webhookID: id, timestamp: timestamp, body: Array(body.utf8), keys: [key])
@@ -61,7 +63,7 @@ import Testing
 
 @Suite struct SigningSecretTests {
     private func base64(_ count: Int) -> String {
-        Data((0..<count).map { UInt8($0 * 5 + 250 & 255) }).base64EncodedString()
+        Data((0..<count).map { UInt8(truncatingIfNeeded: $0 * 5 + 250) }).base64EncodedString()
     }
 
     @Test(arguments: [24, 25, 26, 31, 32, 33, 48, 63, 64])

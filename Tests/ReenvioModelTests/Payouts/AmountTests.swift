@@ -71,7 +71,8 @@ import Testing
 
     @Test func saysWhatIsWrong() {
         #expect(AmountText.Fault.notPositive.text(for: "amount") == "The amount field must be greater than 0.")
-        #expect(AmountText.Fault.tooPrecise.text(for: "amount") == "The amount field must not have more than 2 decimals.")
+        #expect(
+            AmountText.Fault.tooPrecise.text(for: "amount") == "The amount field must not have more than 2 decimals.")
         #expect(
             AmountText.Fault.tooLarge.text(for: "amount") == "The amount field must not be greater than 999999999.99.")
     }

@@ -161,8 +161,10 @@ private let bankAccount =
     }
 
     @Test(arguments: [
-        "http://a.example", "a.example", "https://127.0.0.1/", "https://10.0.0.1", "https://[::1]/", "https://localhost",
-        "https://user@a.example/", "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/", "https://169.254.169.254/",
+        "http://a.example", "a.example", "https://127.0.0.1/", "https://10.0.0.1", "https://[::1]/",
+        "https://localhost",
+        "https://user@a.example/", "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/",
+        "https://169.254.169.254/",
     ])
     func wantsAPublicHTTPSReceiver(url: String) throws {
         let reading = read(try payoutBody().with("notification_url", "\"\(url)\""))

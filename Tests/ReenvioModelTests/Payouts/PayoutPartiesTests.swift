@@ -29,7 +29,8 @@ import Testing
         #expect(
             faults(body)
                 == #"{"beneficiary.document.type":["The beneficiary.document.type field is required."],"#
-                + #""beneficiary.document.number":["The beneficiary.document.number field must contain digits only."]}"#)
+                + #""beneficiary.document.number":["The beneficiary.document.number field must contain digits only."]}"#
+        )
     }
 
     // MARK: Nesting
@@ -51,9 +52,11 @@ import Testing
         #expect(faults(try payoutBody().with("beneficiary.document", value)) == "{" + Self.missingDocument + "}")
     }
 
-    @Test(arguments: ["beneficiary", "beneficiary.document", "beneficiary.address", "pix"], [#""x""#, #""""#, "[]", "1"])
+    @Test(
+        arguments: ["beneficiary", "beneficiary.document", "beneficiary.address", "pix"], [#""x""#, #""""#, "[]", "1"])
     func refusesWhatIsNoObject(path: String, value: String) throws {
-        #expect(faults(try payoutBody().with(path, value)) == #"{"\#(path)":["The \#(path) field must be an object."]}"#)
+        #expect(
+            faults(try payoutBody().with(path, value)) == #"{"\#(path)":["The \#(path) field must be an object."]}"#)
     }
 
     // MARK: PIX
@@ -70,7 +73,8 @@ import Testing
     }
 
     @Test(arguments: [
-        #"{"pix_key":"k","# + account + "}", #"{"pix_key":"k","bank_code":"341"}"#, #"{"pix_key":"k","bank_branch":"1"}"#,
+        #"{"pix_key":"k","# + account + "}", #"{"pix_key":"k","bank_code":"341"}"#,
+        #"{"pix_key":"k","bank_branch":"1"}"#,
         #"{"pix_key":"k","bank_branch_digit":"1"}"#, #"{"pix_key":"k","account":"1"}"#,
         #"{"pix_key":"k","account_digit":"1"}"#, #"{"pix_key":"k","account_type":"checking"}"#,
     ])
@@ -115,7 +119,8 @@ import Testing
         let expected = required.map { #""\#($0)":["The \#($0) field is required."]"# }
         #expect(
             faults(JSONObject())
-                == "{" + expected.joined(separator: ",") + "," + Self.missingDocument + "," + Self.ambiguous.dropFirst())
+                == "{" + expected.joined(separator: ",") + "," + Self.missingDocument + "," + Self.ambiguous.dropFirst()
+        )
     }
 
     @Test func namesEveryFault() throws {

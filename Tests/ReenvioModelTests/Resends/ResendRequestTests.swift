@@ -89,14 +89,16 @@ import Testing
 
     /// Nothing here asks what time it is.
     @Test func mayLieInTheFuture() throws {
-        let future = try body().with("start_time", #""9999-12-31 22:00:00""#).with("end_time", #""9999-12-31 23:59:59""#)
+        let future = try body().with("start_time", #""9999-12-31 22:00:00""#).with(
+            "end_time", #""9999-12-31 23:59:59""#)
         #expect(ResendRequest.read(future).request != nil)
     }
 
     @Test func mayCrossMidnight() throws {
         let body = try body().with("start_time", #""2024-02-29 22:30:00""#).with("end_time", #""2024-03-01 01:30:00""#)
         #expect(ResendRequest.read(body).request != nil)
-        #expect(rendered(ResendRequest.read(try body.with("end_time", #""2024-03-01 01:30:01""#)).faults) == Self.tooLong)
+        #expect(
+            rendered(ResendRequest.read(try body.with("end_time", #""2024-03-01 01:30:01""#)).faults) == Self.tooLong)
     }
 
     @Test func judgesNoRangeUnlessBothTimesParse() throws {

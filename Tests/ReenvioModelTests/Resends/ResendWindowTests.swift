@@ -6,7 +6,8 @@ import Testing
     @Test(arguments: 0..<400 as Range<UInt64>)
     func partsCoverEachSecondOnce(seed: UInt64) {
         var random = SplitMix64(seed: seed)
-        let base = [0, -60, -86_400, 1_774_339_200, -62_135_596_800, 253_402_300_799].randomElement(using: &random) ?? 0
+        let base =
+            [0, -60, -86_400, 1_774_339_200, -62_135_596_800, 253_402_300_799].randomElement(using: &random) ?? 0
         let start = Int64(base) + Int64.random(in: -200...200, using: &random)
         let lengths: [ClosedRange<Int64>] = [0...3, 55...65, 110...130, 0...600, 10_700...10_800]
         let end = start + Int64.random(in: lengths.randomElement(using: &random) ?? 0...0, using: &random)

@@ -44,6 +44,7 @@ import Testing
     func refusesUnrealMoments(parts: [Int]) {
         #expect(
             CivilTime(
-                year: parts[0], month: parts[1], day: parts[2], hour: parts[3], minute: parts[4], second: parts[5]) == nil)
+                year: parts[0], month: parts[1], day: parts[2], hour: parts[3], minute: parts[4], second: parts[5])
+                == nil)
     }
 }

@@ -16,7 +16,8 @@ import Testing
     @Test(
         arguments: [
             (nil, nil, "{}"), ("null", nil, "{}"), (#""""#, nil, "{}"), (#"" ""#, " ", "{}"), (#""a""#, "a", "{}"),
-            (#""abc""#, "abc", "{}"), (#""abcd""#, nil, #"{"f":["The f field must not be longer than 3 characters."]}"#),
+            (#""abc""#, "abc", "{}"),
+            (#""abcd""#, nil, #"{"f":["The f field must not be longer than 3 characters."]}"#),
             (#""ééé""#, "ééé", "{}"), ("1", nil, #"{"f":["The f field must be a string."]}"#),
             ("false", nil, #"{"f":["The f field must be a string."]}"#),
         ] as [(String?, String?, String)])
@@ -36,7 +37,8 @@ import Testing
     /// Digits with an optional minus, no point, no exponent, 64 bits (`docs/contract.md` 2.1).
     @Test(
         arguments: [
-            ("0", 0), ("303", 303), ("-5", -5), ("-0", 0), ("9223372036854775807", .max), ("-9223372036854775808", .min),
+            ("0", 0), ("303", 303), ("-5", -5), ("-0", 0), ("9223372036854775807", .max),
+            ("-9223372036854775808", .min),
             ("9223372036854775808", nil), ("-9223372036854775809", nil), ("303.0", nil), ("1e2", nil), ("1E0", nil),
             (#""303""#, nil), (#""""#, nil), ("true", nil), ("[1]", nil), ("{}", nil),
         ] as [(String, Int64?)])

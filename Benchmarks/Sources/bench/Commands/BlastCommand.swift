@@ -23,7 +23,7 @@ struct BlastCommand: AsyncParsableCommand {
             table.print()
             Output.line(
                 """
-                blast: the reference, through NIOHTTP1. bare: ready-made bytes. us: CPU of pump and receiver, per request.
+                blast: the reference, through NIOHTTP1. bare: ready-made bytes. us: CPU per request, pump and receiver.
                 """
             )
         }

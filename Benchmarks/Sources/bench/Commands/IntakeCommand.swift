@@ -53,8 +53,8 @@ struct IntakeCommand: AsyncParsableCommand {
         ones.print()
         Output.line(
             """
-            created: one payout per request, 64 connections. empty: a Hummingbird endpoint that does nothing, sent the same
-            requests.
+            created: one payout per request, 64 connections. empty: a Hummingbird endpoint that does nothing, sent one
+            of the same requests again and again.
             """
         )
     }

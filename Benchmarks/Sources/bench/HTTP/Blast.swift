@@ -3,8 +3,8 @@ import NIOCore
 import NIOHTTP1
 import Synchronization
 
-/// The reference blast: the same request again and again, for a time, as fast as its connections take it; nothing is stored,
-/// signed or decided. What a delivery rate is divided by. One request in flight per connection, no task per request.
+/// The reference blast: the same request again and again, for a time, as fast as its connections take it; nothing is
+/// stored, signed or decided. What a delivery rate is divided by. One request in flight per connection, no task.
 struct Blast: Sendable {
     enum Codec: Sendable {
         /// Each request encoded and each answer parsed by NIOHTTP1: the reference.

@@ -17,7 +17,7 @@ protocol Work: Sendable {
     func answered(_ index: Int, status: Int, body: UnsafeRawBufferPointer) throws
 }
 
-/// Raw HTTP/1.1 over SwiftNIO: keep-alive, one request in flight per connection, no parser but `Scan`, no task per request.
+/// Raw HTTP/1.1 over SwiftNIO: keep-alive, one request in flight per connection, no parser but `Scan`, no task.
 enum Pump {
     /// Sends all of the work and returns how long it took, connecting not included.
     @discardableResult

@@ -1,8 +1,8 @@
 import Foundation
 import NIOCore
 
-/// The little of HTTP/1.1 that the benchmarks read: where a message ends, and the few fields they look at. No chunks: both
-/// sides are programs that we know.
+/// The little of HTTP/1.1 that the benchmarks read: where a message ends, and the few fields they look at. No chunks:
+/// both sides are programs that we know.
 struct Scan {
     /// Head and body together, in bytes.
     var length: Int

@@ -2,8 +2,8 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A merchant's side, as cheap as SwiftNIO allows: one event loop, raw bytes, 200 to everything. It serves the reference
-/// blast and the servers under test alike, so that its cost is the same in both.
+/// A merchant's side, as cheap as SwiftNIO allows: one event loop, raw bytes, 200 to everything. It serves the
+/// reference blast and the servers under test alike, so that its cost is the same in both.
 final class Receiver: Sendable {
     /// What it remembers of a request, by `webhook-id`.
     enum Memory: Sendable {

@@ -9,7 +9,7 @@ struct ProcessUsage: Sendable {
 
     init(of pid: pid_t) throws {
         let stat = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
-        // The command in parentheses may hold spaces; state is the first field after it, utime and stime the 12th and 13th.
+        // The command in parentheses may hold spaces; after it comes state, and as 12th and 13th field utime and stime.
         let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ").dropFirst()
         let times = fields.dropFirst(11).prefix(2).compactMap { Int($0) }
         guard times.count == 2 else { throw Failure("/proc/\(pid)/stat cannot be read") }

@@ -1,0 +1,96 @@
+"""Stores that cannot be used, and the key that belongs to one (design rules 6 and 15, the operator's surface)."""
+
+import base64
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from harness.binary import assert_refused
+
+
+class TestStores:
+    """A store that cannot be used is refused with one clear line, by the server and by every command."""
+
+    COMMANDS = [("serve", "--listen", "127.0.0.1:0"), ("migrate",), ("account", "create", "--name", "A")]
+
+    @pytest.fixture(params=COMMANDS, ids=lambda command: command[0])
+    def attempt(self, house, request):
+        return lambda: house.run(*request.param)
+
+    def test_a_database_of_somebody_else(self, house, attempt):
+        house.store_path.parent.mkdir()
+        house.store_path.with_name("reenvio.db.key").write_text(base64.b64encode(bytes(32)).decode())
+        with sqlite3.connect(house.store_path) as foreign:
+            foreign.execute("CREATE TABLE recipes (name TEXT)")
+            foreign.execute("INSERT INTO recipes VALUES ('soup')")
+        before = house.store_path.read_bytes()
+        assert_refused(attempt(), house.store_path)
+        assert house.store_path.read_bytes() == before, "a file that is not ours was changed"
+
+    def test_a_file_that_is_no_database(self, house, attempt):
+        house.store_path.parent.mkdir()
+        house.store_path.with_name("reenvio.db.key").write_text(base64.b64encode(bytes(32)).decode())
+        house.store_path.write_bytes(b"Dear diary,\n" * 1000)
+        assert_refused(attempt(), house.store_path)
+        assert house.store_path.read_bytes() == b"Dear diary,\n" * 1000
+
+    def test_a_missing_key_file(self, house, shop, attempt):
+        """A new key is never made for a store that exists: what it holds could not be read."""
+        key = house.store_path.with_name("reenvio.db.key")
+        text = key.read_text()
+        key.unlink()
+        assert_refused(attempt(), key)
+        assert not key.exists()
+        key.write_text(text)
+        house.json("account", "create", "--name", "B")
+
+    def test_a_damaged_key_file(self, house, shop, attempt):
+        key = house.store_path.with_name("reenvio.db.key")
+        key.write_text("garbage\n")
+        assert_refused(attempt(), key)
+
+    def test_the_key_of_another_store(self, house, shop, attempt):
+        key = house.store_path.with_name("reenvio.db.key")
+        key.write_text(base64.b64encode(os.urandom(32)).decode())
+        assert_refused(attempt(), "key")
+
+    def test_a_store_that_is_newer_than_the_binary(self, house, shop, attempt):
+        with sqlite3.connect(house.store_path) as store:
+            store.execute("INSERT INTO migrations (version, name, applied_at) VALUES (9999, 'from the future', 0)")
+        assert_refused(attempt(), "9999", "newer")
+
+    def test_a_folder_in_its_place(self, house, attempt):
+        house.store_path.mkdir(parents=True)
+        assert_refused(attempt(), house.store_path)
+
+    def test_a_file_in_place_of_its_folder(self, house, attempt):
+        house.store_path.parent.write_text("a file")
+        assert_refused(attempt(), house.store_path.parent)
+
+    def test_a_damaged_store(self, house, shop, attempt):
+        """Half of its pages are gone; whatever is said, it is one line, and no crash."""
+        size = house.store_path.stat().st_size
+        with open(house.store_path, "r+b") as store:
+            store.seek(4096)
+            store.write(b"\xde\xad" * ((size - 4096) // 2))
+        assert_refused(attempt())
+
+    def test_a_store_that_this_version_does_not_support(self, house):
+        assert_refused(house.run("migrate", REENVIO_STORE="postgres://u:pw@127.0.0.1/x"), "REENVIO_STORE")
+        assert_refused(house.run("migrate", REENVIO_STORE="reenvio.db"), "REENVIO_STORE")
+
+    def test_the_key_file_is_for_its_owner_only(self, house, shop):
+        """Design rule 15: created on first start beside the SQLite file."""
+        key = house.store_path.with_name("reenvio.db.key")
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert len(base64.b64decode(key.read_text(), validate=False)) == 32
+
+    def test_a_key_from_the_settings(self, house):
+        """REENVIO_ENCRYPTION_KEY: no key file then; the store opens with that key only."""
+        key, other = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+        house.json("account", "create", "--name", "A", REENVIO_ENCRYPTION_KEY=key)
+        assert not house.store_path.with_name("reenvio.db.key").exists()
+        house.json("account", "create", "--name", "B", REENVIO_ENCRYPTION_KEY=key)
+        assert_refused(house.run("migrate", REENVIO_ENCRYPTION_KEY=other), "key")
