@@ -105,7 +105,7 @@ let package = Package(
             name: "ReenvioAPITests",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioAPI", "ReenvioTesting", hummingbird,
-                .product(name: "HummingbirdTesting", package: "hummingbird"), httpTypes, nioCore, logging,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), httpTypes, nioCore, nioPosix, logging,
             ],
             swiftSettings: strict
         ),

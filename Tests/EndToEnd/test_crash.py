@@ -48,7 +48,7 @@ def full_house(tmp_path_factory):
     house.ids = create_payouts(server, house.shop, PAYOUTS, "http://127.0.0.1:9/hook", connections=128)
     server.client(house.shop.operator_key).transition_all(house.ids, 3)
     server.stop()
-    house.starts = iter(range(3600, 7200))
+    house.starts = iter(range(7000, 3600, -1))
     yield house
     house.close()
 
@@ -275,7 +275,7 @@ class TestKilledUnderLoad:
         server.client(shop.operator_key).transition_all(ids, 3)
         receiver.wait_for_acknowledged(3000, within=120)
         for round_number in range(5):
-            job_id, total = server.client(shop.key).dispatch(window(303, before_s=3600 + round_number))
+            job_id, total = server.client(shop.key).dispatch(window(303, before_s=3600 - 10 * round_number))
             assert total == 3000
             for _ in range(3):
                 target = len(receiver.of_job(job_id)) + seed.randint(1, 600)

@@ -28,7 +28,7 @@ class TestOneJobPerKey:
         server = house.serve(**self.BUSY)
         paid_payouts(server, shop, 3000, receiver.url())
         for round_number in range(4):
-            body = json.dumps(window(303, before_s=3600 + round_number)).encode()
+            body = json.dumps(window(303, before_s=3600 - 10 * round_number)).encode()
             answers = send_together(server, raw_request("POST", RESEND, body, shop.key), 50)
             assert sorted(status for status, _, _ in answers) == [202] + [409] * 49
             assert all(json.loads(text) == RUNNING for status, _, text in answers if status == 409)
@@ -134,7 +134,7 @@ class TestCountsUnderChange:
                 changing = [pool.submit(change, ids[start::3]) for start in range(3)]
                 before = client.dry_run(window(303))
                 started.set()
-                job_id, total = client.dispatch(window(303, before_s=3600 + round_number))
+                job_id, total = client.dispatch(window(303, before_s=3600 - 10 * round_number))
                 seen = 0
                 while (state := client.job(job_id))["status"] == "processing":
                     assert seen <= state["queued"] and state["queued"] + state["failed"] <= state["total"]
@@ -166,7 +166,7 @@ class TestCountsUnderChange:
             writing = pool.submit(paid_payouts_in_steps, server, shop, receiver.url())
             jobs = []
             for number in range(8):
-                jobs.append(client.dispatch(window(303, before_s=4000 + number)))
+                jobs.append(client.dispatch(window(303, before_s=4000 - 10 * number)))
                 state = client.wait_for_job(jobs[-1][0])
                 assert (state["status"], state["queued"], state["failed"]) == ("completed", state["total"], 0)
             writing.result(60)

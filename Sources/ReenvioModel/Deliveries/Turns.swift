@@ -22,8 +22,8 @@ package struct Turns: Sendable {
     /// Slots a merchant gets per round, so that merchants alternate in small portions.
     private static let quantum = 16
 
-    /// The merchant served last, and what the end of the slots cut off its portion: it goes on with that before the next
-    /// merchant's turn comes.
+    /// The merchant served last, and what the end of the slots cut off its portion: it goes on with that before the
+    /// next merchant's turn comes.
     private struct Turn {
         var merchantID: Int64
         var left: Int
@@ -79,8 +79,8 @@ package struct Turns: Sendable {
     }
 
     /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`
-    /// there and of 0 where nothing is free. First each lane may use its share of what is free, at least 1, then what is
-    /// left flows down from live to resend.
+    /// there and of 0 where nothing is free. First each lane may use its share of what is free, at least 1, then what
+    /// is left flows down from live to resend.
     package mutating func grants(for candidates: [Candidate], due: (Candidate) -> Int = { _ in .max }) -> [Grant] {
         deals &+= 1
         var deal = Deal(turns: self, candidates: candidates, due: due)

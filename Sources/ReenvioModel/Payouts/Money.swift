@@ -76,8 +76,8 @@ package enum AmountText {
         return minor
     }
 
-    /// Cut to 32 bits, so that arithmetic on it cannot overflow: no body is long enough for the digits that would make a
-    /// payable amount out of more.
+    /// Cut to 32 bits, so that arithmetic on it cannot overflow: no body is long enough for the digits that would make
+    /// a payable amount out of more.
     private static func exponent(_ digits: ArraySlice<UInt8>) -> Int {
         let magnitude = digits.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
         let value = Int(String(decoding: magnitude, as: UTF8.self)) ?? .max

@@ -37,7 +37,9 @@ package enum TimeText {
         }
         guard let fraction = scanner.fraction(), let zoneSeconds = scanner.zone(), scanner.isAtEnd else { return nil }
         guard let local = moment(date, time) else { return nil }
-        return Timestamp(microseconds: local.microseconds + Int64(fraction) - Int64(zoneSeconds) * 1_000_000)
+        let moment = Timestamp(microseconds: local.microseconds + Int64(fraction) - Int64(zoneSeconds) * 1_000_000)
+        // An offset may carry a year out of the four digits that every format here has.
+        return (1...9_999).contains(CivilTime(moment).year) ? moment : nil
     }
 
     private static func moment(_ date: (Int, Int, Int), _ time: (Int, Int, Int)) -> Timestamp? {

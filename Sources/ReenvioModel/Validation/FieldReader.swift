@@ -30,6 +30,10 @@ package struct FieldReader {
             if required { missing(key) }
             return nil
         case .string(let text):
+            if text.utf8.contains(0) {
+                fault(key, "The \(path)\(key) field must not contain U+0000.")
+                return nil
+            }
             if let max, text.unicodeScalars.count > max {
                 fault(key, "The \(path)\(key) field must not be longer than \(max) characters.")
                 return nil

@@ -36,7 +36,8 @@ def now():
 
 
 def window(merchant_id, before_s=3600, after_s=3600, **more):
-    """A resend of everything around now: a different `before_s` is a different start time, and so another lock."""
+    """A resend of everything around now. A smaller `before_s` than last time is a later start time for certain, and so
+    another lock; a larger one may meet the last start again when a second has passed."""
     moment = now()
     return {
         "merchant_id": merchant_id,

@@ -69,7 +69,7 @@ import Testing
         #expect(after(AttemptOutcome(statusCode: statusCode, retryAfter: "60"), attempt: 8) == .end(.exhausted))
     }
 
-    /// The next attempt waits `max(step, min(Retry-After, 1 h))`; the step after attempt 1 is 5 s, after attempt 2 5 min.
+    /// The next attempt waits `max(step, min(Retry-After, 1 h))`; the steps are 5 s, then 5 min.
     @Test(
         arguments: [
             (1, "0", 5), (1, "4", 5), (1, "5", 5), (1, "6", 6), (1, "60", 60), (1, "3600", 3_600), (1, "3601", 3_600),

@@ -86,8 +86,8 @@ import Testing
 
     // MARK: Properties
 
-    /// Random work on random nodes: bounds hold, every candidate has one answer, and nothing free is left unused while a
-    /// candidate's receiver and lane have room.
+    /// Random work on random nodes: bounds hold, every candidate has one answer, and nothing free is left unused while
+    /// a candidate's receiver and lane have room.
     @Test(arguments: 0..<150 as Range<UInt64>)
     func neverGrantsTooMuchOrTooLittle(seed: UInt64) {
         var random = SplitMix64(seed: seed)

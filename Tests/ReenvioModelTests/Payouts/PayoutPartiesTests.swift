@@ -126,7 +126,8 @@ import Testing
     @Test func namesEveryFault() throws {
         let body = try jsonObject(
             """
-            {"merchant_id":"303","payment_method":1,"currency":true,"country":[],"amount":"1","invoice":7,"description":{},
+            {"merchant_id":"303","payment_method":1,"currency":true,"country":[],"amount":"1","invoice":7,
+             "description":{},
              "notification_url":5,"purpose":20,"receipt_message":[],
              "beneficiary":{"name":0,"document":{"type":1,"number":82608288200},"birthdate":1990,"phone":55,
                "address":{"address":1,"city":2,"country":3,"state_code":4,"zip_code":5}},

@@ -6,7 +6,8 @@ import Testing
         let object = try jsonObject(
             """
             {"status_id":6,"end_to_end":"E1","status_detail":{"code":"WE0001","detail":"Unregistered"},
-             "rejection_description":"no","authentication_code":"A9","occurred_at":"2026-03-24T08:05:30.25Z","other":[1]}
+             "rejection_description":"no","authentication_code":"A9","occurred_at":"2026-03-24T08:05:30.25Z",
+             "other":[1]}
             """)
         let expected = StatusChangeRequest(
             payoutID: 7, status: .canceled, endToEnd: "E1", statusDetail: .init(code: "WE0001", detail: "Unregistered"),

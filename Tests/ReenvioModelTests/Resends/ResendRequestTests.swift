@@ -175,7 +175,8 @@ import Testing
         let reading = ResendRequest.read(
             try jsonObject(
                 """
-                {"merchant_id":"303","start_time":"2026-03-24 08:00:00","end_time":"2026-03-24 08:00:00","status_ids":[3,7],
+                {"merchant_id":"303","start_time":"2026-03-24 08:00:00","end_time":"2026-03-24 08:00:00",
+                 "status_ids":[3,7],
                  "dry_run":"yes"}
                 """))
         #expect(

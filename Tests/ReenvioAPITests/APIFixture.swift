@@ -1,0 +1,124 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import NIOCore
+import NIOPosix
+import ReenvioAPI
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+import Testing
+
+/// The real API on a new store, without a socket: two accounts with a merchant each, three keys.
+struct APIFixture: Sendable {
+    struct Reply: Sendable, Equatable {
+        var status: Int
+        var body: String
+        var headers: HTTPFields
+
+        func header(_ name: String) -> String? {
+            HTTPField.Name(name).flatMap { headers[$0] }
+        }
+    }
+
+    enum Credential: Sendable {
+        case none, operatorKey, ownKey, otherKey
+        case text(String)
+    }
+
+    static let merchantID: Int64 = 303
+    static let otherMerchantID: Int64 = 404
+
+    let store: Store
+    let clock: ManualClock
+    private let engine: Engine
+    private let keys: (operator: String, own: String, other: String)
+    private let client: any TestClientProtocol
+
+    /// Runs `body` against a running API.
+    static func run(_ body: @Sendable @escaping (APIFixture) async throws -> Void) async throws {
+        let folder = try ScratchFolder()
+        let store = try await Fixtures.store(in: folder)
+        let other = try await store.createAccount(name: "Other", actor: "test", now: Fixtures.start)
+        let merchant = NewMerchant(
+            id: otherMerchantID, accountID: other, name: "Other shop", signingSecret: try Fixtures.signingSecret)
+        _ = try await store.createMerchant(merchant, actor: "test", now: Fixtures.start)
+        let keys = (
+            operator: try await key(store, account: nil), own: try await key(store, account: Fixtures.accountID),
+            other: try await key(store, account: other)
+        )
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let clock = ManualClock()
+        let engine = Engine(
+            store: store, transport: ScriptedTransport(),
+            options: EngineOptions(
+                schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+            clock: clock, entropy: SystemEntropy(), logger: logger)
+        let readiness = Readiness(store: store, clock: clock)
+        let loops = MultiThreadedEventLoopGroup.singleton
+        let application = Application(
+            router: APIServer(engine, readiness: readiness).router(),
+            services: [
+                PollLoop(engine.intake, on: loops.any(), logger: logger),
+                PollLoop(readiness, on: loops.any(), logger: logger),
+            ],
+            logger: logger)
+        try await application.test(.router) { client in
+            try await body(APIFixture(store: store, clock: clock, engine: engine, keys: keys, client: client))
+        }
+    }
+
+    private init(
+        store: Store, clock: ManualClock, engine: Engine, keys: (operator: String, own: String, other: String),
+        client: any TestClientProtocol
+    ) {
+        self.store = store
+        self.clock = clock
+        self.engine = engine
+        self.keys = keys
+        self.client = client
+    }
+
+    private static func key(_ store: Store, account: Int64?) async throws -> String {
+        var generator = SystemRandomNumberGenerator()
+        let text = APIKeyText(using: &generator)
+        let key = APIKey(
+            id: text.id, name: "test", accountID: account, scopes: Scope.defaults, cidrs: [], expiresAt: nil,
+            revokedAt: nil, createdAt: Fixtures.start)
+        try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
+        return text.text
+    }
+
+    func call(
+        _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, as credential: Credential = .ownKey,
+        contentType: String? = "application/json"
+    ) async throws -> Reply {
+        try await call(method, path, bytes: body.map { Array($0.utf8) }, as: credential, contentType: contentType)
+    }
+
+    func call(
+        _ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?, as credential: Credential = .ownKey,
+        contentType: String? = "application/json"
+    ) async throws -> Reply {
+        var headers = HTTPFields()
+        headers[.contentType] = contentType
+        switch credential {
+        case .none: break
+        case .operatorKey: headers[.authorization] = "Bearer \(keys.operator)"
+        case .ownKey: headers[.authorization] = "Bearer \(keys.own)"
+        case .otherKey: headers[.authorization] = "Bearer \(keys.other)"
+        case .text(let text): headers[.authorization] = text
+        }
+        let response = try await client.execute(
+            uri: path, method: method, headers: headers, body: bytes.map { ByteBuffer(bytes: $0) })
+        return Reply(
+            status: response.status.code, body: String(buffer: response.body), headers: response.headers)
+    }
+
+    /// One step of the resend runner, whose loop does not run here.
+    func advanceResends() async throws {
+        while case .again = try await engine.runner.step() {}
+    }
+}
