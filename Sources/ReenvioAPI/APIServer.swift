@@ -40,7 +40,7 @@ package struct APIServer: Sendable {
 
     package func router() -> Router<APIContext> {
         let authenticator = Authenticator(store: engine.store, clock: engine.clock)
-        return Gateway(authenticator: authenticator, entropy: engine.entropy).router(for: table)
+        return Gateway(authenticator: authenticator).router(for: table)
     }
 
     /// The server as a service. `onListening` gets the address really bound.

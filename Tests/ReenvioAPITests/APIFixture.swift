@@ -54,7 +54,8 @@ struct APIFixture: Sendable {
         let engine = Engine(
             store: store, transport: ScriptedTransport(),
             options: EngineOptions(
-                schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+                schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000
+            ),
             clock: clock, entropy: SystemEntropy(), logger: logger)
         let readiness = Readiness(store: store, clock: clock)
         let loops = MultiThreadedEventLoopGroup.singleton

@@ -23,14 +23,16 @@ struct PayoutRouteTests {
             #expect(
                 created.body
                     == #"{"id":1,"merchant":{"id":303,"name":"Shop 303"},"payment_method":"PIX","country":"BR","#
-                    + #""currency":"BRL","amount":"R$43.34","source_currency":null,"source_amount":null,"invoice":"i-1","#
-                    + #""description":null,"authentication_code":null,"rejection_description":"","#
+                    + #""currency":"BRL","amount":"R$43.34","source_currency":null,"source_amount":null,"#
+                    + #""invoice":"i-1","description":null,"authentication_code":null,"rejection_description":"","#
                     + #""notification_url":"https://a.example/hook","end_to_end":null,"#
                     + #""status":{"id":7,"name":"Awaiting"},"beneficiary":{"name":"Ana","#
-                    + #""document":{"type":"CPF","number":"82608288200"},"birthdate":null,"phone":null,"#
-                    + #""address":{"address":null,"city":null,"country":null,"state_code":null,"zip_code":null}},"#
+                    + #""document":{"type":"CPF","number":"82608288200"},"birthdate":null,"#
+                    + #""phone":null,"address":{"address":null,"city":null,"country":null,"state_code":null,"#
+                    + #""zip_code":null}},"#
                     + #""receipt_message":"","pix":{"pix_key":"82608288200","bank_code":"","bank_branch":null,"#
-                    + #""bank_branch_digit":null,"account":null,"account_digit":null,"account_type":""},"purpose":"20","#
+                    + #""bank_branch_digit":null,"account":null,"account_digit":null,"account_type":""},"#
+                    + #""purpose":"20","#
                     + #""paid_at":null,"created_at":"2026-03-24T08:00:00.000000Z","#
                     + #""updated_at":"2026-03-24T08:00:00.000000Z"}"#
             )
@@ -82,7 +84,8 @@ struct PayoutRouteTests {
         }
     }
 
-    @Test("a transition answers 200 with the payout, 409 where the flow forbids it, 422 and 404 where it cannot be read")
+    @Test(
+        "a transition answers 200 with the payout, 409 where the flow forbids it, 422 and 404 where it cannot be read")
     func transitions() async throws {
         try await APIFixture.run { api async throws in
             _ = try await api.call(.post, "/v2/payout/payments", Self.body())

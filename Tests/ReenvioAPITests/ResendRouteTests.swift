@@ -133,7 +133,8 @@ struct ResendRouteTests {
     func faults() async throws {
         try await APIFixture.run { api async throws in
             let reply = try await api.call(
-                .post, Self.path, Self.body(merchantID: 404, end: "2026-03-24 10:00:01", extra: #","status_ids":[2,3]"#))
+                .post, Self.path, Self.body(merchantID: 404, end: "2026-03-24 10:00:01", extra: #","status_ids":[2,3]"#)
+            )
             #expect(reply.status == 422)
             #expect(
                 reply.body == #"{"message":"Validation error.","errors":{"#

@@ -2,28 +2,25 @@ import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
-package import ReenvioEngine
 package import ReenvioModel
 
 /// Carries a request to its endpoint through the checks in the order of `docs/contract.md` 4.4, and every outcome to a
 /// response in the contract's shape.
 package struct Gateway: Sendable {
     private let authenticator: Authenticator
-    private let entropy: any Entropy
 
-    package init(authenticator: Authenticator, entropy: any Entropy) {
+    package init(authenticator: Authenticator) {
         self.authenticator = authenticator
-        self.entropy = entropy
     }
 
     /// Registers every endpoint of the table on a router.
     package func router(for table: RouteTable) -> Router<APIContext> {
         let router = Router(context: APIContext.self)
-        router.add(middleware: ProblemMiddleware(table: table, entropy: entropy))
+        router.add(middleware: ProblemMiddleware(table: table))
         for endpoint in table.endpoints {
             router.on(RouterPath(endpoint.path), method: endpoint.method) { request, context in
                 let answer = try await answer(request, context, endpoint)
-                return answer.response(requestID: context.id)
+                return answer.response(requestID: context.requestID)
             }
         }
         return router
@@ -34,7 +31,7 @@ package struct Gateway: Sendable {
         let body = endpoint.takesBody ? try await readBody(request) : JSONObject()
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
-        let call = Call(caller: caller, body: body, requestID: context.id, parameters: parameters)
+        let call = Call(caller: caller, body: body, requestID: context.requestID, parameters: parameters)
         return try await endpoint.handle(call)
     }
 
@@ -75,7 +72,6 @@ package struct Gateway: Sendable {
 /// Turns whatever is thrown below it into the contract's error body, unknown paths and methods included.
 struct ProblemMiddleware: RouterMiddleware {
     let table: RouteTable
-    let entropy: any Entropy
 
     func handle(
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
@@ -88,7 +84,7 @@ struct ProblemMiddleware: RouterMiddleware {
                 context.logger.error(
                     "request failed", metadata: ["status": "\(problem.status)", "error": "\(error)"])
             }
-            return Answer(problem).response(requestID: context.id)
+            return Answer(problem).response(requestID: context.requestID)
         }
     }
 

@@ -36,12 +36,12 @@ package struct PollLoop: Service {
 
     package func run() async throws {
         let shutdown = Flag()
-        await withGracefulShutdownHandler {
+        await withTaskCancellationOrGracefulShutdownHandler {
             while !shutdown.isRaised {
                 let wait = await stepOnce()
                 if let wait, !shutdown.isRaised { await part.doorbell.wait(atMost: wait, on: eventLoop) }
             }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             shutdown.raise()
             part.doorbell.ring()
         }

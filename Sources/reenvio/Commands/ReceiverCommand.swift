@@ -1,10 +1,12 @@
 import ArgumentParser
 import Foundation
 import Hummingbird
+import Logging
 import NIOCore
 import ReenvioModel
 import ReenvioStore
 import ServiceLifecycle
+import UnixSignals
 
 struct ReceiverCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -40,7 +42,11 @@ struct ReceiverCommand: AsyncParsableCommand {
                 writer.object { $0.member("listening", bound.text) }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
             }
-            try await application.runService()
+            try await ServiceGroup(
+                configuration: .init(
+                    services: [Listener(application, at: address)], gracefulShutdownSignals: [.sigterm, .sigint],
+                    logger: Logger(label: "receiver") { _ in SwiftLogNoOpLogHandler() })
+            ).run()
         }
     }
 }

@@ -11,6 +11,9 @@ extension Settings {
 
     /// The same, with the versions that were applied now.
     func migrateStore(now: Timestamp) async throws -> (store: Store, applied: [Int64]) {
+        // Commands that meet on a new store set it up one after the other.
+        let setup = try FolderLock(of: storePath)
+        defer { withExtendedLifetime(setup) {} }
         let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: storePath)
         return try await Store.open(engine: try SQLiteEngine(path: storePath), sealing: key, now: now)
     }

@@ -32,6 +32,7 @@ enum Wiring {
         let listening = APIServer.Listening(
             host: settings.listen.host, port: settings.listen.port, tls: try tls(settings)
         )
+        // The HTTP server's own lines are noise below notice.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
         let server = try APIServer(engine, readiness: readiness).application(listening, on: group, logger: quiet) {
@@ -42,7 +43,7 @@ enum Wiring {
             await onListening(address.text)
         }
         return engine.services(on: group, logger: logger)
-            + [PollLoop(readiness, on: group.any(), logger: logger), server]
+            + [PollLoop(readiness, on: group.any(), logger: logger), Listener(server, at: settings.listen)]
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {

@@ -29,20 +29,13 @@ enum KeyFile {
         return key
     }
 
-    /// Another process may create it at the same moment: the first one wins.
+    /// The caller holds the folder's lock, so nobody reads the file half written.
     private static func create(_ path: String) throws {
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
         var generator = SystemRandomNumberGenerator()
         let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
         let text = Data(bytes).base64EncodedString() + "\n"
-        do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        } catch {
-            throw Fault(description: "the folder \(folder.path) cannot be created")
-        }
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if file < 0 {
-            if errno == EEXIST { return }
             throw Fault(description: "the key file \(path) cannot be created: \(String(cString: strerror(errno)))")
         }
         defer { close(file) }

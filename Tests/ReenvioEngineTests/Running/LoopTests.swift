@@ -2,6 +2,7 @@ import Logging
 import NIOPosix
 import ReenvioEngine
 import ReenvioModel
+import ReenvioTesting
 import ServiceLifecycle
 import Synchronization
 import Testing
@@ -78,6 +79,32 @@ struct LoopTests {
         let start = ContinuousClock.now
         await bell.wait(atMost: .milliseconds(20), on: loop)
         #expect(ContinuousClock.now - start >= .milliseconds(15), "two rings are one")
+    }
+
+    @Test("readiness follows what the store takes now")
+    func readiness() async throws {
+        let holder = EngineHolder()
+        let fixture = try await EngineFixture { base in
+            let engine = FaultyEngine(base)
+            holder.engine = engine
+            return engine
+        }
+        let faulty = try #require(holder.engine)
+        let readiness = Readiness(store: fixture.store, clock: fixture.clock)
+        _ = try await readiness.step()
+        #expect(await readiness.isReady())
+        faulty.fail(atStatement: 1)
+        _ = try await readiness.step()
+        #expect(await readiness.isReady() == false)
+        faulty.disarm()
+        _ = try await readiness.step()
+        #expect(await readiness.isReady())
+    }
+
+    @Test("nobody who probes means not ready, not a hanging answer")
+    func unanswered() async throws {
+        let fixture = try await EngineFixture()
+        #expect(await Readiness(store: fixture.store, clock: fixture.clock).isReady() == false)
     }
 
     @Test("engine time never runs backwards")

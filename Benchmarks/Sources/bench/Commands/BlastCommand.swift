@@ -12,12 +12,13 @@ struct BlastCommand: AsyncParsableCommand {
         try await Stage.with { stage in
             var table = Table(
                 "Blast, \(common.connections) connections, bodies of \(PayoutTexts.webhookBytes) bytes",
-                [.init("blast/s"), .init("us", digits: 1), .init("bare/s"), .init("us", digits: 1)]
+                [.init("blast/s"), .init("us", digits: 1), .init("bare/s"), .init("us", digits: 1), .init("others %")]
             )
             for _ in 0..<common.runs {
                 let rates = try await stage.blast(common.blast)
                 table.add([
                     rates.reference.rate, rates.reference.ownMicroseconds, rates.bare.rate, rates.bare.ownMicroseconds,
+                    rates.othersPercent,
                 ])
             }
             table.print()

@@ -25,14 +25,14 @@ struct IntakeCommand: AsyncParsableCommand {
             "Intake, \(Load.changesPerRequest) changes per request on \(reporters) connections, synchronous=FULL",
             [
                 .init("created/s"), .init("changes/s"), .init("CPU us each", digits: 1), .init("peak MiB"),
-                .init("fdatasync/s"),
+                .init("others %"), .init("fdatasync/s"),
             ]
         )
         var ones = Table(
             "Intake, one change per request on \(common.connections) connections, synchronous=FULL",
             [
                 .init("changes/s"), .init("empty/s"), .init("ratio", digits: 3), .init("CPU us each", digits: 1),
-                .init("fdatasync/s"),
+                .init("others %"), .init("fdatasync/s"),
             ]
         )
         let empty = try await Listener.start(Self.emptyServer, [])
@@ -41,7 +41,7 @@ struct IntakeCommand: AsyncParsableCommand {
                 try await ServerUnderTest.with(options.binary, schedule: "1h,1h") { server in
                     let syncs = try server.syncsPerSecond()
                     batches.add(try await measureBatches(server) + [syncs])
-                    ones.add(try await measureSingles(server, empty.address) + [syncs])
+                    ones.add(try await measureSingles(server, empty) + [syncs])
                 }
             }
         } catch {
@@ -71,41 +71,41 @@ struct IntakeCommand: AsyncParsableCommand {
         let ids = try await load.createPayouts(payouts, receiver: Self.nobody)
         let creating = (ContinuousClock.now - beginning).seconds
         let work = ListWork(load.batches(ids), expecting: 200)
-        let (seconds, used) = try await profiled(server) {
+        let reading = try await metered(server) {
             try await Pump.run(work, connections: reporters, to: server.address)
         }
         try confirm(payouts, server)
         return [
-            Double(payouts) / creating, Double(payouts) / seconds, used / Double(payouts),
-            Double(try server.usage().peakKiB) / 1_024,
+            Double(payouts) / creating, Double(payouts) / reading.seconds,
+            Double(reading.cpuMicroseconds) / Double(payouts), Double(reading.peakKiB) / 1_024, reading.othersPercent,
         ]
     }
 
-    private func measureSingles(_ server: ServerUnderTest, _ empty: Address) async throws -> [Double] {
+    private func measureSingles(_ server: ServerUnderTest, _ empty: Listener) async throws -> [Double] {
         let load = Load(server: server)
         let ids = try await load.createPayouts(singles, offset: payouts, receiver: Self.nobody)
         let work = ListWork(load.singles(ids), expecting: 200)
         let yardstick = Request(path: "/empty", headers: server.headers(), body: PayoutTexts.paid(id: ids[0]))
-        let before = try await common.blast.run(yardstick, to: empty).rate
-        let (seconds, used) = try await profiled(server) {
+        let before = try await common.blast.run(yardstick, to: empty.address, pid: empty.child.pid)
+        let reading = try await metered(server) {
             try await Pump.run(work, connections: common.connections, to: server.address)
         }
-        let after = try await common.blast.run(yardstick, to: empty).rate
+        let after = try await common.blast.run(yardstick, to: empty.address, pid: empty.child.pid)
         try confirm(payouts + singles, server)
-        let (rate, emptyRate) = (Double(singles) / seconds, (before + after) / 2)
-        return [rate, emptyRate, rate / emptyRate, used / Double(singles)]
+        let (rate, emptyRate) = (Double(singles) / reading.seconds, (before.rate + after.rate) / 2)
+        return [
+            rate, emptyRate, rate / emptyRate, Double(reading.cpuMicroseconds) / Double(singles),
+            max(reading.othersPercent, before.othersPercent, after.othersPercent),
+        ]
     }
 
-    /// How long `body` took, and the server's CPU in us.
-    private func profiled(
-        _ server: ServerUnderTest,
-        _ body: () async throws -> (began: ContinuousClock.Instant, ended: ContinuousClock.Instant)
-    ) async throws -> (seconds: Double, cpuMicroseconds: Double) {
+    private func metered(
+        _ server: ServerUnderTest, _ body: () async throws -> Void
+    ) async throws -> Meter.Reading {
         try await options.profiler.during(server.pid) {
-            let before = try server.usage()
-            let (began, ended) = try await body()
-            let after = try server.usage()
-            return ((ended - began).seconds, Double(after.cpuMicroseconds - before.cpuMicroseconds))
+            let meter = try Meter(server.pid)
+            try await body()
+            return try meter.read()
         }
     }
 

@@ -27,7 +27,7 @@ struct LiveCommand: AsyncParsableCommand {
             [
                 .init("delivered/s"), .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3),
                 .init("bare/s"), .init("to bare", digits: 3), .init("CPU us each", digits: 1), .init("repeated"),
-                .init("peak MiB"), .init("fdatasync/s"),
+                .init("peak MiB"), .init("fdatasync/s"), .init("others %"),
             ] + (single ? [.init("p50 ms", digits: 1), .init("p99 ms", digits: 1)] : [])
         )
         try await Stage.with { stage in
@@ -66,7 +66,9 @@ struct LiveCommand: AsyncParsableCommand {
         return [
             Double(payouts) / wave.untilReceived, rate, blast.reference, rate / blast.reference, blast.bare,
             rate / blast.bare,
-            Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
+            Double(wave.meter.cpuMicroseconds) / Double(payouts), Double(wave.repeated),
+            Double(wave.meter.peakKiB) / 1_024, syncs,
+            max(wave.meter.othersPercent, blast.othersPercent),
         ] + (single ? [waits[waits.count / 2], waits[waits.count * 99 / 100]] : [])
     }
 }

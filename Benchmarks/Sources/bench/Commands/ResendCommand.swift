@@ -21,7 +21,7 @@ struct ResendCommand: AsyncParsableCommand {
                 .init("enqueue s", digits: 2), .init("enqueued/s"), .init("drain s", digits: 2), .init("delivered/s"),
                 .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3), .init("bare/s"),
                 .init("to bare", digits: 3), .init("CPU us each", digits: 1),
-                .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
+                .init("repeated"), .init("peak MiB"), .init("fdatasync/s"), .init("others %"),
             ]
         )
         try await Stage.with { stage in
@@ -63,7 +63,9 @@ struct ResendCommand: AsyncParsableCommand {
             enqueued, Double(payouts) / enqueued, wave.untilReceived, deliveredRate,
             Double(payouts) / wave.untilRecorded, blast.reference, deliveredRate / blast.reference, blast.bare,
             deliveredRate / blast.bare,
-            Double(wave.cpuMicroseconds) / Double(payouts), Double(wave.repeated), Double(wave.peakKiB) / 1_024, syncs,
+            Double(wave.meter.cpuMicroseconds) / Double(payouts), Double(wave.repeated),
+            Double(wave.meter.peakKiB) / 1_024, syncs,
+            max(wave.meter.othersPercent, blast.othersPercent),
         ]
     }
 }

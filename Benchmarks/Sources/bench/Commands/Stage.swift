@@ -16,6 +16,8 @@ struct Stage: Sendable {
     struct Blasts: Sendable {
         var reference: Blast.Result
         var bare: Blast.Result
+
+        var othersPercent: Double { max(reference.othersPercent, bare.othersPercent) }
     }
 
     /// Blasts this receiver, which remembers as it does while a server is measured.
@@ -36,6 +38,8 @@ struct Stage: Sendable {
     struct BlastRates: Sendable {
         var reference: Double
         var bare: Double
+        /// The worst of them.
+        var othersPercent: Double
     }
 
     /// Runs `body` between two blasts and returns their mean rates with its result.
@@ -47,7 +51,8 @@ struct Stage: Sendable {
         let after = try await self.blast(blast)
         let rates = BlastRates(
             reference: (before.reference.rate + after.reference.rate) / 2,
-            bare: (before.bare.rate + after.bare.rate) / 2
+            bare: (before.bare.rate + after.bare.rate) / 2,
+            othersPercent: max(before.othersPercent, after.othersPercent)
         )
         return (result, rates)
     }
@@ -63,9 +68,7 @@ struct Stage: Sendable {
         var repeated: Int
         /// When the webhooks came, where the receiver remembers that.
         var arrivals: [Int: ContinuousClock.Instant]
-        /// Of the server.
-        var cpuMicroseconds: Int
-        var peakKiB: Int
+        var meter: Meter.Reading
 
         var untilReceived: Double { (received - began).seconds }
         var untilRecorded: Double { (recorded - began).seconds }
@@ -90,17 +93,15 @@ struct Stage: Sendable {
     ) async throws -> Wave {
         receiver.expect(count, remembering: memory)
         return try await profiler.during(server.pid) {
-            let before = try server.usage()
+            let meter = try Meter(server.pid)
             let began = try await cause()
             let received = try await receiver.reached(within: .seconds(300))
             let recorded = try await eventually("the record of the last outcome", within: .seconds(60)) {
                 try server.number("SELECT count(*) FROM deliveries") == 0 ? ContinuousClock.now : nil
             }
-            let after = try server.usage()
             return Wave(
                 began: began, received: received, recorded: recorded, repeated: receiver.requests - count,
-                arrivals: receiver.arrivals,
-                cpuMicroseconds: after.cpuMicroseconds - before.cpuMicroseconds, peakKiB: after.peakKiB
+                arrivals: receiver.arrivals, meter: try meter.read()
             )
         }
     }

@@ -17,6 +17,7 @@ struct Blast: Sendable {
         var rate: Double
         /// CPU of this process per request, in us: the pump and, where it runs here, the receiver.
         var ownMicroseconds: Double
+        var othersPercent: Double
     }
 
     var connections: Int
@@ -24,20 +25,22 @@ struct Blast: Sendable {
     var codec = Codec.nio
     var warmUp: Duration = .milliseconds(300)
 
-    func run(_ request: Request, to address: Address) async throws -> Result {
+    /// `pid` is the server's where it does not run in this process.
+    func run(_ request: Request, to address: Address, pid: pid_t? = nil) async throws -> Result {
         let work = BlastWork(request.bytes(host: address.description))
         let limit = warmUp + .seconds(seconds + 30)
         async let pumping = pump(request, work, to: address, within: limit)
         try await Task.sleep(for: warmUp)
-        let (began, before, used) = (ContinuousClock.now, work.count, ProcessUsage.ownMicroseconds)
+        let (meter, before, used) = (try Meter(pid), work.count, ProcessUsage.ownMicroseconds)
         try await Task.sleep(for: .seconds(seconds))
-        let (ended, after, usedAfter) = (ContinuousClock.now, work.count, ProcessUsage.ownMicroseconds)
+        let (reading, after, usedAfter) = (try meter.read(), work.count, ProcessUsage.ownMicroseconds)
         work.stop()
         _ = try await pumping
         guard after > before else { throw Failure("the blast got no answer") }
         return Result(
-            rate: Double(after - before) / (ended - began).seconds,
-            ownMicroseconds: Double(usedAfter - used) / Double(after - before)
+            rate: Double(after - before) / reading.seconds,
+            ownMicroseconds: Double(usedAfter - used) / Double(after - before),
+            othersPercent: reading.othersPercent
         )
     }
 

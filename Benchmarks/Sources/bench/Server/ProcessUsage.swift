@@ -20,9 +20,14 @@ struct ProcessUsage: Sendable {
     }
 
     /// CPU of this process so far.
-    static var ownMicroseconds: Int {
+    static var ownMicroseconds: Int { microseconds(of: __rusage_who_t(RUSAGE_SELF.rawValue)) }
+
+    /// CPU of programs that this process started and that have ended.
+    static var endedChildrenMicroseconds: Int { microseconds(of: __rusage_who_t(RUSAGE_CHILDREN.rawValue)) }
+
+    private static func microseconds(of who: __rusage_who_t) -> Int {
         var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        getrusage(who, &usage)
         let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
         return seconds * 1_000_000 + Int(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
     }

@@ -62,8 +62,6 @@ final class ServerUnderTest: Sendable {
 
     var pid: pid_t { listener.child.pid }
 
-    func usage() throws -> ProcessUsage { try ProcessUsage(of: pid) }
-
     func headers() -> [(String, String)] {
         [("content-type", "application/json"), ("authorization", "Bearer \(operatorKey)")]
     }
