@@ -50,15 +50,15 @@ package struct Engine: Sendable {
             logger: logger
         )
         runner = ResendRunner(
-            store: store, policy: options.policy, clock: clock, schedule: options.schedule,
+            store: store, policy: options.policy, schedule: options.schedule,
             backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
         )
-        janitor = Janitor(store: store, clock: clock, logger: logger)
+        janitor = Janitor(store: store, logger: logger)
     }
 
     /// The loops, in the order in which they need each other; shutdown is the reverse.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
         let parts: [any Stepping] = [dispatcher, runner, janitor, intake]
-        return parts.map { PollLoop($0, on: group.any(), logger: logger) }
+        return parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
     }
 }

@@ -57,13 +57,13 @@ struct APIFixture: Sendable {
                 schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000
             ),
             clock: clock, entropy: SystemEntropy(), logger: logger)
-        let readiness = Readiness(store: store, clock: clock)
+        let readiness = Readiness(store: store)
         let loops = MultiThreadedEventLoopGroup.singleton
         let application = Application(
             router: APIServer(engine, readiness: readiness).router(),
             services: [
-                PollLoop(engine.intake, on: loops.any(), logger: logger),
-                PollLoop(readiness, on: loops.any(), logger: logger),
+                PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
+                PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),
             ],
             logger: logger)
         try await application.test(.router) { client in
@@ -120,6 +120,6 @@ struct APIFixture: Sendable {
 
     /// One step of the resend runner, whose loop does not run here.
     func advanceResends() async throws {
-        while case .again = try await engine.runner.step() {}
+        while case .again = try await engine.runner.step(now: clock.now) {}
     }
 }

@@ -30,7 +30,7 @@ struct EngineFixture {
     /// Steps the dispatcher until it has nothing to do.
     func dispatch() async throws {
         for _ in 0..<1_000 {
-            if case .wait = try await engine.dispatcher.step() { return }
+            if case .wait = try await engine.dispatcher.step(now: clock.now) { return }
         }
     }
 }

@@ -64,10 +64,10 @@ final class World {
         case 0..<12: try await createPayouts()
         case 12..<38: try await reportChanges()
         case 38..<46: try await openResend()
-        case 46..<60: _ = try await engine.runner.step()
-        case 60..<76: _ = try await engine.dispatcher.step()
+        case 46..<60: _ = try await engine.runner.step(now: clock.now)
+        case 60..<76: _ = try await engine.dispatcher.step(now: clock.now)
         case 76..<88: answerSome()
-        case 88..<91: _ = try await engine.janitor.step()
+        case 88..<91: _ = try await engine.janitor.step(now: clock.now)
         case 91..<97: clock.advance(by: .milliseconds(Int64.random(in: 1...90_000, using: &random)))
         default: kill()
         }
@@ -113,7 +113,7 @@ final class World {
     private func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
         let answer = Mutex<Intake.Answer?>(nil)
         engine.intake.enqueue(batch) { result in answer.withLock { $0 = result } }
-        _ = try await engine.intake.step()
+        _ = try await engine.intake.step(now: clock.now)
         guard let result = answer.withLock({ $0 }) else { throw SimulationFault("the intake did not answer") }
         return try result.get()
     }
@@ -184,8 +184,8 @@ final class World {
     /// Lets everything run to its end, with a receiver that acknowledges.
     func settle() async throws {
         for _ in 0..<20_000 {
-            _ = try await engine.runner.step()
-            _ = try await engine.dispatcher.step()
+            _ = try await engine.runner.step(now: clock.now)
+            _ = try await engine.dispatcher.step(now: clock.now)
             let exchanges = transport.take()
             for exchange in exchanges {
                 acknowledgedByReceiver.insert(exchange.header("webhook-id"))

@@ -45,20 +45,20 @@ package final class Dispatcher: Stepping {
     /// Results that came after their lease was lost: possible duplicates at the receiver.
     package var lateResults: Int { state.withLock(\.lateResults) }
 
-    package func step() async throws -> Step {
+    package func step(now: Moment) async throws -> Step {
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
-        let order = claimOrder()
+        let order = claimOrder(now: now.engine)
         if records.isEmpty, order == nil { return .wait(Self.idleWait) }
         let result: (recorded: RecordResult, claimed: ClaimResult)
         do {
-            result = try await store.recordAndClaim(records, now: clock.wall, claim: order)
+            result = try await store.recordAndClaim(records, now: now.wall, claim: order)
         } catch {
             recorder.putBack(records)
             throw error
         }
         note(records, result.recorded, result.claimed)
         try await send(result.claimed.deliveries)
-        return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue() : .again
+        return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
     }
 
     /// No new claims: what runs is finished and recorded, what was claimed but not begun is released.
@@ -80,8 +80,7 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func claimOrder() -> ClaimOrder? {
-        let now = clock.engine
+    private func claimOrder(now: Timestamp) -> ClaimOrder? {
         return state.withLock { state in
             guard !state.isDraining, state.turns.hasRoom else { return nil }
             return ClaimOrder(
@@ -120,8 +119,7 @@ package final class Dispatcher: Stepping {
         for delivery in deliveries { courier.start(delivery, secrets: known[delivery.merchantID], startBy: startBy) }
     }
 
-    private func untilDue() -> Step {
-        let now = clock.engine
+    private func untilDue(now: Timestamp) -> Step {
         guard let due = state.withLock(\.nextDue) else { return .wait(Self.idleWait) }
         return .wait(max(.milliseconds(1), min(Self.idleWait, due - now)))
     }

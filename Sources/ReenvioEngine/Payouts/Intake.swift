@@ -63,10 +63,10 @@ package final class Intake: Stepping {
         }
     }
 
-    package func step() async throws -> Step {
+    package func step(now: Moment) async throws -> Step {
         let requests = takeBatch()
         if requests.isEmpty { return .wait(.seconds(1)) }
-        await commit(requests)
+        await commit(requests, now: now)
         return .again
     }
 
@@ -76,7 +76,7 @@ package final class Intake: Stepping {
         while true {
             let requests = takeBatch()
             if requests.isEmpty { return }
-            await commit(requests)
+            await commit(requests, now: clock.now)
         }
     }
 
@@ -98,13 +98,13 @@ package final class Intake: Stepping {
         }
     }
 
-    private func commit(_ requests: [Request]) async {
+    private func commit(_ requests: [Request], now: Moment) async {
         let batch = IntakeBatch(
             creates: requests.flatMap(\.batch.creates), changes: requests.flatMap(\.batch.changes)
         )
         do {
             let result = try await store.commitIntake(
-                batch, now: clock.wall, due: clock.engine + schedule.firstWait,
+                batch, now: now.wall, due: now.engine + schedule.firstWait,
                 nonces: batch.changes.map { _ in entropy.next() }
             )
             if result.deliveries > 0 { dispatcherBell.ring() }

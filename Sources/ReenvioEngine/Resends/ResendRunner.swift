@@ -14,28 +14,26 @@ package final class ResendRunner: Stepping {
     private let last = Mutex<Int64?>(nil)
     private let store: Store
     private let policy: AddressPolicy
-    private let clock: any TimeSource
     private let schedule: RetrySchedule
     private let backlogMax: Int64
     private let dispatcherBell: Doorbell
     private let logger: Logger
 
     package init(
-        store: Store, policy: AddressPolicy, clock: any TimeSource, schedule: RetrySchedule, backlogMax: Int64,
+        store: Store, policy: AddressPolicy, schedule: RetrySchedule, backlogMax: Int64,
         dispatcherBell: Doorbell, logger: Logger
     ) {
         self.store = store
         self.policy = policy
-        self.clock = clock
         self.schedule = schedule
         self.backlogMax = backlogMax
         self.dispatcherBell = dispatcherBell
         self.logger = logger
     }
 
-    package func step() async throws -> Step {
+    package func step(now: Moment) async throws -> Step {
         let rules = ChunkRules(
-            now: clock.wall, due: clock.engine + schedule.firstWait, policy: policy, backlogMax: backlogMax
+            now: now.wall, due: now.engine + schedule.firstWait, policy: policy, backlogMax: backlogMax
         )
         let step = try await store.advanceResend(after: last.withLock { $0 }, rules)
         last.withLock { $0 = step.resendID ?? $0 }

@@ -11,17 +11,15 @@ package final class Janitor: Stepping {
     package let doorbell = Doorbell()
     private let lastMerchantID = Mutex<Int64?>(nil)
     private let store: Store
-    private let clock: any TimeSource
     private let logger: Logger
 
-    package init(store: Store, clock: any TimeSource, logger: Logger) {
+    package init(store: Store, logger: Logger) {
         self.store = store
-        self.clock = clock
         self.logger = logger
     }
 
-    package func step() async throws -> Step {
-        let result = try await store.sweep(after: lastMerchantID.withLock { $0 }, now: clock.wall)
+    package func step(now: Moment) async throws -> Step {
+        let result = try await store.sweep(after: lastMerchantID.withLock { $0 }, now: now.wall)
         lastMerchantID.withLock { $0 = result.lastMerchantID }
         if result.attempts + result.resends > 0 {
             logger.info(

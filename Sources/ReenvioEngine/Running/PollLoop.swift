@@ -15,7 +15,7 @@ package enum Step: Sendable, Equatable {
 package protocol Stepping: Sendable {
     var name: String { get }
     var doorbell: Doorbell { get }
-    func step() async throws -> Step
+    func step(now: Moment) async throws -> Step
     /// Called once after the last step: hand back what is held.
     func finish() async
 }
@@ -25,11 +25,15 @@ package struct PollLoop: Service {
     private static let waitAfterError: Duration = .seconds(1)
 
     private let part: any Stepping
+    private let clock: any TimeSource
     private let eventLoop: any EventLoop
     private let logger: Logger
 
-    package init(_ part: any Stepping, on eventLoop: any EventLoop, logger: Logger) {
+    package init(
+        _ part: any Stepping, clock: any TimeSource, on eventLoop: any EventLoop, logger: Logger
+    ) {
         self.part = part
+        self.clock = clock
         self.eventLoop = eventLoop
         self.logger = logger
     }
@@ -51,7 +55,7 @@ package struct PollLoop: Service {
     /// How long to wait before the next step; nil for not at all.
     private func stepOnce() async -> Duration? {
         do {
-            switch try await part.step() {
+            switch try await part.step(now: clock.now) {
             case .again: return nil
             case .wait(let duration): return duration
             }

@@ -17,11 +17,9 @@ package final class Readiness: Stepping {
     package let doorbell = Doorbell()
     private let state = Mutex(State())
     private let store: Store
-    private let clock: any TimeSource
 
-    package init(store: Store, clock: any TimeSource) {
+    package init(store: Store) {
         self.store = store
-        self.clock = clock
     }
 
     package func isReady() async -> Bool {
@@ -42,10 +40,10 @@ package final class Readiness: Stepping {
     }
 
     /// Probes when somebody asked; an idle server writes nothing.
-    package func step() async throws -> Step {
+    package func step(now: Moment) async throws -> Step {
         let isGood: Bool
         do {
-            try await store.probe(now: clock.wall)
+            try await store.probe(now: now.wall)
             isGood = true
         } catch {
             isGood = false

@@ -28,7 +28,7 @@ enum Wiring {
             ),
             clock: clock, entropy: SystemEntropy(), logger: logger
         )
-        let readiness = Readiness(store: store, clock: clock)
+        let readiness = Readiness(store: store)
         let listening = APIServer.Listening(
             host: settings.listen.host, port: settings.listen.port, tls: try tls(settings)
         )
@@ -43,7 +43,10 @@ enum Wiring {
             await onListening(address.text)
         }
         return engine.services(on: group, logger: logger)
-            + [PollLoop(readiness, on: group.any(), logger: logger), Listener(server, at: settings.listen)]
+            + [
+                PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
+                Listener(server, at: settings.listen),
+            ]
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {

@@ -127,7 +127,7 @@ struct DispatcherTests {
         try await fixture.dispatch()
         fixture.transport.take().forEach { $0.answer(200) }
         faulty.fail(atStatement: 2)
-        await #expect(throws: FaultyEngine.failure) { try await fixture.engine.dispatcher.step() }
+        await #expect(throws: FaultyEngine.failure) { try await fixture.engine.dispatcher.step(now: fixture.clock.now) }
         faulty.disarm()
         try await fixture.dispatch()
         #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE state = 'acknowledged'") == 1)

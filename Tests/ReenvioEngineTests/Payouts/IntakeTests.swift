@@ -25,7 +25,7 @@ struct IntakeTests {
             }
         }
         #expect(answers.value.isEmpty, "no answer before the commit")
-        #expect(try await fixture.engine.intake.step() == .again)
+        #expect(try await fixture.engine.intake.step(now: fixture.clock.now) == .again)
         #expect(counter.count - before == 1)
         for index in ids.indices {
             let expected: [IntakeResult.Changed] = index == 4 ? [.refused(.notFound), .applied] : [.applied]
@@ -46,7 +46,9 @@ struct IntakeTests {
             }
         }
         var perStep: [Int] = []
-        while case .again = try await fixture.engine.intake.step() { perStep.append(answered.value) }
+        while case .again = try await fixture.engine.intake.step(now: fixture.clock.now) {
+            perStep.append(answered.value)
+        }
         #expect(perStep == [1, 3, 4, 5])
         #expect(counter.count - before == 4)
     }
@@ -70,7 +72,7 @@ struct IntakeTests {
             }
         }
         faulty.fail(atStatement: 9)
-        _ = try await fixture.engine.intake.step()
+        _ = try await fixture.engine.intake.step(now: fixture.clock.now)
         #expect(faulty.hasFired)
         #expect(failures.value == 2)
         faulty.disarm()
@@ -101,7 +103,7 @@ struct IntakeTests {
         let fixture = try await EngineFixture(schedule: RetrySchedule(waits: [.seconds(3_600), .seconds(1)]))
         let ids = try await fixture.store.createPayouts(1)
         fixture.engine.intake.enqueue(IntakeBatch(changes: [change(ids[0])])) { _ in }
-        _ = try await fixture.engine.intake.step()
+        _ = try await fixture.engine.intake.step(now: fixture.clock.now)
         let due = try await fixture.store.number("SELECT due_at FROM deliveries")
         #expect(due == (fixture.clock.engine + .seconds(3_600)).microseconds)
     }

@@ -21,7 +21,7 @@ struct LoopTests {
             self.plan = plan
         }
 
-        func step() async throws -> Step {
+        func step(now: Moment) async throws -> Step {
             let number = steps.withLock { steps in
                 steps += 1
                 return steps
@@ -40,7 +40,8 @@ struct LoopTests {
     private func run(_ part: Part, until enough: Int, _ nudge: @escaping @Sendable (Part) -> Void) async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let group = ServiceGroup(services: [PollLoop(part, on: loop, logger: logger)], logger: logger)
+        let group = ServiceGroup(
+            services: [PollLoop(part, clock: ManualClock(), on: loop, logger: logger)], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             while part.steps.withLock({ $0 }) < enough {
@@ -90,21 +91,21 @@ struct LoopTests {
             return engine
         }
         let faulty = try #require(holder.engine)
-        let readiness = Readiness(store: fixture.store, clock: fixture.clock)
-        _ = try await readiness.step()
+        let readiness = Readiness(store: fixture.store)
+        _ = try await readiness.step(now: fixture.clock.now)
         #expect(await readiness.isReady())
         faulty.fail(atStatement: 1)
-        _ = try await readiness.step()
+        _ = try await readiness.step(now: fixture.clock.now)
         #expect(await readiness.isReady() == false)
         faulty.disarm()
-        _ = try await readiness.step()
+        _ = try await readiness.step(now: fixture.clock.now)
         #expect(await readiness.isReady())
     }
 
     @Test("nobody who probes means not ready, not a hanging answer")
     func unanswered() async throws {
         let fixture = try await EngineFixture()
-        #expect(await Readiness(store: fixture.store, clock: fixture.clock).isReady() == false)
+        #expect(await Readiness(store: fixture.store).isReady() == false)
     }
 
     @Test("engine time never runs backwards")
