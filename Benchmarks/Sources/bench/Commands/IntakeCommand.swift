@@ -71,7 +71,7 @@ struct IntakeCommand: AsyncParsableCommand {
         let ids = try await load.createPayouts(payouts, receiver: Self.nobody)
         let creating = (ContinuousClock.now - beginning).seconds
         let work = ListWork(load.batches(ids), expecting: 200)
-        let reading = try await metered(server) {
+        let reading = try await metered(server, options.profiler.part("batches")) {
             try await Pump.run(work, connections: reporters, to: server.address)
         }
         try confirm(payouts, server)
@@ -87,7 +87,7 @@ struct IntakeCommand: AsyncParsableCommand {
         let work = ListWork(load.singles(ids), expecting: 200)
         let yardstick = Request(path: "/empty", headers: server.headers(), body: PayoutTexts.paid(id: ids[0]))
         let before = try await common.blast.run(yardstick, to: empty.address, pid: empty.child.pid)
-        let reading = try await metered(server) {
+        let reading = try await metered(server, options.profiler.part("singles")) {
             try await Pump.run(work, connections: common.connections, to: server.address)
         }
         let after = try await common.blast.run(yardstick, to: empty.address, pid: empty.child.pid)
@@ -100,9 +100,9 @@ struct IntakeCommand: AsyncParsableCommand {
     }
 
     private func metered(
-        _ server: ServerUnderTest, _ body: () async throws -> Void
+        _ server: ServerUnderTest, _ profiler: Profiler, _ body: () async throws -> Void
     ) async throws -> Meter.Reading {
-        try await options.profiler.during(server.pid) {
+        try await profiler.during(server.pid) {
             let meter = try Meter(server.pid)
             try await body()
             return try meter.read()

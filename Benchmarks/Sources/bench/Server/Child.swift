@@ -9,14 +9,14 @@ final class Child: Sendable {
 
     init(
         _ path: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil,
-        output: FileHandle = .nullDevice, errors: FileHandle = .standardError
+        input: FileHandle = .nullDevice, output: FileHandle = .nullDevice, errors: FileHandle = .standardError
     ) throws {
         process = Process()
         process.executableURL = URL(filePath: path)
         process.arguments = arguments
         process.environment = Self.environment(adding: environment)
         if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
         process.standardOutput = output
         process.standardError = errors
         do {
@@ -30,6 +30,11 @@ final class Child: Sendable {
     /// Asks it to end, and insists after `patience`.
     func stop(_ signal: Int32 = SIGTERM, patience: Duration = .seconds(15)) async {
         kill(pid, signal)
+        await end(within: patience)
+    }
+
+    /// Waits for its end, and insists after `patience`.
+    func end(within patience: Duration) async {
         let isGone = try? await eventually("the end of a child", within: patience) { self.isRunning ? nil : true }
         if isGone == nil { kill(pid, SIGKILL) }
         process.waitUntilExit()
