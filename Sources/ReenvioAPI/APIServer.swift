@@ -5,7 +5,7 @@ package import Logging
 package import NIOCore
 package import NIOSSL
 package import ReenvioEngine
-import ReenvioModel
+package import ReenvioModel
 
 /// The table of contents of the API.
 package struct APIServer: Sendable {
@@ -22,25 +22,46 @@ package struct APIServer: Sendable {
         }
     }
 
+    /// What the settings say about callers.
+    package struct Options: Sendable {
+        package var rateLimits: RateLimits
+        package var trustedProxies: [CIDR]
+        package var publicURL: PublicURL
+
+        package init(
+            rateLimits: RateLimits = .standard, trustedProxies: [CIDR] = [], publicURL: PublicURL = PublicURL()
+        ) {
+            self.rateLimits = rateLimits
+            self.trustedProxies = trustedProxies
+            self.publicURL = publicURL
+        }
+    }
+
     private let engine: Engine
     private let readiness: Readiness
+    private let options: Options
 
-    package init(_ engine: Engine, readiness: Readiness) {
+    package init(_ engine: Engine, readiness: Readiness, options: Options = Options()) {
         self.engine = engine
         self.readiness = readiness
+        self.options = options
     }
 
     package var table: RouteTable {
         RouteTable(
             PayoutRoutes(engine).endpoints
+                + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
                 + ResendRoutes(engine).endpoints
                 + HealthRoutes(readiness).endpoints
         )
     }
 
     package func router() -> Router<APIContext> {
-        let authenticator = Authenticator(store: engine.store, clock: engine.clock)
-        return Gateway(authenticator: authenticator).router(for: table)
+        let gateway = Gateway(
+            authenticator: Authenticator(store: engine.store, clock: engine.clock),
+            limiter: RateLimiter(options.rateLimits),
+            clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
+        return gateway.router(for: table)
     }
 
     /// The server as a service. `onListening` gets the address really bound.

@@ -38,7 +38,9 @@ struct APIFixture: Sendable {
     private let client: any TestClientProtocol
 
     /// Runs `body` against a running API.
-    static func run(_ body: @Sendable @escaping (APIFixture) async throws -> Void) async throws {
+    static func run(
+        limits: RateLimits = .off, _ body: @Sendable @escaping (APIFixture) async throws -> Void
+    ) async throws {
         let folder = try ScratchFolder()
         let store = try await Fixtures.store(in: folder)
         let other = try await store.createAccount(name: "Other", actor: "test", now: Fixtures.start)
@@ -60,7 +62,11 @@ struct APIFixture: Sendable {
         let readiness = Readiness(store: store)
         let loops = MultiThreadedEventLoopGroup.singleton
         let application = Application(
-            router: APIServer(engine, readiness: readiness).router(),
+            router: APIServer(
+                engine, readiness: readiness,
+                options: APIServer.Options(
+                    rateLimits: limits, publicURL: PublicURL("https://api.example.com"))
+            ).router(),
             services: [
                 PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),
@@ -82,11 +88,19 @@ struct APIFixture: Sendable {
         self.client = client
     }
 
-    private static func key(_ store: Store, account: Int64?) async throws -> String {
+    /// A key of the first account with these scopes and addresses.
+    func key(_ scopes: [Scope] = Scope.defaults, cidrs: [String] = []) async throws -> Credential {
+        let cidrs = cidrs.compactMap { CIDR($0) }
+        return .text("Bearer " + (try await Self.key(store, account: Fixtures.accountID, scopes, cidrs)))
+    }
+
+    private static func key(
+        _ store: Store, account: Int64?, _ scopes: [Scope] = Scope.defaults, _ cidrs: [CIDR] = []
+    ) async throws -> String {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         let key = APIKey(
-            id: text.id, name: "test", accountID: account, scopes: Scope.defaults, cidrs: [], expiresAt: nil,
+            id: text.id, name: "test", accountID: account, scopes: scopes, cidrs: cidrs, expiresAt: nil,
             revokedAt: nil, createdAt: Fixtures.start)
         try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
         return text.text

@@ -7,6 +7,9 @@ package enum Access: Sendable, Equatable {
     case open
     /// Any key with the scope; an operator key has every scope.
     case key(Scope)
+    /// A resend create: `resend:write`, or `resend:dry-run` where its body is a dry run. What it costs and needs is
+    /// known only once its body was looked at (`docs/contract.md` 4.4).
+    case resendKey
     case operatorKey
 }
 
@@ -16,6 +19,10 @@ package struct Caller: Sendable, Equatable {
 
     /// Nil for an operator, who acts on every account.
     package var accountID: Int64? { key.accountID }
+
+    package func may(_ scope: Scope) -> Bool {
+        key.isOperator || key.scopes.contains(scope)
+    }
 
     /// How history and audit name the caller.
     package var actor: String { "key:\(key.id)" }
@@ -31,12 +38,21 @@ package struct Call: Sendable {
     /// The body as a JSON object; empty where the endpoint takes none.
     package var body: JSONObject
     package var requestID: String
+    /// Where the request came from, for the audit.
+    package var address: IPAddress?
+    /// The query parameters, decoded, in the order they came.
+    package var query: [(name: String, value: String)]
     fileprivate var parameters: [String: String]
 
-    package init(caller: Caller?, body: JSONObject, requestID: String, parameters: [String: String]) {
+    package init(
+        caller: Caller?, body: JSONObject, requestID: String, address: IPAddress?,
+        query: [(name: String, value: String)] = [], parameters: [String: String]
+    ) {
         self.caller = caller
         self.body = body
         self.requestID = requestID
+        self.address = address
+        self.query = query
         self.parameters = parameters
     }
 
@@ -65,16 +81,19 @@ package struct Endpoint: Sendable {
     package var path: String
     package var access: Access
     package var takesBody: Bool
+    /// The bucket that a call takes from; nil where calls are not limited.
+    package var limit: RateLimits.Kind?
     package var handle: @Sendable (Call) async throws -> Answer
 
     package init(
         _ method: HTTPRequest.Method, _ path: String, _ access: Access, takesBody: Bool = false,
-        _ handle: @escaping @Sendable (Call) async throws -> Answer
+        limit: RateLimits.Kind? = nil, _ handle: @escaping @Sendable (Call) async throws -> Answer
     ) {
         self.method = method
         self.path = path
         self.access = access
         self.takesBody = takesBody
+        self.limit = limit
         self.handle = handle
     }
 }

@@ -2,15 +2,25 @@ import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
+package import ReenvioEngine
 package import ReenvioModel
 
 /// Carries a request to its endpoint through the checks in the order of `docs/contract.md` 4.4, and every outcome to a
 /// response in the contract's shape.
 package struct Gateway: Sendable {
     private let authenticator: Authenticator
+    private let limiter: RateLimiter
+    private let clientAddress: ClientAddress
+    private let failedLogins = FailedLogins()
+    private let clock: any TimeSource
 
-    package init(authenticator: Authenticator) {
+    package init(
+        authenticator: Authenticator, limiter: RateLimiter, clientAddress: ClientAddress, clock: any TimeSource
+    ) {
         self.authenticator = authenticator
+        self.limiter = limiter
+        self.clientAddress = clientAddress
+        self.clock = clock
     }
 
     /// Registers every endpoint of the table on a router.
@@ -27,20 +37,70 @@ package struct Gateway: Sendable {
     }
 
     private func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Answer {
-        let caller = try await caller(request, endpoint.access)
-        let body = endpoint.takesBody ? try await readBody(request) : JSONObject()
+        let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
+        let caller = try await authenticate(request, endpoint.access, from: address)
+        let body: JSONObject
+        if endpoint.access == .resendKey, let caller {
+            body = try await admitResend(request, caller)
+        } else {
+            if let caller { try admit(caller, to: endpoint) }
+            body = endpoint.takesBody ? try await readBody(request) : JSONObject()
+        }
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
-        let call = Call(caller: caller, body: body, requestID: context.requestID, parameters: parameters)
+        let call = Call(
+            caller: caller, body: body, requestID: context.requestID, address: address,
+            query: QueryString.decode(request.uri.query), parameters: parameters)
         return try await endpoint.handle(call)
     }
 
-    private func caller(_ request: Request, _ access: Access) async throws -> Caller? {
+    private func forwardedFor(_ request: Request) -> [String] {
+        HTTPField.Name("x-forwarded-for").map { request.headers[values: $0] } ?? []
+    }
+
+    /// 429 for an address with too many failures, then 401, then 403 for a foreign address.
+    private func authenticate(_ request: Request, _ access: Access, from address: IPAddress?) async throws -> Caller? {
         if access == .open { return nil }
-        let caller = try await authenticator.caller(authorization: request.headers[.authorization])
-        if caller.key.isOperator { return caller }
-        guard case .key(let scope) = access, caller.key.scopes.contains(scope) else { throw Problem.forbidden }
+        let origin = address?.description ?? ""
+        try failedLogins.check(origin, now: clock.engine)
+        let caller: Caller
+        do {
+            caller = try await authenticator.caller(authorization: request.headers[.authorization])
+        } catch let problem as Problem where problem.status == 401 {
+            failedLogins.note(origin, now: clock.engine)
+            throw problem
+        }
+        let cidrs = caller.key.cidrs
+        guard cidrs.isEmpty || address.map({ address in cidrs.contains { $0.contains(address) } }) == true else {
+            throw Problem.forbidden
+        }
         return caller
+    }
+
+    /// 403 for the scope, then 429 for the bucket.
+    private func admit(_ caller: Caller, to endpoint: Endpoint) throws {
+        switch endpoint.access {
+        case .open, .resendKey: break
+        case .operatorKey: guard caller.key.isOperator else { throw Problem.forbidden }
+        case .key(let scope): guard caller.may(scope) else { throw Problem.forbidden }
+        }
+        if let limit = endpoint.limit { try limiter.take(limit, for: caller.key.id, now: clock.engine) }
+    }
+
+    /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
+    /// wrong with its body is said after that.
+    private func admitResend(_ request: Request, _ caller: Caller) async throws -> JSONObject {
+        guard caller.may(.resendWrite) || caller.may(.resendDryRun) else { throw Problem.forbidden }
+        let body: Result<JSONObject, any Error>
+        do {
+            body = .success(try await readBody(request))
+        } catch {
+            body = .failure(error)
+        }
+        let isDryRun = (try? body.get())?["dry_run"] == .bool(true)
+        guard caller.may(isDryRun ? .resendDryRun : .resendWrite) else { throw Problem.forbidden }
+        try limiter.take(isDryRun ? .read : .resend, for: caller.key.id, now: clock.engine)
+        return try body.get()
     }
 
     /// 415 before 413 before 400.

@@ -22,6 +22,10 @@ package struct Problem: Error, Equatable, Sendable {
     package static let internalError = Problem(status: 500, message: "Internal server error.")
     package static let unavailable = Problem(status: 503, message: "Service unavailable.")
 
+    package static func tooManyRequests(retryAfterSeconds: Int64) -> Problem {
+        Problem(status: 429, message: "Too many requests.", headers: ["Retry-After": String(retryAfterSeconds)])
+    }
+
     package static func notFound(_ message: String) -> Problem { Problem(status: 404, message: message) }
     package static func conflict(_ message: String) -> Problem { Problem(status: 409, message: message) }
 

@@ -14,7 +14,8 @@ package struct PayoutRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.post, "/v2/payout/payments", .key(.payoutsWrite), takesBody: true, create),
-            Endpoint(.get, "/v2/payout/payments/{id}", .key(.payoutsRead), show),
+            Endpoint(.get, "/v2/payout/payments/{id}", .key(.payoutsRead), limit: .read, show),
+            Endpoint(.post, "/v2/payout/payments/{id}/cancel", .key(.payoutsWrite), cancel),
             Endpoint(.post, "/v2/payout/payments/{id}/transition", .operatorKey, takesBody: true, transition),
             Endpoint(.post, "/v2/payout/transitions", .operatorKey, takesBody: true, transitions),
         ]
@@ -76,6 +77,23 @@ package struct PayoutRoutes: Sendable {
         let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
         if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
         return try await answer(200, payoutID: id, for: call.requireCaller())
+    }
+}
+
+extension PayoutRoutes {
+    /// The merchant's own cancel: only from Awaiting or Received; already Canceled is 200 without a change.
+    private func cancel(_ call: Call) async throws -> Answer {
+        let caller = try call.requireCaller()
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        // A payout never changes its merchant, so who may see it can be asked before the commit.
+        guard try await engine.store.payout(id: id, accountID: caller.accountID) != nil else {
+            throw Problem.payoutNotFound
+        }
+        var change = StatusChangeRequest(payoutID: id, status: .canceled)
+        change.isMerchantCancel = true
+        let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
+        if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
+        return try await answer(200, payoutID: id, for: caller)
     }
 }
 

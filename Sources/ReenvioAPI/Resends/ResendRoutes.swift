@@ -15,8 +15,8 @@ package struct ResendRoutes: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, Self.path, .key(.resendWrite), takesBody: true, create),
-            Endpoint(.get, Self.path + "/{job_id}", .key(.payoutsRead), show),
+            Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
+            Endpoint(.get, Self.path + "/{job_id}", .key(.payoutsRead), limit: .read, show),
         ]
     }
 

@@ -232,13 +232,14 @@ package let systemLookup: Lookup = { name in
     while let entry = next?.pointee {
         next = entry.ai_next
         guard let address = entry.ai_addr else { continue }
-        let socket = UnsafeRawPointer(address)
-        let bytes: [UInt8]
+        // By offset: which module owns the fields of these C structures depends on what else the build imports.
+        let part: (offset: Int, count: Int)
         switch entry.ai_family {
-        case AF_INET: bytes = withUnsafeBytes(of: socket.load(as: sockaddr_in.self).sin_addr) { Array($0) }
-        case AF_INET6: bytes = withUnsafeBytes(of: socket.load(as: sockaddr_in6.self).sin6_addr) { Array($0) }
+        case AF_INET: part = (4, 4)
+        case AF_INET6: part = (8, 16)
         default: continue
         }
+        let bytes = UnsafeRawBufferPointer(start: UnsafeRawPointer(address) + part.offset, count: part.count)
         if let judged = IPAddress(bytes: bytes), !found.contains(judged) { found.append(judged) }
     }
     return found

@@ -18,6 +18,8 @@ package struct StatusChangeRequest: Equatable, Sendable {
     package var rejectionDescription: String?
     package var authenticationCode: String?
     package var occurredAt: Timestamp?
+    /// Asked for by the merchant, who may cancel only before the payout is processed (`docs/contract.md` 1.2).
+    package var isMerchantCancel = false
 
     package init(
         payoutID: Int64, status: PayoutStatus, endToEnd: String? = nil, statusDetail: Detail? = nil,

@@ -78,7 +78,8 @@ package enum StatusFlow {
             return .refused(.invalid(Faults("occurred_at", text)))
         }
         if change.status == current.status { return .unchanged }
-        guard canReach(change.status, from: current.status) else {
+        let isTooLate = change.isMerchantCancel && ![.awaiting, .received].contains(current.status)
+        guard !isTooLate, canReach(change.status, from: current.status) else {
             return .refused(.notAllowed(from: current.status, to: change.status))
         }
         if let occurred = change.occurredAt, occurred < current.changedAt { return .refused(.laterStatusRecorded) }

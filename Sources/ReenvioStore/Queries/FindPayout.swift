@@ -1,33 +1,47 @@
 package import ReenvioModel
 
+/// A payout as it was read, its parties still sealed.
+struct SealedPayout: Sendable {
+    var payout: Payout
+    var sealed: [UInt8]?
+    var keyID: String?
+}
+
 extension Store {
     /// A payout with its parties. `accountID` limits the search to that account's merchants; nil means every account.
     package func payout(id: Int64, accountID: Int64?) async throws -> Payout? {
         let found = try await engine.read { db in
             try db.first(Self.findPayout, [.int(id), .optional(accountID)]) { row in
-                (Self.payout(row), row.blobIfPresent(16), row.textIfPresent(17))
+                SealedPayout(payout: Self.payout(row), sealed: row.blobIfPresent(16), keyID: row.textIfPresent(17))
             }
         }
-        guard let (payout, sealed, keyID) = found else { return nil }
-        guard let sealed, let keyID else { return payout }
-        let context = Self.partiesContext(merchantID: payout.merchantID, invoice: payout.invoice)
+        return try found.map { try open($0) }
+    }
+
+    func open(_ row: SealedPayout) throws -> Payout {
+        guard let sealed = row.sealed, let keyID = row.keyID else { return row.payout }
+        let context = Self.partiesContext(merchantID: row.payout.merchantID, invoice: row.payout.invoice)
         let plain = try sealing.open(sealed, keyID: keyID, context: context)
-        guard case .object(let object) = try JSONParser.parse(plain) else { return payout }
-        var complete = payout
+        guard case .object(let object) = try JSONParser.parse(plain) else { return row.payout }
+        var complete = row.payout
         complete.parties = Parties(json: object)
         return complete
     }
 
-    private static let findPayout = """
+    static let payoutColumns = """
         SELECT p.id, p.merchant_id, m.name, p.invoice, p.amount_minor, p.currency, p.purpose, p.status_id, p.end_to_end,
             p.rejection_description, p.authentication_code, p.notification_url, p.created_at, p.updated_at, p.paid_at,
             m.account_id, s.sealed, s.key_id
+        """
+
+    private static let findPayout = """
+        \(payoutColumns)
         FROM payouts p JOIN merchants m ON m.id = p.merchant_id
         LEFT JOIN parties s ON s.merchant_id = p.merchant_id AND s.kind = 'payout' AND s.object_id = p.id
         WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
         """
 
-    private static func payout(_ row: any SQLRow) -> Payout {
+    static func payout(_ row: any SQLRow) -> Payout {
         Payout(
             id: row.int(0), merchantID: row.int(1), merchantName: row.text(2), invoice: row.text(3),
             amount: Money(minor: row.int(4), currency: row.text(5)), purpose: row.text(6),

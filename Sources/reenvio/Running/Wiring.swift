@@ -35,11 +35,17 @@ enum Wiring {
         // The HTTP server's own lines are noise below notice.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
-        let server = try APIServer(engine, readiness: readiness).application(listening, on: group, logger: quiet) {
-            bound in
+        let publicURL = PublicURL(settings.publicURL)
+        let options = APIServer.Options(
+            rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL
+        )
+        let isTLS = settings.tlsCertificate != nil
+        let api = APIServer(engine, readiness: readiness, options: options)
+        let server = try api.application(listening, on: group, logger: quiet) { bound in
             let address = Settings.Address(
                 host: bound?.ipAddress ?? settings.listen.host, port: bound?.port ?? settings.listen.port
             )
+            publicURL.bound(address.text, isTLS: isTLS)
             await onListening(address.text)
         }
         return engine.services(on: group, logger: logger)

@@ -46,6 +46,10 @@ struct Settings: Sendable {
     var trustRoots: String?
     var retrySchedule: RetrySchedule
     var resendBacklog: Int64
+    var rateLimits: RateLimits
+    var trustedProxies: [CIDR]
+    /// Nil: the address really bound.
+    var publicURL: String?
     var tlsCertificate: String?
     var tlsKey: String?
     var logLevel: Logger.Level

@@ -8,7 +8,8 @@ import SystemPackage
 enum SettingName: String, CaseIterable {
     case store, listen, encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", retrySchedule = "retry_schedule"
-    case resendBacklog = "resend_backlog", tlsCert = "tls_cert", tlsKey = "tls_key", log, logFormat = "log_format"
+    case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
+    case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", log, logFormat = "log_format"
 
     var variable: String { "REENVIO_" + rawValue.uppercased() }
     var isSecret: Bool { self == .encryptionKey }
@@ -19,10 +20,11 @@ enum SettingName: String, CaseIterable {
         case .listen: "127.0.0.1:8080"
         case .retrySchedule: RetrySchedule.defaultText
         case .resendBacklog: "1000000"
+        case .rateLimits: RateLimits.defaultText
         case .allowHTTPReceivers: "false"
         case .log: "info"
         case .logFormat: "json"
-        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .tlsCert, .tlsKey: ""
+        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .trustedProxies, .publicURL, .tlsCert, .tlsKey: ""
         }
     }
 }
@@ -97,6 +99,13 @@ struct SettingsReader {
             resendBacklog: check.parse(.resendBacklog, "must be a whole number from 200") { text in
                 Int64(text).flatMap { $0 >= Int64(Limits.resendChunk) ? $0 : nil }
             } ?? 0,
+            rateLimits: check.parse(.rateLimits, "must be like \(RateLimits.defaultText), or off") { RateLimits($0) }
+                ?? .standard,
+            trustedProxies: check.cidrs(.trustedProxies),
+            publicURL: check.optional(.publicURL, "must be an http or https URL without a query") { text in
+                let isURL = text.hasPrefix("http://") || text.hasPrefix("https://")
+                return isURL && !text.contains("?") && !text.contains("#") && !text.contains(" ") ? text : nil
+            },
             tlsCertificate: check.file(.tlsCert), tlsKey: check.file(.tlsKey),
             logLevel: check.parse(.log, "must be one of trace, debug, info, notice, warning, error, critical") {
                 Logger.Level(rawValue: $0)

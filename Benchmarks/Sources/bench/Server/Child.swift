@@ -9,18 +9,18 @@ final class Child: Sendable {
 
     init(
         _ path: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil,
-        input: FileHandle = .nullDevice, output: FileHandle = .nullDevice, errors: FileHandle = .standardError
+        output: FileHandle = .nullDevice, errors: FileHandle = .standardError
     ) throws {
         process = Process()
         process.executableURL = URL(filePath: path)
         process.arguments = arguments
         process.environment = Self.environment(adding: environment)
         if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-        process.standardInput = input
+        process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = errors
         do {
-            try process.run()
+            try Self.withNoSignalBlocked { try process.run() }
         } catch {
             throw Failure("\(path) cannot be started: \(error.localizedDescription)")
         }
@@ -30,11 +30,6 @@ final class Child: Sendable {
     /// Asks it to end, and insists after `patience`.
     func stop(_ signal: Int32 = SIGTERM, patience: Duration = .seconds(15)) async {
         kill(pid, signal)
-        await end(within: patience)
-    }
-
-    /// Waits for its end, and insists after `patience`.
-    func end(within patience: Duration) async {
         let isGone = try? await eventually("the end of a child", within: patience) { self.isRunning ? nil : true }
         if isGone == nil { kill(pid, SIGKILL) }
         process.waitUntilExit()
@@ -57,6 +52,16 @@ final class Child: Sendable {
             throw Failure("\(path) \(arguments.joined(separator: " ")) failed: exit \(child.process.terminationStatus)")
         }
         return String(decoding: data, as: UTF8.self)
+    }
+
+    /// A child inherits the signal mask of the thread that starts it, and those of the runtime block most signals.
+    private static func withNoSignalBlocked(_ body: () throws -> Void) rethrows {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
     }
 
     /// The caller's, without its own settings of Reenvio.

@@ -12,12 +12,9 @@ struct Profiler: Sendable {
 
     func during<T>(_ pid: pid_t, _ body: () async throws -> T) async throws -> T {
         guard let path else { return try await body() }
-        // perf records as long as the program that it runs, here until its input ends. A signal would not do: signals
-        // may be blocked in what is started from here.
-        let pipe = Pipe()
         let perf = try Child(
-            "/usr/bin/perf", ["record", "-q", "-e", "cpu-clock", "-F", "997", "-g", "-p", "\(pid)", "-o", path, "cat"],
-            input: pipe.fileHandleForReading
+            "/usr/bin/perf",
+            ["record", "-q", "-e", "cpu-clock", "-F", "499", "--call-graph", "dwarf", "-p", "\(pid)", "-o", path]
         )
         try await Task.sleep(for: .milliseconds(500))
         let result: Result<T, any Error>
@@ -26,8 +23,7 @@ struct Profiler: Sendable {
         } catch {
             result = .failure(error)
         }
-        try? pipe.fileHandleForWriting.close()
-        await perf.end(within: .seconds(30))
+        await perf.stop(SIGINT, patience: .seconds(60))
         return try result.get()
     }
 }

@@ -1,0 +1,115 @@
+/// What `GET /v2/payout/payments` asks for (`docs/contract.md` 2.3), checked as a whole.
+package struct PayoutQuery: Equatable, Sendable {
+    package enum SortKey: String, Sendable, CaseIterable {
+        case id
+        case createdAt = "created_at"
+        case updatedAt = "updated_at"
+        case amount
+    }
+
+    package static let pageSizeDefault: Int64 = 15
+    package static let pageSizeMax: Int64 = 100
+    /// The deepest row that a page may reach: `page` x `per_page`.
+    package static let depthMax: Int64 = 100_000
+
+    package var merchantID: Int64?
+    package var invoice: String?
+    package var status: PayoutStatus?
+    /// Moments from the start of the first day up to, not including, the day after the last.
+    package var created: Days
+    package var updated: Days
+    package var page: Int64
+    package var perPage: Int64
+    package var sortKey: SortKey
+    package var isDescending: Bool
+
+    /// A span of whole UTC days, open where a bound is nil.
+    package struct Days: Equatable, Sendable {
+        package var from: Timestamp?
+        package var before: Timestamp?
+    }
+
+    package var offset: Int64 { (page - 1) * perPage }
+
+    /// Reads decoded query parameters; an empty value counts as absent, of a repeated one the last counts.
+    /// - Throws: every fault at once.
+    package init(_ parameters: [(name: String, value: String)]) throws(Faults) {
+        var reader = QueryReader(parameters)
+        merchantID = reader.integer("merchant_id")
+        invoice = reader.invoice()
+        status = reader.status()
+        created = reader.days("created_at")
+        updated = reader.days("updated_at")
+        page = reader.integer("page", in: 1...Self.depthMax) ?? 1
+        perPage = reader.integer("per_page", in: 1...Self.pageSizeMax) ?? Self.pageSizeDefault
+        sortKey = reader.choice("sort_by", SortKey.allCases.map(\.rawValue)).flatMap(SortKey.init) ?? .id
+        isDescending = reader.choice("sort_order", ["asc", "desc"]) != "asc"
+        if page * perPage > Self.depthMax {
+            reader.faults.add("page", "The page field times per_page must not be greater than \(Self.depthMax).")
+        }
+        if !reader.faults.isEmpty { throw reader.faults }
+    }
+}
+
+/// Typed query parameters, with every fault collected.
+private struct QueryReader {
+    private var values: [String: String] = [:]
+    var faults = Faults()
+
+    init(_ parameters: [(name: String, value: String)]) {
+        for (name, value) in parameters { values[name] = value.isEmpty ? nil : value }
+    }
+
+    mutating func integer(_ name: String, in range: ClosedRange<Int64> = .min ... .max) -> Int64? {
+        guard let text = values[name] else { return nil }
+        guard let value = JSONNumber(text)?.integer else {
+            faults.add(name, "The \(name) field must be an integer.")
+            return nil
+        }
+        guard range.contains(value) else {
+            faults.add(name, "The \(name) field must be between \(range.lowerBound) and \(range.upperBound).")
+            return nil
+        }
+        return value
+    }
+
+    /// `external_id`, or its alias `invoice`.
+    mutating func invoice() -> String? {
+        var found: String?
+        for name in ["external_id", "invoice"] {
+            guard let text = values[name] else { continue }
+            if text.unicodeScalars.count > Limits.invoiceCharacters {
+                faults.add(name, "The \(name) field must not be longer than \(Limits.invoiceCharacters) characters.")
+            }
+            found = found ?? text
+        }
+        return found
+    }
+
+    mutating func status() -> PayoutStatus? {
+        guard let id = integer("status_id") else { return nil }
+        if let status = PayoutStatus(id: id) { return status }
+        faults.add("status_id", "The selected status_id is invalid.")
+        return nil
+    }
+
+    mutating func days(_ name: String) -> PayoutQuery.Days {
+        let from = day("\(name)_start")
+        let through = day("\(name)_end")
+        return PayoutQuery.Days(from: from, before: through.map { $0 + .seconds(86_400) })
+    }
+
+    private mutating func day(_ name: String) -> Timestamp? {
+        guard let text = values[name] else { return nil }
+        if let moment = TimeText.parsePlain(text + " 00:00:00") { return moment }
+        faults.add(name, "The \(name) field must match the format YYYY-MM-DD.")
+        return nil
+    }
+
+    mutating func choice(_ name: String, _ choices: [String]) -> String? {
+        guard let text = values[name] else { return nil }
+        if choices.contains(text) { return text }
+        faults.add(name, "The selected \(name) is invalid.")
+        return nil
+    }
+}

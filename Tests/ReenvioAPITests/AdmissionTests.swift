@@ -1,0 +1,125 @@
+import HTTPTypes
+import ReenvioAPI
+import ReenvioModel
+import ReenvioTesting
+import Testing
+
+/// Scopes, address lists and limits (`docs/contract.md` 4.4, 9 and 10).
+struct AdmissionTests {
+    private static let resend = "/v2/payout/notifications/resend"
+    private static let window =
+        #""merchant_id":303,"start_time":"2026-03-24 07:00:00","end_time":"2026-03-24 10:00:00""#
+    private static let dryRun = "{\(window),\"dry_run\":true}"
+    private static let dispatch = "{\(window)}"
+
+    @Test("each endpoint asks for its scope")
+    func scopes() async throws {
+        try await APIFixture.run { api async throws in
+            let reader = try await api.key([.payoutsRead])
+            let writer = try await api.key([.payoutsWrite])
+            #expect(try await api.call(.get, "/v2/payout/payments/1", as: reader).status == 404)
+            #expect(try await api.call(.get, "/v2/payout/payments", as: reader).status == 200)
+            #expect(try await api.call(.post, "/v2/payout/payments", "{}", as: reader).status == 403)
+            #expect(try await api.call(.post, "/v2/payout/payments/1/cancel", as: reader).status == 403)
+            #expect(try await api.call(.get, "/v2/payout/payments/1", as: writer).status == 403)
+            #expect(try await api.call(.get, "\(Self.resend)/x", as: writer).status == 403)
+            #expect(try await api.call(.post, "/v2/payout/payments", "{}", as: writer).status == 422)
+            #expect(try await api.call(.post, Self.resend, Self.dryRun, as: writer).status == 403)
+        }
+    }
+
+    @Test("a dry run needs its own scope, and counts as one only if it parses as one")
+    func resendScopes() async throws {
+        try await APIFixture.run { api async throws in
+            let counting = try await api.key([.resendDryRun])
+            let sending = try await api.key([.resendWrite])
+            #expect(try await api.call(.post, Self.resend, Self.dryRun, as: counting).status == 200)
+            #expect(try await api.call(.post, Self.resend, Self.dryRun, as: sending).status == 403)
+            #expect(try await api.call(.post, Self.resend, Self.dispatch, as: counting).status == 403)
+            #expect(try await api.call(.post, Self.resend, Self.dispatch, as: sending).status == 202)
+            for body in [Self.dryRun + "x", #"{"dry_run":"true"}"#, #"{"dry_run":1}"#, "", "[true]"] {
+                #expect(try await api.call(.post, Self.resend, body, as: counting).status == 403, "\(body)")
+            }
+            #expect(try await api.call(.post, Self.resend, Self.dryRun + "x", as: sending).status == 400)
+        }
+    }
+
+    @Test("a key with an address list is refused from elsewhere")
+    func addressLists() async throws {
+        try await APIFixture.run { api async throws in
+            let elsewhere = try await api.key(cidrs: ["203.0.113.0/24"])
+            let reply = try await api.call(.get, "/v2/payout/payments", as: elsewhere)
+            #expect(reply.status == 403)
+            #expect(reply.body == #"{"message":"This key may not do that."}"#)
+        }
+    }
+
+    @Test("the caller is the socket's peer, or what a trusted proxy says of it")
+    func proxies() {
+        let proxies = ["10.0.0.0/8", "::1"].compactMap { CIDR($0) }
+        let resolver = ClientAddress(trustedProxies: proxies)
+        func resolve(_ peer: String?, _ forwarded: String...) -> String? {
+            resolver.resolve(peer: peer, forwardedFor: forwarded)?.description
+        }
+        #expect(resolve("198.51.100.7", "1.2.3.4") == "198.51.100.7", "not a proxy: its header counts for nothing")
+        #expect(resolve("10.0.0.1", "1.2.3.4") == "1.2.3.4")
+        #expect(resolve("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2") == "1.2.3.4", "the last that is no proxy")
+        #expect(resolve("10.0.0.1", "6.6.6.6", "1.2.3.4") == "1.2.3.4")
+        #expect(resolve("10.0.0.1") == "10.0.0.1")
+        #expect(resolve("10.0.0.1", "nonsense") == "10.0.0.1")
+        #expect(resolve("10.0.0.1", "nonsense, 10.0.0.3") == "10.0.0.3")
+        #expect(resolve("::ffff:10.0.0.1", "::ffff:1.2.3.4") == "1.2.3.4")
+        #expect(resolve("::1", "2001:db9::1") == "2001:db9::1")
+        #expect(resolve(nil, "1.2.3.4") == nil)
+    }
+
+    @Test("reads and resends have buckets of their own; a dry run is a read; 409 and 422 count")
+    func limits() async throws {
+        let limits = try #require(RateLimits("resend=3/min,read=4/min"))
+        try await APIFixture.run(limits: limits) { api async throws in
+            _ = try await api.store.report(.paid, try await api.store.createPayouts(1), at: api.clock.wall)
+            #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 202)
+            #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 409)
+            #expect(try await api.call(.post, Self.resend, "{}").status == 422)
+            let limited = try await api.call(.post, Self.resend, Self.dispatch)
+            #expect(limited.status == 429)
+            #expect(limited.body == #"{"message":"Too many requests."}"#)
+            #expect(limited.header("Retry-After") == "20")
+            for _ in 0..<3 { #expect(try await api.call(.post, Self.resend, Self.dryRun).status == 200) }
+            #expect(try await api.call(.get, "/v2/payout/payments").status == 200)
+            #expect(try await api.call(.get, "/v2/payout/payments").status == 429)
+            #expect(try await api.call(.post, Self.resend, Self.dryRun).status == 429)
+            #expect(try await api.call(.get, "/v2/payout/payments", as: .otherKey).status == 200, "per credential")
+            #expect(try await api.call(.post, "/v2/payout/payments", "{}").status == 422, "writes are not limited")
+            api.clock.advance(by: .seconds(20))
+            #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 409)
+            #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 429, "refilled evenly")
+        }
+    }
+
+    @Test("429 comes before 415, 413 and 400")
+    func limitOrder() async throws {
+        let limits = try #require(RateLimits("resend=1/min"))
+        try await APIFixture.run(limits: limits) { api async throws in
+            #expect(try await api.call(.post, Self.resend, "x", contentType: "text/plain").status == 415)
+            #expect(try await api.call(.post, Self.resend, "x", contentType: "text/plain").status == 429)
+            #expect(try await api.call(.post, Self.resend, "x").status == 429)
+        }
+    }
+
+    @Test("the 21st failed authentication is still 401; then the address is refused, whatever it carries")
+    func failedLogins() async throws {
+        try await APIFixture.run { api async throws in
+            for _ in 1...21 {
+                #expect(try await api.call(.get, "/v2/payout/payments", as: .text("Bearer no")).status == 401)
+            }
+            let refused = try await api.call(.get, "/v2/payout/payments")
+            #expect(refused.status == 429)
+            #expect(refused.header("Retry-After") == "61" || refused.header("Retry-After") == "60")
+            #expect(try await api.call(.get, "/healthz", as: .none).status == 200)
+            #expect(try await api.call(.get, "/nothing", as: .none).status == 404)
+            api.clock.advance(by: .seconds(61))
+            #expect(try await api.call(.get, "/v2/payout/payments").status == 200)
+        }
+    }
+}
