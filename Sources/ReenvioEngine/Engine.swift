@@ -43,7 +43,8 @@ package struct Engine: Sendable {
             entropy: entropy, logger: logger
         )
         intake = Intake(
-            store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell
+            store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell,
+            logger: logger
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,

@@ -4,6 +4,7 @@ package enum Limits {
     package static let requestBodyBytes = 1 << 20
     package static let jsonDepth = 32
     package static let transitionsPerRequest = 1_000
+    package static let faultsReported = 100
 
     // HTTP out (`docs/contract.md` 3.3)
     package static let responseHeadSeconds = 5
@@ -14,7 +15,7 @@ package enum Limits {
     package static let connectionAgeSeconds = 600
     package static let requestsPerConnection = 10_000
     package static let idleConnectionSeconds = 30
-    package static let connectionsPerReceiver = 64
+    package static let connectionsPerReceiver = 128
 
     // Name resolution (`docs/architecture.md`, rule 10)
     package static let lookupSeconds = 2
@@ -24,7 +25,8 @@ package enum Limits {
     package static let namesKept = 10_000
 
     // Delivering (`docs/architecture.md`, rules 4 and 5)
-    package static let attemptsInFlightPerReceiver = 256
+    /// As many as there are connections: nothing that was claimed waits where lanes no longer count.
+    package static let attemptsInFlightPerReceiver = connectionsPerReceiver
     package static let attemptsInFlightPerNode = 1_024
     package static let claimBatch = 512
     package static let leaseSeconds = 30

@@ -69,6 +69,22 @@ struct DeliveryTests {
         #expect(try await store.rows("SELECT attempts, last_status_code FROM settled", columns: 2) == [[2, 200]])
     }
 
+    @Test("a late result in the same batch as the one that counts changes nothing", arguments: TestEngine.allCases)
+    func lateBesideCurrent(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        _ = try await onePaid(store)
+        let lost = try #require(try await claim(store, order()).deliveries.first)
+        let current = try #require(try await claim(store, order(Self.start + .seconds(31), token: 8)).deliveries.first)
+        let records = [
+            record(current, .end(.acknowledged), attemptID: 2),
+            record(lost, .end(.exhausted), statusCode: nil, reason: .timedOut),
+        ]
+        let done = try await store.recordAndClaim(records, now: Self.start, claim: nil)
+        #expect(done.recorded.late == 1)
+        let state = try await store.engine.read { db in try db.first("SELECT state FROM settled") { $0.text(0) } }
+        #expect(state == "acknowledged")
+    }
+
     @Test(
         "a failed live delivery waits among the retries; a released one gets its number back",
         arguments: TestEngine.allCases)

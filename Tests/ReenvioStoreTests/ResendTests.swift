@@ -210,6 +210,22 @@ struct ResendTests {
         #expect((step.progress, step.queued) == (.ended(.completed), 3))
     }
 
+    @Test("a resend that cannot go on fails and frees its lock", arguments: TestEngine.allCases)
+    func brokenResend(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        _ = try await paidPayouts(3, in: store)
+        let opened = try #require(try await store.openResend(Self.request, opening("a"), now: Fixtures.start))
+        // Damage: the row says that fewer were matched than the walk will meet.
+        _ = try await store.engine.write(.intake) { db in try db.run("UPDATE resends SET total = 1") }
+        await #expect(throws: ResendBroken.self) { try await store.advanceResend(after: nil, rules()) }
+        #expect(try await store.number("SELECT count(*) FROM deliveries WHERE resend_id IS NOT NULL") == 0)
+        try await store.failResend(id: opened.id, reason: "Internal server error.", now: Fixtures.start)
+        let ended = try #require(try await store.resend(jobID: opened.jobID))
+        #expect(ended.state == .failed)
+        #expect(ended.reason == "Internal server error.")
+        #expect(try await store.openResend(Self.request, opening("b"), now: Fixtures.start) != nil)
+    }
+
     @Test(
         "whichever statement of a chunk fails, nothing of it is kept and the next try is whole",
         arguments: TestEngine.allCases)

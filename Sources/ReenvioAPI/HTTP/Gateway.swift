@@ -114,6 +114,9 @@ package struct Gateway: Sendable {
             buffer = try await request.body.collect(upTo: Limits.requestBodyBytes)
         } catch is NIOTooManyBytesError {
             throw Problem.bodyTooLarge
+        } catch {
+            // Broken chunks, or a client that went away in the middle.
+            throw Problem.malformedBody
         }
         guard let value = try? JSONParser.parse(buffer.readableBytesView), case .object(let object) = value else {
             throw Problem.malformedBody

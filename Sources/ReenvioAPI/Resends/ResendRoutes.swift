@@ -32,7 +32,8 @@ package struct ResendRoutes: Sendable {
         }
         var generator = EntropyGenerator(engine.entropy)
         let opening = ResendOpening(
-            accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requestedBy: caller.actor
+            accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requestedBy: caller.actor,
+            requestID: call.requestID, address: call.address?.description
         )
         guard let resend = try await engine.store.openResend(request, opening, now: engine.clock.wall) else {
             throw Problem.conflict("A resend job is already running for this merchant and time range.")

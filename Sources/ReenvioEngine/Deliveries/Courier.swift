@@ -47,6 +47,12 @@ package struct Courier: Sendable {
         transport.send(request) { result, duration in finish(attempt, result, duration) }
     }
 
+    /// Gives a claimed delivery back unsent; it comes due again at once.
+    package func release(_ claimed: ClaimedDelivery) {
+        let attempt = Attempt(claimed: claimed, attemptID: entropy.bytes(16), preparedAt: clock.wall)
+        record(attempt, .zero, outcome: nil, answer: [], next: .release(due: clock.engine))
+    }
+
     /// Lets running attempts end and gives back those that wait; every started attempt has its record when it returns.
     package func stop() async {
         await transport.shutdown()

@@ -46,6 +46,8 @@ package final class Dispatcher: Stepping {
     package var lateResults: Int { state.withLock(\.lateResults) }
 
     package func step(now: Moment) async throws -> Step {
+        // Counted from before the claim, like the lease, whatever the commit takes.
+        let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
         let order = claimOrder(now: now.engine)
         if records.isEmpty, order == nil { return .wait(Self.idleWait) }
@@ -57,7 +59,7 @@ package final class Dispatcher: Stepping {
             throw error
         }
         note(records, result.recorded, result.claimed)
-        try await send(result.claimed.deliveries)
+        try await send(result.claimed.deliveries, startBy: startBy)
         return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
     }
 
@@ -106,14 +108,13 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func send(_ deliveries: [ClaimedDelivery]) async throws {
+    private func send(_ deliveries: [ClaimedDelivery], startBy: ContinuousClock.Instant) async throws {
         if deliveries.isEmpty { return }
-        let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let known: [Int64: MerchantSecrets]
         do {
             known = try await secrets.secrets(for: Set(deliveries.map(\.merchantID)))
         } catch {
-            for delivery in deliveries { courier.start(delivery, secrets: nil, startBy: startBy) }
+            for delivery in deliveries { courier.release(delivery) }
             throw error
         }
         for delivery in deliveries { courier.start(delivery, secrets: known[delivery.merchantID], startBy: startBy) }

@@ -1,3 +1,4 @@
+package import Logging
 package import ReenvioModel
 package import ReenvioStore
 import Synchronization
@@ -27,15 +28,18 @@ package final class Intake: Stepping {
     private let entropy: any Entropy
     private let schedule: RetrySchedule
     private let dispatcherBell: Doorbell
+    private let logger: Logger
 
     package init(
-        store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell
+        store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
+        logger: Logger
     ) {
         self.store = store
         self.clock = clock
         self.entropy = entropy
         self.schedule = schedule
         self.dispatcherBell = dispatcherBell
+        self.logger = logger
     }
 
     /// Commits a request with whatever else waits, and returns what became of each of its items.
@@ -110,7 +114,10 @@ package final class Intake: Stepping {
             if result.deliveries > 0 { dispatcherBell.ring() }
             answer(requests, with: result)
         } catch {
-            for request in requests { request.answer(.failure(error)) }
+            // Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).
+            logger.error("a batch of changes was not committed", metadata: ["error": "\(error)"])
+            let failure = StoreError.unavailable("the commit failed")
+            for request in requests { request.answer(.failure(failure)) }
         }
     }
 

@@ -35,7 +35,12 @@ package final class ResendRunner: Stepping {
         let rules = ChunkRules(
             now: now.wall, due: now.engine + schedule.firstWait, policy: policy, backlogMax: backlogMax
         )
-        let step = try await store.advanceResend(after: last.withLock { $0 }, rules)
+        let step: ResendStep
+        do {
+            step = try await store.advanceResend(after: last.withLock { $0 }, rules)
+        } catch let broken as ResendBroken {
+            return try await fail(broken, now: now.wall)
+        }
         last.withLock { $0 = step.resendID ?? $0 }
         if step.queued > 0 { dispatcherBell.ring() }
         switch step.progress {
@@ -47,6 +52,14 @@ package final class ResendRunner: Stepping {
                 "resend ended", metadata: ["resend": "\(step.resendID ?? 0)", "state": "\(state.rawValue)"])
             return .again
         }
+    }
+
+    /// A resend that cannot go on must not hold the lock, nor keep the others from their turn (`docs/contract.md` 4.4).
+    private func fail(_ broken: ResendBroken, now: Timestamp) async throws -> Step {
+        logger.error("a resend cannot go on", metadata: ["resend": "\(broken.resendID)", "error": "\(broken.why)"])
+        try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now)
+        last.withLock { $0 = broken.resendID }
+        return .again
     }
 
     package func finish() async {}

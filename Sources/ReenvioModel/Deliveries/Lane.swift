@@ -13,6 +13,8 @@ package enum Lane: Int, Sendable, CaseIterable, Comparable {
         }
     }
 
+    package static let allShares = allCases.reduce(0) { $0 + $1.share }
+
     /// The most of a receiver's slots that the lane may hold, in percent: later lanes always leave room for earlier
     /// ones.
     package var ceilingPercent: Int {

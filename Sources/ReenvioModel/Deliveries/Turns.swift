@@ -53,6 +53,21 @@ package struct Turns: Sendable {
 
     package var heldCount: Int { heldInAll }
 
+    /// Backlogged queues whose receiver has a free slot; where there are more than `limit`, another part of them each
+    /// time.
+    package func backlogWithRoom(limit: Int) -> [Candidate] {
+        var heldByReceiver: [Int64: Int] = [:]
+        for (queue, count) in held { heldByReceiver[queue.receiverID, default: 0] += count }
+        let open = backlog.filter { candidate in
+            let ceiling = max(1, receiverSlots * candidate.queue.lane.ceilingPercent / 100)
+            return (heldByReceiver[candidate.queue.receiverID] ?? 0) < ceiling
+        }
+        guard open.count > limit else { return Array(open) }
+        let sorted = open.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
+        let start = Int(deals % UInt64(sorted.count))
+        return (0..<limit).map { sorted[(start + $0 * sorted.count / limit) % sorted.count] }
+    }
+
     /// Whether a claim could bring anything to this node now.
     package var hasRoom: Bool { heldInAll < nodeSlots }
 
@@ -79,17 +94,26 @@ package struct Turns: Sendable {
     }
 
     /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`
-    /// there and of 0 where nothing is free. First each lane may use its share of what is free, at least 1, then what
-    /// is left flows down from live to resend.
+    /// there and of 0 where nothing is free. First each lane that holds less than its share of the node has its share
+    /// of what is free, at least 1, then the rest of what it is owed; what is left flows down from live to resend.
     package mutating func grants(for candidates: [Candidate], due: (Candidate) -> Int = { _ in .max }) -> [Grant] {
         deals &+= 1
         var deal = Deal(turns: self, candidates: candidates, due: due)
         let free = max(0, nodeSlots - heldInAll)
-        let allShares = Lane.allCases.reduce(0) { $0 + $1.share }
-        for lane in neediestFirst { deal.rounds(lane, upTo: max(1, free * lane.share / allShares)) }
+        for lane in neediestFirst {
+            deal.rounds(lane, upTo: min(owed(lane), max(1, free * lane.share / Lane.allShares)))
+        }
+        for lane in neediestFirst { deal.rounds(lane, upTo: max(0, owed(lane) - deal.granted(lane))) }
         for lane in Lane.allCases { deal.rounds(lane, upTo: deal.nodeRoom(lane)) }
         turn = deal.turn
         return deal.grants
+    }
+
+    /// What a lane may still take of its own share of the node, at least 1 while it holds nothing. What it holds
+    /// counts: otherwise a lane with much work would eat the room of the others, a share of the rest at a time.
+    private func owed(_ lane: Lane) -> Int {
+        let holds = held.reduce(0) { $0 + ($1.key.lane == lane ? $1.value : 0) }
+        return max(holds == 0 ? 1 : 0, nodeSlots * lane.share / Lane.allShares - holds)
     }
 
     /// The lanes by what they hold for their share: where slots come free by ones and twos, the order decides.
@@ -141,6 +165,10 @@ package struct Turns: Sendable {
             bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
             bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
             return (grant.merchantID, bits ^ (bits >> 31))
+        }
+
+        func granted(_ lane: Lane) -> Int {
+            grants.reduce(0) { $0 + ($1.queue.lane == lane ? $1.count : 0) }
         }
 
         /// Deals up to `slots` in rounds over the merchants, a quantum each, until nobody has room for more.

@@ -2,6 +2,8 @@
 /// (`docs/contract.md` 10, `errors` of a 422).
 package struct Faults: Error, Equatable, Sendable {
     package private(set) var entries: [(field: String, texts: [String])] = []
+    /// Where each field stands in `entries`: a request may have very many faults.
+    private var positions: [String: Int] = [:]
 
     package init() {}
 
@@ -11,10 +13,12 @@ package struct Faults: Error, Equatable, Sendable {
 
     package var isEmpty: Bool { entries.isEmpty }
 
+    /// Faults past `Limits.faultsReported` fields are not listed: nobody reads them, and an answer must stay small.
     package mutating func add(_ field: String, _ text: String) {
-        if let index = entries.firstIndex(where: { $0.field == field }) {
-            entries[index].texts.append(text)
-        } else {
+        if let position = positions[field] {
+            entries[position].texts.append(text)
+        } else if entries.count < Limits.faultsReported {
+            positions[field] = entries.count
             entries.append((field, [text]))
         }
     }
@@ -26,7 +30,7 @@ package struct Faults: Error, Equatable, Sendable {
     }
 
     package subscript(field: String) -> [String]? {
-        entries.first { $0.field == field }?.texts
+        positions[field].map { entries[$0].texts }
     }
 
     package static func == (left: Faults, right: Faults) -> Bool {

@@ -13,7 +13,7 @@ enum CountMatching {
                 total +=
                     try db.first(
                         """
-                        SELECT coalesce(sum(current), 0) FROM minute_counts
+                        SELECT CAST(coalesce(sum(current), 0) AS BIGINT) FROM minute_counts
                         WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
                         """,
                         [.int(merchantID), .int(status.id), .int(minutes.lowerBound), .int(minutes.upperBound)]

@@ -86,7 +86,9 @@ extension Store {
         for row in rows {
             guard let kind = SecretKind(rawValue: row.kind) else { continue }
             let context = Self.secretContext(kind, merchantID: row.merchantID, version: row.version)
-            let text = String(decoding: try sealing.open(row.sealed, keyID: row.keyID, context: context), as: UTF8.self)
+            // One damaged row must not silence the other merchants; its own is named when the secret is needed.
+            guard let plain = try? sealing.open(row.sealed, keyID: row.keyID, context: context) else { continue }
+            let text = String(decoding: plain, as: UTF8.self)
             var secrets = result[row.merchantID] ?? MerchantSecrets(signing: [], compatKey: "")
             switch kind {
             case .signing: SigningSecret(text).map { secrets.signing.append($0) }

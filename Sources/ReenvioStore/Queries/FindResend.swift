@@ -28,8 +28,9 @@ extension Store {
         try await engine.read { db in
             try db.first(
                 """
-                SELECT r.queued, coalesce(sum(t.delivered), 0), coalesce(sum(t.undelivered), 0),
-                    coalesce(sum(t.skipped), 0)
+                SELECT r.queued, CAST(coalesce(sum(t.delivered), 0) AS BIGINT),
+                    CAST(coalesce(sum(t.undelivered), 0) AS BIGINT),
+                    CAST(coalesce(sum(t.skipped), 0) AS BIGINT)
                 FROM resends r LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id
                 WHERE r.id = $1 GROUP BY r.id, r.queued
                 """,

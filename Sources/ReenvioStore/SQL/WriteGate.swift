@@ -10,8 +10,12 @@ package enum WritePriority: Int, Sendable, CaseIterable {
 package final class WriteGate: Sendable {
     private struct State {
         var isOccupied = false
+        var handovers = 0
         var waiting: [[CheckedContinuation<Void, Never>]] = WritePriority.allCases.map { _ in [] }
     }
+
+    /// Every so many handovers the least right goes first, so that a saturated writer still gets round to everybody.
+    private static let leastEvery = 16
 
     private let state = Mutex(State())
 
@@ -38,11 +42,14 @@ package final class WriteGate: Sendable {
 
     package func leave() {
         let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            for priority in state.waiting.indices where !state.waiting[priority].isEmpty {
-                return state.waiting[priority].removeFirst()
+            let occupied = state.waiting.indices.filter { !state.waiting[$0].isEmpty }
+            state.handovers += 1
+            let isLeastsTurn = state.handovers.isMultiple(of: Self.leastEvery)
+            guard let chosen = isLeastsTurn ? occupied.last : occupied.first else {
+                state.isOccupied = false
+                return nil
             }
-            state.isOccupied = false
-            return nil
+            return state.waiting[chosen].removeFirst()
         }
         next?.resume()
     }

@@ -20,6 +20,13 @@ package struct ResendStep: Sendable, Equatable {
     package var failed = 0
 }
 
+/// A resend whose next chunk cannot be written, however often it is tried.
+package struct ResendBroken: Error, Equatable {
+    package var resendID: Int64
+    /// For the log; never shown outside.
+    package var why: String
+}
+
 /// Where and under which rules a chunk's deliveries go.
 package struct ChunkRules: Sendable {
     /// Wall time, shown as `updated_at`.
@@ -51,7 +58,11 @@ extension Store {
                 }
                 return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting)
             }
-            return try ResendChunk(running, rules).run(in: db)
+            do {
+                return try ResendChunk(running, rules).run(in: db)
+            } catch StoreError.failed(let why) {
+                throw ResendBroken(resendID: running.id, why: why)
+            }
         }
     }
 
@@ -134,8 +145,20 @@ private struct ResendChunk {
     /// Collects the next payouts of the frozen set. The walk is bounded by entries looked at, too: an empty step still
     /// moves the cursor.
     private mutating func walk(in db: any SQLConnection) throws {
+        // Where everything matches, no more is read than a chunk takes; where little does, the steps grow.
+        var lookedAt = 0
+        var step = Limits.resendChunk
+        while payoutIDs.count < Limits.resendChunk, lookedAt < Limits.resendEntriesPerStep, !isAtEnd {
+            let limit = min(step, Limits.resendEntriesPerStep - lookedAt)
+            lookedAt += try walk(entries: limit, in: db)
+            step *= 5
+        }
+    }
+
+    /// Looks at up to `limit` entries after the cursor, and returns how many it looked at.
+    private mutating func walk(entries limit: Int, in db: any SQLConnection) throws -> Int {
         var entries = 0
-        var limitReached = false
+        var isFull = false
         try db.query(
             """
             SELECT changed_s, seq, status_id, superseded_seq, payout_id FROM status_changes
@@ -143,19 +166,19 @@ private struct ResendChunk {
             ORDER BY changed_s, seq LIMIT $5
             """,
             [
-                .int(resend.merchantID), .int(resend.cursorSecond), .int(resend.cursorSeq), .int(resend.windowEnd),
-                .int(Limits.resendEntriesPerStep),
+                .int(resend.merchantID), .int(cursorSecond), .int(cursorSeq), .int(resend.windowEnd), .int(limit),
             ]
         ) { row in
-            if limitReached { return }
+            if isFull { return }
             entries += 1
             (cursorSecond, cursorSeq) = (row.int(0), row.int(1))
             if isInFrozenSet(seq: row.int(1), statusID: row.int(2), supersededSeq: row.intIfPresent(3)) {
                 payoutIDs.append(row.int(4))
             }
-            limitReached = payoutIDs.count == Limits.resendChunk
+            isFull = payoutIDs.count == Limits.resendChunk
         }
-        isAtEnd = !limitReached && entries < Limits.resendEntriesPerStep
+        isAtEnd = !isFull && entries < limit
+        return entries
     }
 
     /// `docs/architecture.md`, rule 3: current at dispatch, whatever happened since.
@@ -211,13 +234,15 @@ private struct ResendChunk {
             """
             UPDATE resends SET queued = queued + $2, failed = failed + $3, cursor_s = $4, cursor_seq = $5,
                 updated_at = CASE WHEN updated_at < $6 THEN $6 ELSE updated_at END
-            WHERE id = $1 AND state = 'processing' RETURNING queued + failed, total
+            WHERE id = $1 AND state = 'processing' AND cursor_s = $7 AND cursor_seq = $8
+            RETURNING queued + failed, total
             """,
             [
                 .int(resend.id), .int(queued), .int(failed), .int(cursorSecond), .int(cursorSeq), .time(rules.now),
+                .int(resend.cursorSecond), .int(resend.cursorSeq),
             ]
         ) { (done: $0.int(0), total: $0.int(1)) }
-        guard let sums else { throw StoreError.failed("resend \(resend.id) ended during its own step") }
+        guard let sums else { throw StoreError.unavailable("another node took this step of resend \(resend.id)") }
         guard sums.done <= sums.total else {
             throw StoreError.failed("resend \(resend.id) met \(sums.done) items of \(sums.total)")
         }

@@ -209,7 +209,7 @@ extension StatusChanges {
 
     private func writePayouts(in db: any SQLConnection) throws {
         var rows = SQLRows(Self.payoutColumns)
-        for (id, payout) in payouts where payout.isTouched {
+        for (id, payout) in payouts.sorted(by: { $0.key < $1.key }) where payout.isTouched {
             rows.append([
                 .int(id), .int(payout.status.id), .time(payout.changedAt), .optional(payout.paidAt), .int(payout.seq),
                 .int(payout.sequence), .optional(payout.latestNotificationID), .optional(payout.endToEnd),

@@ -62,7 +62,9 @@ enum ClaimDeliveries {
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
         var turns = order.turns
-        let candidates = try dueQueues(order, in: db)
+        let known = turns.backlogWithRoom(limit: queuesPerLane)
+        let found = try dueQueues(order, besides: Set(known), in: db)
+        let candidates = known + found
         let lookahead = turns.lookahead(candidates: candidates.count)
         var due: [Turns.Candidate: [Int64]] = [:]
         for candidate in candidates { due[candidate] = try dueIDs(candidate, order.now, limit: lookahead, in: db) }
@@ -89,10 +91,12 @@ enum ClaimDeliveries {
         return earliest
     }
 
-    /// Queues that are due by the store, and those this node knows to hold more than it could take.
-    private static func dueQueues(_ order: ClaimOrder, in db: any SQLConnection) throws -> [Turns.Candidate] {
-        var due = Array(order.turns.backlog)
-        var seen = order.turns.backlog
+    /// Queues that are due by the store, whether or not this node has room for them: those it has none for are put off.
+    private static func dueQueues(
+        _ order: ClaimOrder, besides known: Set<Turns.Candidate>, in db: any SQLConnection
+    ) throws -> [Turns.Candidate] {
+        var due: [Turns.Candidate] = []
+        var seen = known
         for lane in Lane.allCases {
             try db.query(
                 """

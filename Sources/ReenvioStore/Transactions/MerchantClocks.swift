@@ -56,7 +56,11 @@ struct MinuteCounts {
         var rows = SQLRows([
             ("merchant_id", .int), ("status_id", .int), ("minute", .int), ("current", .int), ("unacked", .int),
         ])
-        for (cell, sum) in sums where sum != (0, 0) {
+        let sorted = sums.sorted { left, right in
+            (left.key.merchantID, left.key.statusID, left.key.minute)
+                < (right.key.merchantID, right.key.statusID, right.key.minute)
+        }
+        for (cell, sum) in sorted where sum != (0, 0) {
             rows.append([
                 .int(cell.merchantID), .int(cell.statusID), .int(cell.minute), .int(sum.current), .int(sum.unacked),
             ])
@@ -94,7 +98,8 @@ struct QueueWakes {
         var rows = SQLRows([
             ("merchant_id", .int), ("id", .int), ("lane", .int), ("receiver_id", .int), ("due", .int),
         ])
-        for (key, due) in dues {
+        let sorted = dues.sorted { ($0.key.merchantID, $0.key.queue.raw) < ($1.key.merchantID, $1.key.queue.raw) }
+        for (key, due) in sorted {
             rows.append([
                 .int(key.merchantID), .int(key.queue.raw), .int(key.queue.lane.rawValue), .int(key.queue.receiverID),
                 .time(due),

@@ -5,11 +5,17 @@ package struct ResendOpening: Sendable {
     package var accountID: Int64
     package var jobID: String
     package var requestedBy: String
+    package var requestID: String?
+    package var address: String?
 
-    package init(accountID: Int64, jobID: String, requestedBy: String) {
+    package init(
+        accountID: Int64, jobID: String, requestedBy: String, requestID: String? = nil, address: String? = nil
+    ) {
         self.accountID = accountID
         self.jobID = jobID
         self.requestedBy = requestedBy
+        self.requestID = requestID
+        self.address = address
     }
 }
 
@@ -36,17 +42,22 @@ extension Store {
             )
             guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return nil }
             try clocks.save(in: db)
-            try Audit.write(
-                Audit.Entry(
-                    at: now, accountID: opening.accountID, actor: opening.requestedBy, action: "resend.create",
-                    target: "job \(opening.jobID)",
-                    parameters:
-                        "merchant \(request.merchantID), \(request.window.startSeconds)..\(request.window.endSeconds)"
-                ), in: db
-            )
+            try Audit.write(auditEntry(request, opening, now: now), in: db)
             if total == 0 { try complete(resend, now: now, in: db) }
             return resend
         }
+    }
+
+    private func auditEntry(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) -> Audit.Entry {
+        let start = TimeText.plain(Timestamp(seconds: request.window.startSeconds))
+        let end = TimeText.plain(Timestamp(seconds: request.window.endSeconds))
+        return Audit.Entry(
+            at: now, accountID: opening.accountID, actor: opening.requestedBy, action: "resend.create",
+            target: "job \(opening.jobID)",
+            parameters:
+                "merchant \(request.merchantID), \(start) to \(end), statuses \(StatusList.text(request.statuses))",
+            requestID: opening.requestID, address: opening.address
+        )
     }
 
     private func insert(

@@ -118,21 +118,22 @@ struct RecordOutcomes {
     /// Moves ended deliveries out of the open work. A result is taken only where the claim still holds.
     private mutating func endDeliveries(in db: any SQLConnection) throws {
         var rows = SQLRows(Self.claimColumns)
-        var ended: [Int64: (record: AttemptRecord, end: DeliveryEnd)] = [:]
+        // By claim, not by delivery alone: a late result may share the batch with the one that counts.
+        var ended: [[Int64]: (record: AttemptRecord, end: DeliveryEnd)] = [:]
         for record in records {
             guard case .end(let end) = record.next else { continue }
             rows.append([.int(record.merchantID), .int(record.deliveryID), .int(record.token)])
-            ended[record.deliveryID] = (record, end)
+            ended[[record.deliveryID, record.token]] = (record, end)
         }
         var settled = SQLRows(Settling.columns)
         try db.batch(Self.deleteClaimed, rows) { row in
-            guard let (record, end) = ended[row.int(0)] else { return }
+            guard let (record, end) = ended[[row.int(0), row.int(1)]] else { return }
             settled.append(
                 Settling.row(
                     merchantID: record.merchantID, objectID: record.payoutID, deliveryID: record.deliveryID,
                     queue: record.queue, notificationID: record.notificationID, resendID: record.resendID, end: end,
                     reason: record.reason, attempts: record.attempt, statusCode: record.statusCode,
-                    createdAt: row.time(1), endedAt: now
+                    createdAt: row.time(2), endedAt: now
                 )
             )
             tally(record, end)
@@ -179,7 +180,8 @@ struct RecordOutcomes {
         var rows = SQLRows([
             ("merchant_id", .int), ("resend_id", .int), ("delivered", .int), ("undelivered", .int), ("skipped", .int),
         ])
-        for (key, sums) in tallies {
+        let sorted = tallies.sorted { ($0.key.merchantID, $0.key.resendID) < ($1.key.merchantID, $1.key.resendID) }
+        for (key, sums) in sorted {
             rows.append([
                 .int(key.merchantID), .int(key.resendID), .int(sums.delivered), .int(sums.undelivered),
                 .int(sums.skipped),
@@ -267,7 +269,7 @@ extension RecordOutcomes {
 
     private static let deleteClaimed = """
         DELETE FROM deliveries WHERE (merchant_id, id, claim_token) IN (SELECT merchant_id, id, token FROM {rows})
-        RETURNING id, created_at
+        RETURNING id, claim_token, created_at
         """
 
     private static let updateClaimed = """

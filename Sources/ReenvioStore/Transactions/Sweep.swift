@@ -19,6 +19,7 @@ package struct SweepResult: Sendable, Equatable {
 extension Store {
     /// Most rows of a kind that one sweep removes.
     package static let sweepMax = 1_000
+    private static let merchantsPerSweep = 200
 
     /// Forgets what has outlived its use: attempts after 30 days, ended resends after 90, empty queues. `after` is the
     /// merchant to go on from.
@@ -31,7 +32,7 @@ extension Store {
                 """
                 DELETE FROM queues WHERE (merchant_id, id) IN (
                     SELECT merchant_id, id FROM queues
-                    WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2)
+                    WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2) AND next_due = $1
                 """,
                 [.int(Int64.max), .int(Self.sweepMax)]
             )
@@ -57,7 +58,7 @@ extension Store {
         ) { $0.intIfPresent(0) }
         guard let found = mark, let oldest = found else { return }
         var merchantID = first
-        while result.attempts < Self.sweepMax {
+        for _ in 0..<Self.merchantsPerSweep where result.attempts < Self.sweepMax {
             let next = try db.first("SELECT min(merchant_id) FROM attempts WHERE merchant_id > $1", [.int(merchantID)])
             {
                 $0.intIfPresent(0)
@@ -66,16 +67,19 @@ extension Store {
                 result.lastMerchantID = nil
                 return
             }
-            result.attempts += try db.run(
+            let room = Self.sweepMax - result.attempts
+            let deleted = try db.run(
                 """
                 DELETE FROM attempts WHERE (merchant_id, delivery_id, number, attempt_id) IN (
                     SELECT merchant_id, delivery_id, number, attempt_id FROM attempts
                     WHERE merchant_id = $1 AND delivery_id < $2 AND started_at < $3 LIMIT $4)
                 """,
-                [.int(next), .int(oldest), .time(cutoff), .int(Self.sweepMax)]
+                [.int(next), .int(oldest), .time(cutoff), .int(room)]
             )
+            result.attempts += deleted
+            // A merchant with more than fits comes up again.
+            result.lastMerchantID = deleted < room ? next : next - 1
             merchantID = next
-            result.lastMerchantID = next
         }
     }
 

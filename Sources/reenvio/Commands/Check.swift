@@ -33,7 +33,14 @@ struct Check: AsyncParsableCommand {
 
     private func shown(_ name: SettingName, _ reader: SettingsReader) -> String {
         guard let text = reader.texts[name] else { return name.defaultText }
-        return name.isSecret ? "(hidden)" : text
+        if name.isSecret { return "(hidden)" }
+        return name == .store ? Self.withoutPassword(text) : text
+    }
+
+    /// `postgres://user:password@host` and `password=...` with the password hidden.
+    static func withoutPassword(_ store: String) -> String {
+        store.replacing(#/:\/\/([^:@\/]*):[^@]*@/#) { "://\($0.output.1):(hidden)@" }
+            .replacing(#/(password=)[^&\s]*/#) { "\($0.output.1)(hidden)" }
     }
 
     private func printJSON(_ reader: SettingsReader, _ problems: [String], _ warnings: [String]) {

@@ -24,6 +24,7 @@ struct Serve: AsyncParsableCommand {
         try await reportingFailures {
             let settings = try await options.settings(listen.map { [.listen: $0] } ?? [:])
             let logger = LogSetup.logger(settings)
+            defer { LogWriter.shared.flush() }
             for warning in settings.warnings { logger.warning("\(warning)") }
             let store = try await settings.openStore(now: Terminal.now)
             let lock = try StoreLock(storePath: settings.storePath)

@@ -31,17 +31,13 @@ struct DemoClient: Sendable {
     private func call(_ method: HTTPMethod, _ path: String, _ body: [UInt8]) async throws -> Answer {
         let head = head(method, path, length: body.count)
         let answered = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: NIOHTTPClientResponseFull.self)
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .connectTimeout(.seconds(5))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHTTPClientHandlers()
-                    try pipeline.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: 1 << 20))
-                    try pipeline.addHandler(AnswerHandler(answered))
-                }
-            }
-            .connect(host: host, port: port).get()
+        let channel: any Channel
+        do {
+            channel = try await connect(answering: answered)
+        } catch {
+            answered.fail(error)
+            throw error
+        }
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         if !body.isEmpty {
             channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil)
@@ -54,6 +50,20 @@ struct DemoClient: Sendable {
             throw Failed(description: "\(path) did not answer with JSON")
         }
         return Answer(status: Int(response.head.status.code), body: object)
+    }
+
+    private func connect(answering answered: EventLoopPromise<NIOHTTPClientResponseFull>) async throws -> any Channel {
+        try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connectTimeout(.seconds(5))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHTTPClientHandlers()
+                    try pipeline.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: 1 << 20))
+                    try pipeline.addHandler(AnswerHandler(answered))
+                }
+            }
+            .connect(host: host, port: port).get()
     }
 
     private func head(_ method: HTTPMethod, _ path: String, length: Int) -> HTTPRequestHead {

@@ -6,6 +6,7 @@ import ReenvioModel
 import ReenvioStore
 import ServiceLifecycle
 import Synchronization
+import UnixSignals
 
 /// A scratch store with a real server and a real receiver on loopback; everything is gone afterwards.
 struct DemoStage: Sendable {
@@ -39,12 +40,14 @@ struct DemoStage: Sendable {
         let receiving = receiver.application(host: "127.0.0.1", port: 0) { bound in
             receiverAddress.announce("127.0.0.1:\(bound?.port ?? 0)")
         }
-        let group = ServiceGroup(configuration: .init(services: services + [receiving], logger: logger))
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services + [receiving], gracefulShutdownSignals: [.sigint, .sigterm], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             tasks.addTask {
-                let server = await serverAddress.text()
-                let receiverURL = "http://" + (await receiverAddress.text())
+                let server = try await serverAddress.text()
+                let receiverURL = "http://" + (try await receiverAddress.text())
                 let actors = Actors(
                     store: store, receiver: receiver, receiverURL: receiverURL,
                     operatorClient: try client(server, keys.operator), shopClient: try client(server, keys.shop)
@@ -110,9 +113,10 @@ private final class Announced: Sendable {
         bell.ring()
     }
 
-    func text() async -> String {
+    func text() async throws -> String {
         while true {
             if let text = value.withLock({ $0 }) { return text }
+            try Task.checkCancellation()
             await bell.wait(atMost: .seconds(1), on: DemoClock.loop)
         }
     }

@@ -7,7 +7,7 @@ enum LogSetup {
     static func logger(_ settings: Settings) -> Logger {
         var logger: Logger
         switch settings.logFormat {
-        case .text: logger = Logger(label: "reenvio") { StreamLogHandler.standardError(label: $0) }
+        case .text: logger = Logger(label: "reenvio") { StreamLogHandler(label: $0, stream: LogWriter.shared) }
         case .json: logger = Logger(label: "reenvio") { _ in JSONLogHandler() }
         }
         logger.logLevel = settings.logLevel
@@ -38,8 +38,7 @@ struct JSONLogHandler: LogHandler {
                 writer.member(key, "\(value)")
             }
         }
-        let line = writer.bytes + [UInt8(ascii: "\n")]
-        _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        LogWriter.shared.write(writer.bytes + [UInt8(ascii: "\n")])
     }
 
     private func clock() -> Int {

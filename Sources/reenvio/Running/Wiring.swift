@@ -19,7 +19,7 @@ enum Wiring {
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
         let clock = SystemClock()
-        let policy = settings.addressPolicy
+        let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
         let transport = try WireTransport(policy: policy, trustRoots: settings.trustRoots, group: group)
         let engine = Engine(
             store: store, transport: transport,

@@ -55,10 +55,11 @@ struct Settings: Sendable {
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
-    /// Which addresses deliveries may reach: never the server's own.
-    var addressPolicy: AddressPolicy {
-        let own = IPAddress(listen.host).map { [(address: $0, port: UInt16(listen.port))] } ?? []
-        return AddressPolicy(allowed: allowPrivateReceivers, allowHTTP: allowHTTPReceivers, own: own)
+    /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`.
+    func addressPolicy(listening: [IPAddress]) -> AddressPolicy {
+        AddressPolicy(
+            allowed: allowPrivateReceivers, allowHTTP: allowHTTPReceivers,
+            own: listening.map { (address: $0, port: UInt16(listen.port)) })
     }
 
     /// What an operator should know before trusting these settings with real traffic.

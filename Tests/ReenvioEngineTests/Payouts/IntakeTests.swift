@@ -66,7 +66,7 @@ struct IntakeTests {
         let failures = Watched(0)
         for id in ids {
             fixture.engine.intake.enqueue(IntakeBatch(changes: [change(id)])) { answer in
-                if case .failure(let error) = answer, error as? StoreError == FaultyEngine.failure {
+                if case .failure(let error) = answer, case StoreError.unavailable = error {
                     failures.change { $0 += 1 }
                 }
             }

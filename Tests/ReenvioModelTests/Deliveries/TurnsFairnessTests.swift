@@ -6,7 +6,7 @@ import Testing
 
     @Test(arguments: Lane.allCases)
     func merchantsHavePortionsOfOneRound(lane: Lane) {
-        var turns = Turns(nodeSlots: 4 * 160)
+        var turns = Turns(nodeSlots: 4 * 160, receiverSlots: 640)
         let many = (1...50).map { candidate(1, $0, lane) }
         let grants = turns.grants(for: many + [candidate(2, 60, lane), candidate(3, 61, lane)])
         #expect(abs(grants.count(merchant: 1) - grants.count(merchant: 2)) <= 32)

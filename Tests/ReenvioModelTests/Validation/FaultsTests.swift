@@ -27,4 +27,14 @@ import Testing
     @Test func writesAnEmptyObject() {
         #expect(rendered(Faults()) == "{}")
     }
+
+    /// A body of half a million bad ids must cost no more than reading it, and the answer must stay small.
+    @Test func listsAHundredFields() {
+        var faults = Faults()
+        for index in 0..<200_000 { faults.add("f.\(index)", "bad") }
+        faults.add("f.0", "worse")
+        #expect(faults.entries.count == Limits.faultsReported)
+        #expect(faults["f.0"] == ["bad", "worse"])
+        #expect(faults["f.100"] == nil)
+    }
 }
