@@ -149,6 +149,18 @@ class TestCredentials:
         assert shared_server.client(gone).get(f"{PAYMENTS}/999999").status_code == 401
         assert shared_server.client(good).get(f"{PAYMENTS}/999999").status_code == 404
 
+    def test_guessing_is_stopped(self, house, shop):
+        """C 4.4: the 21st failure from an address is still 401; after it everything from there is 429, a good key too."""
+        server = house.serve()
+        guesser = server.client("rnv_000000000000_" + "0" * 64)
+        codes = [guesser.get(f"{PAYMENTS}/1").status_code for _ in range(22)]
+        assert codes == [401] * 21 + [429]
+        guesser.session.headers["Authorization"] = f"Bearer {shop.key}"
+        answer = guesser.get(f"{PAYMENTS}/1")
+        assert answer.status_code == 429 and 1 <= int(answer.headers["retry-after"]) <= 61
+        assert guesser.get("/healthz").status_code == 200
+        assert server.client(shop.key).get(f"{PAYMENTS}/1").status_code == 404
+
     @pytest.mark.parametrize("path", [TRANSITIONS, f"{PAYMENTS}/1/transition", f"{PAYMENTS}/999999/transition"])
     def test_a_merchant_on_an_operators_endpoint(self, merchant, path):
         """C 2.4: 403 whether or not the object exists."""
