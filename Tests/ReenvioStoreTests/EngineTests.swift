@@ -34,7 +34,10 @@ struct EngineTests {
             rows.append([.int(3), .text("ação"), .blob([0, 255])])
             var ids: [Int64] = []
             let changed = try db.batch(
-                "INSERT INTO scratch SELECT id, name, body FROM {rows} WHERE true ON CONFLICT DO NOTHING RETURNING id",
+                """
+                INSERT INTO scratch SELECT rows.id, rows.name, rows.body FROM {rows} WHERE true
+                ON CONFLICT DO NOTHING RETURNING id
+                """,
                 rows
             ) { ids.append($0.int(0)) }
             let stored = try db.all("SELECT name, body FROM scratch ORDER BY id") {

@@ -68,7 +68,7 @@ extension Store {
             try db.batch(
                 """
                 SELECT s.merchant_id, s.kind, s.version, s.sealed, s.key_id, s.expires_at
-                FROM {rows} JOIN secrets s ON s.merchant_id = rows.id ORDER BY s.version DESC
+                FROM secrets s, {rows} WHERE s.merchant_id = rows.id ORDER BY s.version DESC
                 """,
                 wanted
             ) { row in

@@ -4,19 +4,24 @@ package enum Dialect: Sendable {
 
     /// Rewrites a statement to the engine's own spelling: parameters, and the table of rows behind `{rows}`.
     package func rewrite(_ sql: String, rows columns: [(name: String, type: SQLRows.ColumnType)] = []) -> String {
-        let expanded = columns.isEmpty ? sql : sql.replacing("{rows}", with: rowsTable(columns))
-        return numbered(expanded)
+        columns.isEmpty ? numbered(sql) : numbered(forEachRow(sql, columns))
     }
 
-    /// SQLite numbers a `$name` by its first appearance, not by its name: `$2 ... $1` would swap silently. `?2 ... ?1`
-    /// is what is meant.
+    /// SQLite numbers a `$name` by its first appearance, not by its name: `$2 ... $1` would swap silently.
+    /// `?2 ... ?1` is what is meant.
     private func numbered(_ sql: String) -> String {
         String(decoding: sql.utf8.map { $0 == UInt8(ascii: "$") ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     }
 
-    /// A table of one row; the prepared statement runs once per row of parameters.
-    private func rowsTable(_ columns: [(name: String, type: SQLRows.ColumnType)]) -> String {
-        let list = columns.enumerated().map { "$\($0.offset + 1) AS \($0.element.name)" }
-        return "(SELECT \(list.joined(separator: ", "))) AS rows"
+    /// The statement for one row: the table of rows vanishes, and its columns are the parameters. The prepared
+    /// statement then runs once per row; a table of one row would be materialised each time, at several times the cost.
+    private func forEachRow(_ sql: String, _ columns: [(name: String, type: SQLRows.ColumnType)]) -> String {
+        var text = sql
+        for source in ["FROM {rows}", "USING {rows}", ", {rows}"] { text = text.replacing(source, with: "") }
+        // Longer names first: `rows.id` must not eat the beginning of `rows.id_of`.
+        for (offset, column) in columns.enumerated().sorted(by: { $0.element.name.count > $1.element.name.count }) {
+            text = text.replacing("rows.\(column.name)", with: "$\(offset + 1)")
+        }
+        return text
     }
 }

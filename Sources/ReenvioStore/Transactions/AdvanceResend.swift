@@ -195,7 +195,7 @@ private struct ResendChunk {
         var targets: [(payoutID: Int64, receiverID: Int64)] = []
         var judged: [String: Bool] = [:]
         try db.batch(
-            "SELECT p.id, p.receiver_id, p.notification_url FROM {rows} JOIN payouts p ON p.id = rows.id", wanted
+            "SELECT p.id, p.receiver_id, p.notification_url FROM payouts p, {rows} WHERE p.id = rows.id", wanted
         ) { row in
             guard let receiverID = row.intIfPresent(1), let url = row.textIfPresent(2) else { return }
             let isAllowed = judged[url] ?? ((try? ReceiverURL(parsing: url, policy: rules.policy)) != nil)
@@ -219,7 +219,8 @@ private struct ResendChunk {
         try db.batch(
             """
             INSERT INTO deliveries (merchant_id, id, queue_id, due_at, payout_id, resend_id, created_at)
-            SELECT merchant_id, id, queue_id, due, payout_id, resend_id, at FROM {rows}
+            SELECT rows.merchant_id, rows.id, rows.queue_id, rows.due, rows.payout_id, rows.resend_id, rows.at
+            FROM {rows}
             """,
             rows
         )

@@ -54,7 +54,7 @@ struct StatusChanges {
     /// rows.
     static func merchants(of changes: [StatusChangeRequest], in db: any SQLConnection) throws -> [Int64] {
         var result: [Int64] = []
-        try db.batch("SELECT p.merchant_id FROM {rows} JOIN payouts p ON p.id = rows.id", ids(of: changes)) {
+        try db.batch("SELECT p.merchant_id FROM payouts p, {rows} WHERE p.id = rows.id", ids(of: changes)) {
             result.append($0.int(0))
         }
         return result
@@ -243,7 +243,7 @@ extension StatusChanges {
         var rows = SQLRows([("id", .int)])
         for id in ids { rows.append([.int(id)]) }
         var result: Set<Int64> = []
-        let sql = "SELECT m.id FROM {rows} JOIN merchants m ON m.id = rows.id WHERE m.account_mismatch = 1"
+        let sql = "SELECT m.id FROM merchants m, {rows} WHERE m.id = rows.id AND m.account_mismatch = 1"
         try db.batch(sql, rows) { result.insert($0.int(0)) }
         return result
     }
@@ -251,7 +251,7 @@ extension StatusChanges {
     private static let load = """
         SELECT p.id, p.merchant_id, p.status_id, p.updated_at, p.latest_seq, p.latest_sequence, p.invoice,
             p.receiver_id, p.latest_notification_id, p.end_to_end, p.notification_url IS NOT NULL, n.acked_at
-        FROM {rows} JOIN payouts p ON p.id = rows.id LEFT JOIN notifications n ON n.id = p.latest_notification_id
+        FROM payouts p LEFT JOIN notifications n ON n.id = p.latest_notification_id, {rows} WHERE p.id = rows.id
         """
 
     private static let notificationColumns: [(name: String, type: SQLRows.ColumnType)] = [
@@ -262,7 +262,9 @@ extension StatusChanges {
     private static let insertNotifications = """
         INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id,
             created_at, body)
-        SELECT id, merchant_id, nonce, payout_id, change_seq, sequence, delivery_id, at, body FROM {rows}
+        SELECT rows.id, rows.merchant_id, rows.nonce, rows.payout_id, rows.change_seq, rows.sequence,
+            rows.delivery_id, rows.at, rows.body
+        FROM {rows}
         """
 
     private static let deliveryColumns: [(name: String, type: SQLRows.ColumnType)] = [
@@ -272,7 +274,8 @@ extension StatusChanges {
 
     private static let insertDeliveries = """
         INSERT INTO deliveries (merchant_id, id, queue_id, due_at, payout_id, notification_id, created_at)
-        SELECT merchant_id, id, queue_id, due, payout_id, notification_id, at FROM {rows}
+        SELECT rows.merchant_id, rows.id, rows.queue_id, rows.due, rows.payout_id, rows.notification_id, rows.at
+        FROM {rows}
         """
 
     private static let changeColumns: [(name: String, type: SQLRows.ColumnType)] = [
@@ -284,7 +287,8 @@ extension StatusChanges {
     private static let insertChanges = """
         INSERT INTO status_changes (merchant_id, seq, payout_id, status_id, sequence, changed_at, changed_s,
             notification_id, previous_seq, superseded_seq)
-        SELECT merchant_id, seq, payout_id, status_id, sequence, at, at_s, notification_id, previous_seq, superseded_seq
+        SELECT rows.merchant_id, rows.seq, rows.payout_id, rows.status_id, rows.sequence, rows.at, rows.at_s,
+            rows.notification_id, rows.previous_seq, rows.superseded_seq
         FROM {rows}
         """
 

@@ -161,12 +161,12 @@ enum ClaimDeliveries {
     private static let load = """
         SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
             n.id, n.nonce, n.sequence, n.body, d.resend_id, r.public_id
-        FROM {rows}
-        JOIN deliveries d ON d.merchant_id = rows.merchant_id AND d.id = rows.id
+        FROM deliveries d
         JOIN payouts p ON p.id = d.payout_id
         JOIN notifications n ON n.id =
             CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
-        LEFT JOIN resends r ON r.id = d.resend_id
+        LEFT JOIN resends r ON r.id = d.resend_id, {rows}
+        WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id
         """
 
     /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left

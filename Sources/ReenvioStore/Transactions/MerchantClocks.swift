@@ -68,7 +68,8 @@ struct MinuteCounts {
         try db.batch(
             """
             INSERT INTO minute_counts (merchant_id, status_id, minute, current, unacked)
-            SELECT merchant_id, status_id, minute, current, unacked FROM {rows} WHERE true
+            SELECT rows.merchant_id, rows.status_id, rows.minute, rows.current, rows.unacked
+            FROM {rows} WHERE true
             ON CONFLICT (merchant_id, status_id, minute) DO UPDATE SET
                 current = minute_counts.current + excluded.current, unacked = minute_counts.unacked + excluded.unacked
             """,
@@ -108,7 +109,8 @@ struct QueueWakes {
         try db.batch(
             """
             INSERT INTO queues (merchant_id, id, lane, receiver_id, next_due)
-            SELECT merchant_id, id, lane, receiver_id, due FROM {rows} WHERE true
+            SELECT rows.merchant_id, rows.id, rows.lane, rows.receiver_id, rows.due
+            FROM {rows} WHERE true
             ON CONFLICT (merchant_id, id) DO UPDATE SET next_due =
                 CASE WHEN excluded.next_due < queues.next_due THEN excluded.next_due ELSE queues.next_due END
             """,

@@ -52,19 +52,22 @@ enum NewPayouts {
     private static let insertPayouts = """
         INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at, updated_at,
             latest_seq, latest_sequence, receiver_id, notification_url, purpose)
-        SELECT id, merchant_id, invoice, amount_minor, currency, 7, at, at, seq, 1, receiver_id, url, purpose
+        SELECT rows.id, rows.merchant_id, rows.invoice, rows.amount_minor, rows.currency, 7, rows.at, rows.at,
+            rows.seq, 1, rows.receiver_id, rows.url, rows.purpose
         FROM {rows} WHERE true
         ON CONFLICT DO NOTHING RETURNING id
         """
 
     private static let insertChanges = """
         INSERT INTO status_changes (merchant_id, seq, payout_id, status_id, sequence, changed_at, changed_s)
-        SELECT merchant_id, seq, payout_id, 7, 1, at, at_s FROM {rows}
+        SELECT rows.merchant_id, rows.seq, rows.payout_id, 7, 1, rows.at, rows.at_s
+        FROM {rows}
         """
 
     private static let insertParties = """
         INSERT INTO parties (merchant_id, kind, object_id, sealed, key_id, created_at)
-        SELECT merchant_id, 'payout', object_id, sealed, key_id, at FROM {rows}
+        SELECT rows.merchant_id, 'payout', rows.object_id, rows.sealed, rows.key_id, rows.at
+        FROM {rows}
         """
 }
 

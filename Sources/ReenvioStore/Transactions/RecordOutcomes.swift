@@ -236,13 +236,13 @@ extension RecordOutcomes {
         """
 
     private static let currentChanges = """
-        SELECT c.merchant_id, c.status_id, c.changed_s FROM {rows} JOIN status_changes c
-            ON c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
+        SELECT c.merchant_id, c.status_id, c.changed_s FROM status_changes c, {rows}
+        WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
         """
 
     private static let deleteLive = """
         DELETE FROM deliveries WHERE (merchant_id, id) IN (
-            SELECT n.merchant_id, n.live_delivery_id FROM {rows} JOIN notifications n ON n.id = rows.id)
+            SELECT n.merchant_id, n.live_delivery_id FROM notifications n, {rows} WHERE n.id = rows.id)
         RETURNING merchant_id, payout_id, id, queue_id, notification_id, attempts, created_at
         """
 }
@@ -263,13 +263,16 @@ extension RecordOutcomes {
     private static let insertAttempts = """
         INSERT INTO attempts (merchant_id, delivery_id, number, attempt_id, notification_id, started_at, duration_ms,
             status_code, reason, answer)
-        SELECT merchant_id, delivery_id, number, attempt_id, notification_id, started_at, duration_ms, status_code,
-            reason, answer FROM {rows} WHERE true ON CONFLICT DO NOTHING
+        SELECT rows.merchant_id, rows.delivery_id, rows.number, rows.attempt_id, rows.notification_id,
+            rows.started_at, rows.duration_ms, rows.status_code, rows.reason, rows.answer
+        FROM {rows} WHERE true ON CONFLICT DO NOTHING
         """
 
     private static let deleteClaimed = """
-        DELETE FROM deliveries WHERE (merchant_id, id, claim_token) IN (SELECT merchant_id, id, token FROM {rows})
-        RETURNING id, claim_token, created_at
+        DELETE FROM deliveries USING {rows}
+        WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+            AND deliveries.claim_token = rows.token
+        RETURNING deliveries.id, deliveries.claim_token, deliveries.created_at
         """
 
     private static let updateClaimed = """
@@ -283,7 +286,8 @@ extension RecordOutcomes {
 
     private static let addTallies = """
         INSERT INTO resend_tallies (merchant_id, resend_id, shard, delivered, undelivered, skipped)
-        SELECT merchant_id, resend_id, 0, delivered, undelivered, skipped FROM {rows} WHERE true
+        SELECT rows.merchant_id, rows.resend_id, 0, rows.delivered, rows.undelivered, rows.skipped
+        FROM {rows} WHERE true
         ON CONFLICT (merchant_id, resend_id, shard) DO UPDATE SET
             delivered = resend_tallies.delivered + excluded.delivered,
             undelivered = resend_tallies.undelivered + excluded.undelivered,
@@ -309,8 +313,9 @@ enum Settling {
     static let insert = """
         INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id, resend_id, state, reason,
             attempts, last_status_code, created_at, ended_at)
-        SELECT merchant_id, object_id, delivery_id, queue_id, notification_id, resend_id, state, reason, attempts,
-            status_code, created, ended FROM {rows}
+        SELECT rows.merchant_id, rows.object_id, rows.delivery_id, rows.queue_id, rows.notification_id,
+            rows.resend_id, rows.state, rows.reason, rows.attempts, rows.status_code, rows.created, rows.ended
+        FROM {rows}
         """
 
     static func row(

@@ -91,8 +91,11 @@ extension Store {
         var rows = SQLRows([("merchant_id", .int), ("id", .int)])
         for (merchantID, id) in ended { rows.append([.int(merchantID), .int(id)]) }
         try db.batch(
-            "DELETE FROM resend_tallies WHERE (merchant_id, resend_id) IN (SELECT merchant_id, id FROM {rows})", rows
+            """
+            DELETE FROM resend_tallies USING {rows}
+            WHERE resend_tallies.merchant_id = rows.merchant_id AND resend_tallies.resend_id = rows.id
+            """, rows
         )
-        return try db.batch("DELETE FROM resends WHERE id IN (SELECT id FROM {rows})", rows)
+        return try db.batch("DELETE FROM resends USING {rows} WHERE resends.id = rows.id", rows)
     }
 }

@@ -20,11 +20,13 @@ final class Child: Sendable {
         process.standardOutput = output
         process.standardError = errors
         do {
-            try Self.withNoSignalBlocked { try process.run() }
+            try Cleanup.starting {
+                try Self.withNoSignalBlocked { try process.run() }
+                return process.processIdentifier
+            }
         } catch {
             throw Failure("\(path) cannot be started: \(error.localizedDescription)")
         }
-        Cleanup.add(child: process.processIdentifier)
     }
 
     /// Asks it to end, and insists after `patience`.

@@ -7,6 +7,7 @@ enum Cleanup {
     private struct State {
         var children: Set<pid_t> = []
         var folders: Set<String> = []
+        var isOver = false
     }
 
     private static let state = Mutex(State())
@@ -25,16 +26,25 @@ enum Cleanup {
         }
     }
 
-    static func add(child: pid_t) { state.withLock { _ = $0.children.insert(child) } }
+    /// Starts a child with `start`, which returns its id; none is started any more once the cleaning has begun.
+    static func starting(_ start: () throws -> pid_t) throws {
+        try state.withLock { state in
+            guard !state.isOver else { throw Failure("interrupted") }
+            state.children.insert(try start())
+        }
+    }
+
     static func remove(child: pid_t) { state.withLock { _ = $0.children.remove(child) } }
 
     /// A new folder under the system's temporary one, gone at the end.
     static func makeFolder() throws -> String {
-        var name = Array("/tmp/reenvio-bench-XXXXXX".utf8CString)
-        guard mkdtemp(&name) != nil else { throw Failure("no temporary folder can be made") }
-        let path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        state.withLock { _ = $0.folders.insert(path) }
-        return path
+        try state.withLock { state in
+            var name = Array("/tmp/reenvio-bench-XXXXXX".utf8CString)
+            guard !state.isOver, mkdtemp(&name) != nil else { throw Failure("no temporary folder can be made") }
+            let path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            state.folders.insert(path)
+            return path
+        }
     }
 
     static func remove(folder: String) {
@@ -43,7 +53,10 @@ enum Cleanup {
     }
 
     static func run() {
-        let (children, folders) = state.withLock { ($0.children, $0.folders) }
+        let (children, folders) = state.withLock { state in
+            state.isOver = true
+            return (state.children, state.folders)
+        }
         for child in children { kill(child, SIGKILL) }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }
