@@ -24,6 +24,8 @@ final class Child: Sendable {
                 try Self.withNoSignalBlocked { try process.run() }
                 return process.processIdentifier
             }
+        } catch let error as Failure {
+            throw error
         } catch {
             throw Failure("\(path) cannot be started: \(error.localizedDescription)")
         }

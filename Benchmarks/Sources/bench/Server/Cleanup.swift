@@ -58,6 +58,8 @@ enum Cleanup {
             return (state.children, state.folders)
         }
         for child in children { kill(child, SIGKILL) }
+        // What still writes in a folder would keep it from being removed.
+        for _ in 0..<100 where children.contains(where: { kill($0, 0) == 0 }) { usleep(10_000) }
         for folder in folders { try? FileManager.default.removeItem(atPath: folder) }
     }
 }
