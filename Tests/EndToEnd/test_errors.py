@@ -149,6 +149,16 @@ class TestCredentials:
         assert shared_server.client(gone).get(f"{PAYMENTS}/999999").status_code == 401
         assert shared_server.client(good).get(f"{PAYMENTS}/999999").status_code == 404
 
+    def test_scopes_and_addresses(self, shared_house, shared_shop, shared_server):
+        """C 9: a missing scope or a foreign address is 403."""
+        arguments = ("key", "create", "--account", shared_shop.account_id, "--name", "k")
+        reader = shared_house.json(*arguments, "--scope", "payouts:read")["key"]
+        assert shared_server.client(reader).get(f"{PAYMENTS}/999999").status_code == 404
+        assert shared_server.client(reader).post(PAYMENTS, {}).status_code == 403
+        elsewhere = shared_house.json(*arguments, "--cidr", "203.0.113.0/24")["key"]
+        answer = shared_server.client(elsewhere).get(PAYMENTS)
+        assert answer.status_code == 403 and answer.json() == {"message": "This key may not do that."}
+
     def test_guessing_is_stopped(self, house, shop):
         """C 4.4: the 21st failure from an address is still 401; after it everything from there is 429, a good key too."""
         server = house.serve()

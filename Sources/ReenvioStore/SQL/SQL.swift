@@ -69,8 +69,8 @@ package protocol SQLConnection: AnyObject {
 
     /// Runs one statement for many rows of parameters. The text names them as a table called `rows`, which stands as
     /// `FROM {rows}`, `USING {rows}` or `, {rows}`, its columns always qualified: `rows.id`. One round trip on
-    /// PostgreSQL (`unnest`); on SQLite the prepared statement runs once per row. The statement must therefore mean the same for
-    /// all rows at once and one after another.
+    /// PostgreSQL (`unnest`); on SQLite the prepared statement runs once per row. The statement must therefore mean the
+    /// same for all rows at once and one after another.
     @discardableResult
     func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int
 

@@ -100,6 +100,9 @@ struct KeyCommands: AsyncParsableCommand {
         @Option(help: "The account whose merchants the key may act for.") var account: Int64?
         @Flag(help: "An operator key, which acts on every account.") var `operator` = false
         @Option(help: "A name for people.") var name: String
+        @Option(help: "Scopes separated by commas; all but secrets:write when left out.") var scope: String?
+        @Option(help: "CIDRs separated by commas from which the key may be used; anywhere when left out.")
+        var cidr: String?
         @Option(help: "RFC 3339 date after which the key is refused.") var expires: String?
 
         func run() async throws {
@@ -117,9 +120,8 @@ struct KeyCommands: AsyncParsableCommand {
                 let text = APIKeyText(using: &generator)
                 try await options.withStore { store, now in
                     let key = APIKey(
-                        id: text.id, name: name, accountID: account, scopes: Scope.defaults, cidrs: [],
-                        expiresAt: expiry,
-                        revokedAt: nil, createdAt: now
+                        id: text.id, name: name, accountID: account, scopes: try scopes(), cidrs: try cidrs(),
+                        expiresAt: expiry, revokedAt: nil, createdAt: now
                     )
                     try await store.createKey(key, text: text, actor: CommandActor.name, now: now)
                     options.report("Key \(key.id) created; it is shown only now: \(text.text)") {
@@ -127,6 +129,26 @@ struct KeyCommands: AsyncParsableCommand {
                     }
                 }
             }
+        }
+
+        private func scopes() throws -> [Scope] {
+            guard let scope else { return Scope.defaults }
+            return try Self.parts(scope).map { part in
+                if let known = Scope(rawValue: part) { return known }
+                let all = Scope.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CreationRefused(description: "--scope knows \(all); not \(part)")
+            }
+        }
+
+        private func cidrs() throws -> [CIDR] {
+            try Self.parts(cidr ?? "").map { part in
+                if let known = CIDR(part) { return known }
+                throw CreationRefused(description: "--cidr must be CIDRs separated by commas; \(part) is none")
+            }
+        }
+
+        private static func parts(_ list: String) -> [String] {
+            list.split(separator: ",").map { String($0.filter { $0 != " " }) }
         }
     }
 }
