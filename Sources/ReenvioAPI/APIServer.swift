@@ -51,7 +51,8 @@ package struct APIServer: Sendable {
         RouteTable(
             PayoutRoutes(engine).endpoints
                 + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
-                + ResendRoutes(engine).endpoints
+                + ResendRoutes(engine, publicURL: options.publicURL).endpoints
+                + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
         )
     }

@@ -5,6 +5,12 @@ package enum Limits {
     package static let jsonDepth = 32
     package static let transitionsPerRequest = 1_000
     package static let faultsReported = 100
+    package static let idempotencyKeyBytes = 255
+    /// How long a key is remembered (`docs/contract.md` 13.8).
+    package static let idempotencyKeptSeconds: Int64 = 24 * 3_600
+    /// Pages of lists beyond the published contract (`docs/contract.md` 13).
+    package static let pageSizeDefault: Int64 = 20
+    package static let pageSizeMax: Int64 = 100
 
     // HTTP out (`docs/contract.md` 3.3)
     package static let responseHeadSeconds = 5

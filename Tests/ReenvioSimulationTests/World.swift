@@ -132,9 +132,9 @@ final class World {
             throw SimulationFault("a dry run counted \(counted), by hand \(expected.count)")
         }
         let opening = ResendOpening(
-            accountID: Fixtures.accountID, jobID: Resend.newJobID(using: &random), requestedBy: "simulation"
+            accountID: Fixtures.accountID, jobID: Resend.newJobID(using: &random), requester: Requester(actor: "simulation")
         )
-        guard let resend = try await store.openResend(request, opening, now: clock.wall) else { return }
+        guard let resend = try await store.openResend(request, opening, now: clock.wall).resend else { return }
         guard resend.total == counted else { throw SimulationFault("dispatch counted \(resend.total), not \(counted)") }
         resends[opening.jobID] = BookedResend(id: resend.id, frozenSet: expected, total: counted)
     }

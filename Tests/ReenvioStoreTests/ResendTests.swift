@@ -13,7 +13,7 @@ struct ResendTests {
     )
 
     private func opening(_ name: String = "a") -> ResendOpening {
-        ResendOpening(accountID: 1, jobID: String(repeating: name, count: 32), requestedBy: "key:test")
+        ResendOpening(accountID: 1, jobID: String(repeating: name, count: 32), requester: Requester(actor: "key:test"))
     }
 
     private func rules(backlogMax: Int64 = 1_000_000, policy: AddressPolicy = AddressPolicy()) -> ChunkRules {
@@ -42,7 +42,7 @@ struct ResendTests {
     func chunks(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         _ = try await paidPayouts(450, in: store)
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         #expect(opened.total == 450)
         var seen: [Int64] = []
         for _ in 0..<3 {
@@ -61,7 +61,7 @@ struct ResendTests {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let ids = try await store.createPayouts(600)
         try await store.report(.received, Array(ids[..<500]))
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         #expect(opened.total == 500)
         _ = try await store.advanceResend(after: nil, rules())
         // A silent status, a final one, and changes that would match but came after the dispatch.
@@ -82,7 +82,7 @@ struct ResendTests {
     func dispatchTakesItsOwnNumber(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let ids = try await paidPayouts(1, in: store)
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         let frozen = try #require(
             try await store.number("SELECT frozen_seq FROM resends WHERE id = $1", [.int(opened.id)]))
         let clock = try #require(try await store.number("SELECT seq FROM merchant_clocks"))
@@ -94,20 +94,20 @@ struct ResendTests {
     func lock(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder(), merchants: [303, 304])
         _ = try await paidPayouts(1, in: store)
-        #expect(try await store.openResend(Self.request, opening("a"), now: Fixtures.start) != nil)
+        #expect(try await store.openResend(Self.request, opening("a"), now: Fixtures.start).resend != nil)
         var other = Self.request
         other.window.endSeconds -= 10
         other.statuses = [.canceled]
-        #expect(try await store.openResend(other, opening("b"), now: Fixtures.start) == nil, "409 whatever would match")
+        #expect(try await store.openResend(other, opening("b"), now: Fixtures.start).resend == nil, "409 whatever would match")
         other = Self.request
         other.window.startSeconds += 1
-        #expect(try await store.openResend(other, opening("c"), now: Fixtures.start) != nil)
+        #expect(try await store.openResend(other, opening("c"), now: Fixtures.start).resend != nil)
         other = Self.request
         other.merchantID = 304
-        #expect(try await store.openResend(other, opening("d"), now: Fixtures.start) != nil)
+        #expect(try await store.openResend(other, opening("d"), now: Fixtures.start).resend != nil)
         _ = try await finish(store, rules())
         #expect(
-            try await store.openResend(Self.request, opening("e"), now: Fixtures.start) != nil, "free after the end")
+            try await store.openResend(Self.request, opening("e"), now: Fixtures.start).resend != nil, "free after the end")
     }
 
     @Test("of fifty equal dispatches at once exactly one is accepted", arguments: TestEngine.allCases)
@@ -116,8 +116,8 @@ struct ResendTests {
         _ = try await paidPayouts(1, in: store)
         let accepted = try await withThrowingTaskGroup(of: Bool.self) { tasks in
             for index in 0..<50 {
-                let opening = ResendOpening(accountID: 1, jobID: "job-\(index)", requestedBy: "key:test")
-                tasks.addTask { try await store.openResend(Self.request, opening, now: Fixtures.start) != nil }
+                let opening = ResendOpening(accountID: 1, jobID: "job-\(index)", requester: Requester(actor: "key:test"))
+                tasks.addTask { try await store.openResend(Self.request, opening, now: Fixtures.start).resend != nil }
             }
             return try await tasks.reduce(0) { $0 + ($1 ? 1 : 0) }
         }
@@ -128,7 +128,7 @@ struct ResendTests {
     @Test("a job that matches nothing is complete at once", arguments: TestEngine.allCases)
     func emptyJob(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         let shown = try #require(try await store.resend(jobID: opened.jobID))
         #expect(shown.state == .completed)
         #expect((shown.total, shown.queued, shown.failed) == (0, 0, 0))
@@ -141,7 +141,7 @@ struct ResendTests {
         _ = try await store.engine.write(.intake) { db in
             try db.run("UPDATE payouts SET notification_url = 'https://127.0.0.1/hook' WHERE id = $1", [.int(ids[2])])
         }
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         _ = try await finish(store, rules())
         let ended = try #require(try await store.resend(jobID: opened.jobID))
         #expect((ended.queued, ended.failed, ended.total, ended.state) == (4, 1, 5, .completed))
@@ -186,7 +186,7 @@ struct ResendTests {
         try await store.report(.paid, [ids[5_099]], at: Fixtures.start + .seconds(1))
         var request = Self.request
         request.statuses = [.paid]
-        let opened = try #require(try await store.openResend(request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(request, opening(), now: Fixtures.start).resend)
         #expect(opened.total == 1)
         let steps = try await finish(store, rules())
         #expect(steps.map(\.queued) == [0, 1])
@@ -197,7 +197,7 @@ struct ResendTests {
     func backlog(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder(), merchants: [303, 304])
         _ = try await paidPayouts(450, in: store)
-        let opened = try #require(try await store.openResend(Self.request, opening("a"), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening("a"), now: Fixtures.start).resend)
         for _ in 0..<2 { _ = try await store.advanceResend(after: nil, rules(backlogMax: 250)) }
         #expect(try await store.advanceResend(after: nil, rules(backlogMax: 250)).progress == .waiting)
         #expect(try #require(try await store.resend(jobID: opened.jobID)).queued == 400)
@@ -205,7 +205,7 @@ struct ResendTests {
         try await store.report(.paid, other)
         var request = Self.request
         request.merchantID = 304
-        _ = try await store.openResend(request, opening("b"), now: Fixtures.start)
+        _ = try await store.openResend(request, opening("b"), now: Fixtures.start).resend
         let step = try await store.advanceResend(after: opened.id, rules(backlogMax: 250))
         #expect((step.progress, step.queued) == (.ended(.completed), 3))
     }
@@ -214,7 +214,7 @@ struct ResendTests {
     func brokenResend(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         _ = try await paidPayouts(3, in: store)
-        let opened = try #require(try await store.openResend(Self.request, opening("a"), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening("a"), now: Fixtures.start).resend)
         // Damage: the row says that fewer were matched than the walk will meet.
         _ = try await store.engine.write(.intake) { db in try db.run("UPDATE resends SET total = 1") }
         await #expect(throws: ResendBroken.self) { try await store.advanceResend(after: nil, rules()) }
@@ -223,7 +223,7 @@ struct ResendTests {
         let ended = try #require(try await store.resend(jobID: opened.jobID))
         #expect(ended.state == .failed)
         #expect(ended.reason == "Internal server error.")
-        #expect(try await store.openResend(Self.request, opening("b"), now: Fixtures.start) != nil)
+        #expect(try await store.openResend(Self.request, opening("b"), now: Fixtures.start).resend != nil)
     }
 
     @Test(
@@ -238,7 +238,7 @@ struct ResendTests {
         }
         let faulty = try #require(faults.engine)
         _ = try await paidPayouts(250, in: store)
-        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start))
+        let opened = try #require(try await store.openResend(Self.request, opening(), now: Fixtures.start).resend)
         var failures = 0
         for statement in 1...50 {
             faulty.fail(atStatement: statement)

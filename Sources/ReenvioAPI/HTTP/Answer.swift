@@ -9,6 +9,9 @@ package struct Answer: Sendable {
     package var body: [UInt8]
     package var headers: [String: String]
 
+    /// Marks an answer that was given before (`docs/contract.md` 13.8).
+    package static let replayed = ["Idempotent-Replayed": "true"]
+
     package init(status: Int, body: [UInt8], headers: [String: String] = [:]) {
         self.status = status
         self.body = body

@@ -24,9 +24,6 @@ package struct Caller: Sendable, Equatable {
         key.isOperator || key.scopes.contains(scope)
     }
 
-    /// How history and audit name the caller.
-    package var actor: String { "key:\(key.id)" }
-
     package init(key: APIKey) {
         self.key = key
     }
@@ -42,11 +39,13 @@ package struct Call: Sendable {
     package var address: IPAddress?
     /// The query parameters, decoded, in the order they came.
     package var query: [(name: String, value: String)]
-    fileprivate var parameters: [String: String]
+    private var parameters: [String: String]
+    private var idempotency: Result<IdempotencyClaim, Faults>?
 
     package init(
         caller: Caller?, body: JSONObject, requestID: String, address: IPAddress?,
-        query: [(name: String, value: String)] = [], parameters: [String: String]
+        query: [(name: String, value: String)] = [], parameters: [String: String],
+        idempotency: Result<IdempotencyClaim, Faults>? = nil
     ) {
         self.caller = caller
         self.body = body
@@ -54,6 +53,20 @@ package struct Call: Sendable {
         self.address = address
         self.query = query
         self.parameters = parameters
+        self.idempotency = idempotency
+    }
+
+    /// How history and audit name who called.
+    package var requester: Requester {
+        Requester(
+            actor: caller.map { "key:\($0.key.id)" } ?? "anonymous", requestID: requestID,
+            address: address?.description)
+    }
+
+    /// The request's `Idempotency-Key`, if it has one (`docs/contract.md` 13.8).
+    /// - Throws: a fault on `idempotency_key`.
+    package func claim() throws -> IdempotencyClaim? {
+        try idempotency?.get()
     }
 
     /// A path parameter as text.

@@ -39,19 +39,33 @@ package struct Gateway: Sendable {
     private func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Answer {
         let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
         let caller = try await authenticate(request, endpoint.access, from: address)
-        let body: JSONObject
+        let body: Body
         if endpoint.access == .resendKey, let caller {
             body = try await admitResend(request, caller)
         } else {
             if let caller { try admit(caller, to: endpoint) }
-            body = endpoint.takesBody ? try await readBody(request) : JSONObject()
+            body = endpoint.takesBody ? try await readBody(request) : Body()
         }
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
         let call = Call(
-            caller: caller, body: body, requestID: context.requestID, address: address,
-            query: QueryString.decode(request.uri.query), parameters: parameters)
+            caller: caller, body: body.object, requestID: context.requestID, address: address,
+            query: QueryString.decode(request.uri.query), parameters: parameters,
+            idempotency: idempotency(request, endpoint, caller, body))
         return try await endpoint.handle(call)
+    }
+
+    /// An empty key counts as none.
+    private func idempotency(
+        _ request: Request, _ endpoint: Endpoint, _ caller: Caller?, _ body: Body
+    ) -> Result<IdempotencyClaim, Faults>? {
+        guard let caller, let name = HTTPField.Name("idempotency-key"), let key = request.headers[name], !key.isEmpty
+        else { return nil }
+        return Result { () throws(Faults) in
+            try IdempotencyClaim(
+                accountID: caller.accountID, method: endpoint.method.rawValue, path: endpoint.path, key: key,
+                body: body.bytes.readableBytesView)
+        }
     }
 
     private func forwardedFor(_ request: Request) -> [String] {
@@ -89,22 +103,28 @@ package struct Gateway: Sendable {
 
     /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
     /// wrong with its body is said after that.
-    private func admitResend(_ request: Request, _ caller: Caller) async throws -> JSONObject {
+    private func admitResend(_ request: Request, _ caller: Caller) async throws -> Body {
         guard caller.may(.resendWrite) || caller.may(.resendDryRun) else { throw Problem.forbidden }
-        let body: Result<JSONObject, any Error>
+        let body: Result<Body, any Error>
         do {
             body = .success(try await readBody(request))
         } catch {
             body = .failure(error)
         }
-        let isDryRun = (try? body.get())?["dry_run"] == .bool(true)
+        let isDryRun = (try? body.get())?.object["dry_run"] == .bool(true)
         guard caller.may(isDryRun ? .resendDryRun : .resendWrite) else { throw Problem.forbidden }
         try limiter.take(isDryRun ? .read : .resend, for: caller.key.id, now: clock.engine)
         return try body.get()
     }
 
+    /// A body as it came, and what it says.
+    private struct Body {
+        var object = JSONObject()
+        var bytes = ByteBuffer()
+    }
+
     /// 415 before 413 before 400.
-    private func readBody(_ request: Request) async throws -> JSONObject {
+    private func readBody(_ request: Request) async throws -> Body {
         guard Self.isJSON(request.headers[.contentType]) else { throw Problem.notJSON }
         if let length = request.headers[.contentLength].flatMap(Int.init), length > Limits.requestBodyBytes {
             throw Problem.bodyTooLarge
@@ -121,7 +141,7 @@ package struct Gateway: Sendable {
         guard let value = try? JSONParser.parse(buffer.readableBytesView), case .object(let object) = value else {
             throw Problem.malformedBody
         }
-        return object
+        return Body(object: object, bytes: buffer)
     }
 
     /// An absent content type counts as JSON; `application/json` and `application/*+json` pass.

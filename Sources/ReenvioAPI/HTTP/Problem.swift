@@ -19,6 +19,10 @@ package struct Problem: Error, Equatable, Sendable {
         status: 413, message: "The request body must not be larger than 1 MiB.", headers: ["Connection": "close"]
     )
     package static let notJSON = Problem(status: 415, message: "The request body must be JSON.")
+    package static let idempotencyKeyReused = Problem.invalid(
+        Faults("idempotency_key", "The idempotency_key has already been used with another body.")
+    )
+    package static let accountClosed = Problem(status: 400, message: "Account is closed.")
     package static let internalError = Problem(status: 500, message: "Internal server error.")
     package static let unavailable = Problem(status: 503, message: "Service unavailable.")
 

@@ -20,4 +20,11 @@ package final class PublicURL: Sendable {
         let query = parameters.map { "\($0.name)=\(QueryString.encode($0.value))" }.joined(separator: "&")
         return base.withLock { $0 } + path + (query.isEmpty ? "" : "?" + query)
     }
+
+    /// The link to the next page of a list walked by cursor, with the same filters; nil after the last page.
+    package func next(_ path: String, _ call: Call, cursor: String?, filters: [String]) -> String? {
+        guard let cursor else { return nil }
+        let kept = call.query.filter { !$0.value.isEmpty && (filters.contains($0.name) || $0.name == "limit") }
+        return link(path, kept + [("cursor", cursor)])
+    }
 }

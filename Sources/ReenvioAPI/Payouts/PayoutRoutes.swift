@@ -23,16 +23,35 @@ package struct PayoutRoutes: Sendable {
 
     private func create(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
+        let claim = try call.claim()
+        if let claim {
+            switch try await engine.store.idempotencyState(claim, now: engine.clock.wall) {
+            case .new: break
+            case .made(let id): return try await replay(payoutID: id, for: caller)
+            case .otherBody: throw Problem.idempotencyKeyReused
+            }
+        }
         let reading = PayoutDraft.read(call.body, policy: engine.options.policy)
         var faults = reading.faults
         let merchantID = try await merchantID(reading.merchantID, for: caller, &faults)
         guard faults.isEmpty, let draft = reading.draft, let merchantID else { throw Problem.invalid(faults) }
-        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchantID)
+        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchantID, claim: claim)
         let result = try await engine.intake.submit(IntakeBatch(creates: [new]))
-        guard case .payout(let id) = result.creates.first else {
+        switch result.creates.first {
+        case .payout(let id): return try await answer(201, payoutID: id, for: caller)
+        case .replayed(let id): return try await replay(payoutID: id, for: caller)
+        case .keyReused: throw Problem.idempotencyKeyReused
+        case .invoiceTaken, nil:
             throw Problem.invalid(Faults("invoice", "The invoice has already been used for this merchant."))
         }
-        return try await answer(201, payoutID: id, for: caller)
+    }
+
+    /// The first answer again, as the payout was then (`docs/contract.md` 13.8).
+    private func replay(payoutID: Int64, for caller: Caller) async throws -> Answer {
+        guard let payout = try await engine.store.payout(id: payoutID, accountID: caller.accountID) else {
+            throw Problem.payoutNotFound
+        }
+        return .json(201, headers: Answer.replayed) { payout.atCreation.writeMembers(into: &$0) }
     }
 
     /// The merchant meant: the one named, or the account's only one. Unknown and foreign ids look alike.

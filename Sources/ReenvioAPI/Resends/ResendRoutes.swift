@@ -8,20 +8,32 @@ package struct ResendRoutes: Sendable {
     private static let path = "/v2/payout/notifications/resend"
 
     private let engine: Engine
+    private let publicURL: PublicURL
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, publicURL: PublicURL) {
         self.engine = engine
+        self.publicURL = publicURL
     }
 
     package var endpoints: [Endpoint] {
         [
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
+            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
             Endpoint(.get, Self.path + "/{job_id}", .key(.payoutsRead), limit: .read, show),
         ]
     }
 
     private func create(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
+        let isDryRun = call.body["dry_run"] == .bool(true)
+        let claim = isDryRun ? nil : try call.claim()
+        if let claim {
+            switch try await engine.store.idempotencyState(claim, now: engine.clock.wall) {
+            case .new: break
+            case .made(let id): return try await replay(resendID: id)
+            case .otherBody: throw Problem.idempotencyKeyReused
+            }
+        }
         let reading = ResendRequest.read(call.body)
         var faults = reading.faults
         let merchant = try await merchant(reading.merchantID, for: caller, &faults)
@@ -32,17 +44,30 @@ package struct ResendRoutes: Sendable {
         }
         var generator = EntropyGenerator(engine.entropy)
         let opening = ResendOpening(
-            accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requestedBy: caller.actor,
-            requestID: call.requestID, address: call.address?.description
+            accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requester: call.requester,
+            claim: claim
         )
-        guard let resend = try await engine.store.openResend(request, opening, now: engine.clock.wall) else {
+        switch try await engine.store.openResend(request, opening, now: engine.clock.wall) {
+        case .opened(let resend):
+            engine.runner.doorbell.ring()
+            return Self.dispatched(resend)
+        case .replayed(let id): return try await replay(resendID: id)
+        case .keyReused: throw Problem.idempotencyKeyReused
+        case .alreadyRunning:
             throw Problem.conflict("A resend job is already running for this merchant and time range.")
         }
-        engine.runner.doorbell.ring()
-        return .json(202) { writer in
-            writer.member("job_id", resend.jobID)
-            writer.member("total", resend.total)
+    }
+
+    private static func dispatched(_ resend: Resend, headers: [String: String] = [:]) -> Answer {
+        .json(202, headers: headers) { resend.writeDispatch(into: &$0) }
+    }
+
+    /// The first answer again (`docs/contract.md` 13.8).
+    private func replay(resendID: Int64) async throws -> Answer {
+        guard let resend = try await engine.store.resend(id: resendID) else {
+            throw Problem.notFound("Resend job not found or expired.")
         }
+        return Self.dispatched(resend, headers: Answer.replayed)
     }
 
     /// A foreign merchant is a fault of the field; unknown and foreign ids look alike (`docs/contract.md` 4.1).
@@ -64,22 +89,29 @@ package struct ResendRoutes: Sendable {
         if let accountID = caller.accountID, accountID != resend.accountID {
             throw Problem(status: 403, message: "You do not have access to this resend job.")
         }
-        return .json(headers: ["Cache-Control": "no-store"]) { resend.writeMembers(into: &$0) }
+        return .json(headers: ["Cache-Control": "no-store"]) { resend.writeState(into: &$0) }
     }
-}
 
-extension Resend {
-    /// The job state of `docs/contract.md` 5; `reason` exists only when the job failed.
-    package func writeMembers(into writer: inout JSONWriter) {
-        writer.member("status", state.rawValue)
-        writer.member("merchant_id", merchantID)
-        writer.member("start_time", TimeText.plain(Timestamp(seconds: window.startSeconds)))
-        writer.member("end_time", TimeText.plain(Timestamp(seconds: window.endSeconds)))
-        writer.member("total", total)
-        writer.member("queued", queued)
-        writer.member("failed", failed)
-        writer.member("started_at", TimeText.offset(startedAt))
-        writer.member("updated_at", TimeText.offset(updatedAt))
-        if state == .failed, let reason { writer.member("reason", reason) }
+    /// Jobs of the caller's merchants (`docs/contract.md` 13.3).
+    private func list(_ call: Call) async throws -> Answer {
+        let caller = try call.requireCaller()
+        var reader = QueryReader(call.query)
+        let merchantID = reader.integer("merchant_id")
+        let states: [Resend.State] = [.processing, .completed, .failed]
+        let state = reader.choice("status", states.map(\.rawValue)).flatMap(Resend.State.init)
+        let page = reader.page()
+        if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {
+            reader.faults.add("merchant_id", "The merchant_id is not associated with your account.")
+        }
+        try reader.throwFaults()
+        let filter = ResendFilter(accountID: caller.accountID, merchantID: merchantID, state: state)
+        let found = try await engine.store.listResends(filter, page)
+        return .json(headers: ["Cache-Control": "no-store"]) { writer in
+            writer.array("data") { writer in
+                for job in found.jobs { writer.object { job.writeRow(into: &$0) } }
+            }
+            writer.member(
+                "next", publicURL.next(Self.path, call, cursor: found.next, filters: ["merchant_id", "status"]))
+        }
     }
 }

@@ -37,4 +37,12 @@ package struct Payout: Equatable, Sendable {
         self.paidAt = paidAt
         self.parties = parties
     }
+
+    /// The payout as it was when it was created: whatever changes later is as a new payout has it.
+    package var atCreation: Payout {
+        var first = self
+        (first.status, first.updatedAt, first.paidAt) = (.awaiting, createdAt, nil)
+        (first.endToEnd, first.rejectionDescription, first.authenticationCode) = (nil, nil, nil)
+        return first
+    }
 }

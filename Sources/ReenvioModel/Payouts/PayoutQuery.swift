@@ -51,65 +51,23 @@ package struct PayoutQuery: Equatable, Sendable {
     }
 }
 
-/// Typed query parameters, with every fault collected.
-private struct QueryReader {
-    private var values: [String: String] = [:]
-    var faults = Faults()
-
-    init(_ parameters: [(name: String, value: String)]) {
-        for (name, value) in parameters { values[name] = value.isEmpty ? nil : value }
-    }
-
-    mutating func integer(_ name: String, in range: ClosedRange<Int64> = .min ... .max) -> Int64? {
-        guard let text = values[name] else { return nil }
-        guard let value = JSONNumber(text)?.integer else {
-            faults.add(name, "The \(name) field must be an integer.")
-            return nil
-        }
-        guard range.contains(value) else {
-            faults.add(name, "The \(name) field must be between \(range.lowerBound) and \(range.upperBound).")
-            return nil
-        }
-        return value
-    }
-
+extension QueryReader {
     /// `external_id`, or its alias `invoice`.
-    mutating func invoice() -> String? {
-        var found: String?
-        for name in ["external_id", "invoice"] {
-            guard let text = values[name] else { continue }
-            if text.unicodeScalars.count > Limits.invoiceCharacters {
-                faults.add(name, "The \(name) field must not be longer than \(Limits.invoiceCharacters) characters.")
-            }
-            found = found ?? text
-        }
-        return found
+    fileprivate mutating func invoice() -> String? {
+        let texts = ["external_id", "invoice"].map { text($0, max: Limits.invoiceCharacters) }
+        return texts[0] ?? texts[1]
     }
 
-    mutating func status() -> PayoutStatus? {
+    fileprivate mutating func status() -> PayoutStatus? {
         guard let id = integer("status_id") else { return nil }
         if let status = PayoutStatus(id: id) { return status }
         faults.add("status_id", "The selected status_id is invalid.")
         return nil
     }
 
-    mutating func days(_ name: String) -> PayoutQuery.Days {
+    fileprivate mutating func days(_ name: String) -> PayoutQuery.Days {
         let from = day("\(name)_start")
         let through = day("\(name)_end")
         return PayoutQuery.Days(from: from, before: through.map { $0 + .seconds(86_400) })
-    }
-
-    private mutating func day(_ name: String) -> Timestamp? {
-        guard let text = values[name] else { return nil }
-        if let moment = TimeText.parsePlain(text + " 00:00:00") { return moment }
-        faults.add(name, "The \(name) field must match the format YYYY-MM-DD.")
-        return nil
-    }
-
-    mutating func choice(_ name: String, _ choices: [String]) -> String? {
-        guard let text = values[name] else { return nil }
-        if choices.contains(text) { return text }
-        faults.add(name, "The selected \(name) is invalid.")
-        return nil
     }
 }

@@ -5,22 +5,28 @@ extension Store {
     package func resend(jobID: String) async throws -> Resend? {
         try await engine.read { db in
             try db.first(
-                """
-                SELECT id, public_id, merchant_id, account_id, state, window_start, window_end, total, queued, failed,
-                    reason, requested_by, started_at, updated_at, ended_at
-                FROM resends WHERE public_id = $1 AND kind = 'v2-payout'
-                """,
-                [.text(jobID)]
-            ) { row in
-                Resend(
-                    id: row.int(0), jobID: row.text(1), merchantID: row.int(2), accountID: row.int(3), kind: .v2Payout,
-                    state: Resend.State(rawValue: row.text(4)) ?? .failed,
-                    window: ResendWindow(startSeconds: row.int(5), endSeconds: row.int(6)), total: row.int(7),
-                    queued: row.int(8), failed: row.int(9), reason: row.textIfPresent(10), requestedBy: row.text(11),
-                    startedAt: row.time(12), updatedAt: row.time(13), endedAt: row.timeIfPresent(14)
-                )
-            }
+                "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
         }
+    }
+
+    package func resend(id: Int64) async throws -> Resend? {
+        try await engine.read { db in try db.first("\(Self.resendColumns) WHERE id = $1", [.int(id)], Self.resend) }
+    }
+
+    static let resendColumns = """
+        SELECT id, public_id, merchant_id, account_id, state, window_start, window_end, total, queued, failed,
+            reason, requested_by, started_at, updated_at, ended_at
+        FROM resends
+        """
+
+    static func resend(_ row: any SQLRow) -> Resend {
+        Resend(
+            id: row.int(0), jobID: row.text(1), merchantID: row.int(2), accountID: row.int(3), kind: .v2Payout,
+            state: Resend.State(rawValue: row.text(4)) ?? .failed,
+            window: ResendWindow(startSeconds: row.int(5), endSeconds: row.int(6)), total: row.int(7),
+            queued: row.int(8), failed: row.int(9), reason: row.textIfPresent(10), requestedBy: row.text(11),
+            startedAt: row.time(12), updatedAt: row.time(13), endedAt: row.timeIfPresent(14)
+        )
     }
 
     /// What became of a resend's deliveries: the four always add up to `queued` (`docs/contract.md` 13.1).

@@ -71,6 +71,8 @@ extension Tables {
             created_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
+        // object_id is the payout or resend that the request made; 0 only inside the transaction that makes it. Answers
+        // are made again from that row, so no copy of people's data lies here.
         """
         CREATE TABLE idempotency_keys (
             account_id INTEGER NOT NULL,
@@ -78,12 +80,12 @@ extension Tables {
             path TEXT NOT NULL,
             key TEXT NOT NULL,
             body_hash BLOB NOT NULL,
-            status INTEGER NOT NULL,
-            answer BLOB NOT NULL,
+            object_id INTEGER NOT NULL,
             created_at INTEGER NOT NULL,
             PRIMARY KEY (account_id, method, path, key)
-        ) STRICT
+        ) STRICT, WITHOUT ROWID
         """,
+        "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
         """
         CREATE TABLE audit (
             id INTEGER PRIMARY KEY,

@@ -39,6 +39,8 @@ extension Tables {
             WHERE state = 'processing' AND kind = 'v2-payout'
         """,
         "CREATE INDEX resends_running ON resends (id) WHERE state = 'processing'",
+        "CREATE INDEX resends_of_account ON resends (account_id, id)",
+        "CREATE INDEX resends_of_merchant ON resends (merchant_id, id)",
         "CREATE INDEX resends_ended ON resends (ended_at) WHERE ended_at IS NOT NULL",
         """
         CREATE TABLE resend_tallies (

@@ -5,12 +5,10 @@ enum Audit {
     struct Entry {
         var at: Timestamp
         var accountID: Int64?
-        var actor: String
+        var by: Requester
         var action: String
         var target: String
         var parameters = ""
-        var requestID: String?
-        var address: String?
     }
 
     static func write(_ entry: Entry, in db: any SQLConnection) throws {
@@ -21,8 +19,8 @@ enum Audit {
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 """,
                 [
-                    .int(id), .time(entry.at), .optional(entry.accountID), .text(entry.actor), .text(entry.action),
-                    .text(entry.target), .text(entry.parameters), .optional(entry.requestID), .optional(entry.address),
+                    .int(id), .time(entry.at), .optional(entry.accountID), .text(entry.by.actor), .text(entry.action),
+                    .text(entry.target), .text(entry.parameters), .optional(entry.by.requestID), .optional(entry.by.address),
                 ]
             )
         }

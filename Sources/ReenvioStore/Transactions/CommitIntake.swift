@@ -5,10 +5,12 @@ package struct IntakeBatch: Sendable {
     package struct NewPayout: Sendable {
         package var draft: PayoutDraft
         package var merchantID: Int64
+        package var claim: IdempotencyClaim?
 
-        package init(draft: PayoutDraft, merchantID: Int64) {
+        package init(draft: PayoutDraft, merchantID: Int64, claim: IdempotencyClaim? = nil) {
             self.draft = draft
             self.merchantID = merchantID
+            self.claim = claim
         }
     }
 
@@ -27,6 +29,10 @@ package struct IntakeResult: Sendable {
         case payout(id: Int64)
         /// Another payout of the merchant has the invoice (`docs/contract.md` 2.1, duplication block).
         case invoiceTaken
+        /// An equal request with the same `Idempotency-Key` made this payout (`docs/contract.md` 13.8).
+        case replayed(id: Int64)
+        /// Another body came with the same `Idempotency-Key`.
+        case keyReused
     }
 
     package enum Changed: Sendable, Equatable {
@@ -63,13 +69,17 @@ extension Store {
         return try await engine.write(.intake) { db in
             let merchants = try StatusChanges.merchants(of: batch.changes, in: db)
             var clocks = try MerchantClocks(locking: merchants + batch.creates.map(\.merchantID), in: db)
-            let created = try NewPayouts.insert(
-                batch.creates, sealed: sealed, keyID: keyID, clocks: &clocks, now: now, in: db
-            )
+            var creates = IdempotentCreates(batch.creates)
+            try creates.run(batch.creates, now: now, in: db) { indices in
+                try NewPayouts.insert(
+                    indices.map { batch.creates[$0] }, sealed: indices.map { sealed[$0] }, keyID: keyID,
+                    clocks: &clocks, now: now, in: db
+                )
+            }
             var changes = try StatusChanges(batch.changes, clocks: clocks, now: now, in: db)
             let changed = try changes.apply(batch.changes, due: due, nonces: nonces, in: db)
             try changes.clocks.save(in: db)
-            return IntakeResult(creates: created, changes: changed, deliveries: changes.deliveries)
+            return IntakeResult(creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries)
         }
     }
 

@@ -44,7 +44,7 @@ extension Store {
                 "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)", [.int(id), .text(name), .time(now)]
             )
             try Audit.write(
-                Audit.Entry(at: now, accountID: id, actor: actor, action: "account.create", target: "account \(id)"),
+                Audit.Entry(at: now, accountID: id, by: Requester(actor: actor), action: "account.create", target: "account \(id)"),
                 in: db
             )
             return id
@@ -77,7 +77,7 @@ extension Store {
             try insertSecret(merchant.compatKey, .compat, merchantID: id, now: now, in: db)
             try Audit.write(
                 Audit.Entry(
-                    at: now, accountID: merchant.accountID, actor: actor, action: "merchant.create",
+                    at: now, accountID: merchant.accountID, by: Requester(actor: actor), action: "merchant.create",
                     target: "merchant \(id)"
                 ), in: db
             )
@@ -129,7 +129,7 @@ extension Store {
             )
             try Audit.write(
                 Audit.Entry(
-                    at: now, accountID: key.accountID, actor: actor, action: "key.create", target: "key \(key.id)",
+                    at: now, accountID: key.accountID, by: Requester(actor: actor), action: "key.create", target: "key \(key.id)",
                     parameters: key.isOperator ? "operator" : ""
                 ), in: db
             )

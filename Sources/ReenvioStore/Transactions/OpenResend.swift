@@ -4,59 +4,87 @@ package import ReenvioModel
 package struct ResendOpening: Sendable {
     package var accountID: Int64
     package var jobID: String
-    package var requestedBy: String
-    package var requestID: String?
-    package var address: String?
+    package var requester: Requester
+    package var claim: IdempotencyClaim?
 
-    package init(
-        accountID: Int64, jobID: String, requestedBy: String, requestID: String? = nil, address: String? = nil
-    ) {
+    package init(accountID: Int64, jobID: String, requester: Requester, claim: IdempotencyClaim? = nil) {
         self.accountID = accountID
         self.jobID = jobID
-        self.requestedBy = requestedBy
-        self.requestID = requestID
-        self.address = address
+        self.requester = requester
+        self.claim = claim
+    }
+}
+
+/// What became of a resend request.
+package enum ResendOpened: Sendable, Equatable {
+    case opened(Resend)
+    /// One runs for the merchant and start time already (409).
+    case alreadyRunning
+    /// An equal request with the same `Idempotency-Key` made this one (`docs/contract.md` 13.8).
+    case replayed(id: Int64)
+    /// Another body came with the same `Idempotency-Key`.
+    case keyReused
+
+    package var resend: Resend? {
+        if case .opened(let resend) = self { resend } else { nil }
     }
 }
 
 extension Store {
     /// Freezes the matched set, counts it and inserts the job, in one transaction (`docs/architecture.md`, rule 3). A
-    /// job that matches nothing is complete at once.
-    /// - Returns: the job, or nil when one runs for the merchant and start time already (409): the partial unique index
-    ///   says so, whatever would match.
-    package func openResend(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) async throws -> Resend?
-    {
+    /// job that matches nothing is complete at once. That one runs already for the merchant and start time is said by
+    /// the partial unique index, whatever would match.
+    package func openResend(
+        _ request: ResendRequest, _ opening: ResendOpening, now: Timestamp
+    ) async throws -> ResendOpened {
         try await engine.write(.intake) { db in
-            var clocks = try MerchantClocks(locking: [request.merchantID], in: db)
-            let frozen = clocks.current(request.merchantID)
-            // The dispatch takes a number of its own, so that whatever follows is greater than what was frozen.
-            _ = clocks.next(request.merchantID)
-            let total = try CountMatching.run(
-                merchantID: request.merchantID, window: request.window, statuses: request.statuses, in: db
-            )
-            guard let id = try db.nextIDs(.resend, 1).first else { return nil }
-            let resend = Resend(
-                id: id, jobID: opening.jobID, merchantID: request.merchantID, accountID: opening.accountID,
-                kind: .v2Payout, state: .processing, window: request.window, total: total, queued: 0, failed: 0,
-                reason: nil, requestedBy: opening.requestedBy, startedAt: now, updatedAt: now, endedAt: nil
-            )
-            guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return nil }
-            try clocks.save(in: db)
-            try Audit.write(auditEntry(request, opening, now: now), in: db)
-            if total == 0 { try complete(resend, now: now, in: db) }
-            return resend
+            guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
+            switch try IdempotencyKeys.claim(claim, now: now, in: db) {
+            case .made(let id): return .replayed(id: id)
+            case .otherBody: return .keyReused
+            case .new: break
+            }
+            let result = try open(request, opening, now: now, in: db)
+            if let resend = result.resend {
+                try IdempotencyKeys.fill(claim, objectID: resend.id, in: db)
+            } else {
+                try IdempotencyKeys.release(claim, in: db)
+            }
+            return result
         }
+    }
+
+    private func open(
+        _ request: ResendRequest, _ opening: ResendOpening, now: Timestamp, in db: any SQLConnection
+    ) throws -> ResendOpened {
+        var clocks = try MerchantClocks(locking: [request.merchantID], in: db)
+        let frozen = clocks.current(request.merchantID)
+        // The dispatch takes a number of its own, so that whatever follows is greater than what was frozen.
+        _ = clocks.next(request.merchantID)
+        let total = try CountMatching.run(
+            merchantID: request.merchantID, window: request.window, statuses: request.statuses, in: db
+        )
+        let resend = Resend(
+            id: try db.nextIDs(.resend, 1)[0], jobID: opening.jobID, merchantID: request.merchantID,
+            accountID: opening.accountID, kind: .v2Payout, state: .processing, window: request.window, total: total,
+            queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now, updatedAt: now,
+            endedAt: nil
+        )
+        guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return .alreadyRunning }
+        try clocks.save(in: db)
+        try Audit.write(auditEntry(request, opening, now: now), in: db)
+        if total == 0 { try complete(resend, now: now, in: db) }
+        return .opened(resend)
     }
 
     private func auditEntry(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) -> Audit.Entry {
         let start = TimeText.plain(Timestamp(seconds: request.window.startSeconds))
         let end = TimeText.plain(Timestamp(seconds: request.window.endSeconds))
         return Audit.Entry(
-            at: now, accountID: opening.accountID, actor: opening.requestedBy, action: "resend.create",
+            at: now, accountID: opening.accountID, by: opening.requester, action: "resend.create",
             target: "job \(opening.jobID)",
             parameters:
-                "merchant \(request.merchantID), \(start) to \(end), statuses \(StatusList.text(request.statuses))",
-            requestID: opening.requestID, address: opening.address
+                "merchant \(request.merchantID), \(start) to \(end), statuses \(StatusList.text(request.statuses))"
         )
     }
 

@@ -10,8 +10,8 @@ struct ResendRunnerTests {
         let now = fixture.clock.wall
         let window = ResendWindow(startSeconds: now.seconds - 60, endSeconds: now.seconds + 60)
         let request = ResendRequest(merchantID: merchantID, window: window, statuses: [.paid])
-        let opening = ResendOpening(accountID: 1, jobID: name, requestedBy: "key:test")
-        return try #require(try await fixture.store.openResend(request, opening, now: now))
+        let opening = ResendOpening(accountID: 1, jobID: name, requester: Requester(actor: "key:test"))
+        return try #require(try await fixture.store.openResend(request, opening, now: now).resend)
     }
 
     private func paid(_ count: Int, _ merchantID: Int64, _ fixture: EngineFixture) async throws {

@@ -1,0 +1,81 @@
+/// Typed query parameters, with every fault collected. An empty value counts as absent, of a repeated one the last
+/// counts (`docs/contract.md` 2.3).
+package struct QueryReader {
+    private var values: [String: String] = [:]
+    package var faults = Faults()
+
+    package init(_ parameters: [(name: String, value: String)]) {
+        for (name, value) in parameters { values[name] = value.isEmpty ? nil : value }
+    }
+
+    package func throwFaults() throws(Faults) {
+        if !faults.isEmpty { throw faults }
+    }
+
+    package mutating func text(_ name: String, max: Int) -> String? {
+        guard let text = values[name] else { return nil }
+        if text.unicodeScalars.count > max {
+            faults.add(name, "The \(name) field must not be longer than \(max) characters.")
+        }
+        return text
+    }
+
+    package mutating func integer(_ name: String, in range: ClosedRange<Int64> = .min ... .max) -> Int64? {
+        guard let text = values[name] else { return nil }
+        guard let value = JSONNumber(text)?.integer else {
+            faults.add(name, "The \(name) field must be an integer.")
+            return nil
+        }
+        guard range.contains(value) else {
+            faults.add(name, "The \(name) field must be between \(range.lowerBound) and \(range.upperBound).")
+            return nil
+        }
+        return value
+    }
+
+    /// A calendar day; its first moment in UTC.
+    package mutating func day(_ name: String) -> Timestamp? {
+        guard let text = values[name] else { return nil }
+        if let moment = TimeText.parsePlain(text + " 00:00:00") { return moment }
+        faults.add(name, "The \(name) field must match the format YYYY-MM-DD.")
+        return nil
+    }
+
+    package mutating func choice(_ name: String, _ choices: [String]) -> String? {
+        guard let text = values[name] else { return nil }
+        if choices.contains(text) { return text }
+        faults.add(name, "The selected \(name) is invalid.")
+        return nil
+    }
+
+    /// The page of a list that is walked by cursor.
+    package mutating func page() -> CursorPage {
+        let limit = integer("limit", in: 1...Limits.pageSizeMax) ?? Limits.pageSizeDefault
+        guard let text = values["cursor"] else { return CursorPage(limit: limit) }
+        let after = CursorPage.position(text)
+        if after == nil { faults.add("cursor", "The cursor field is not a cursor of this list.") }
+        return CursorPage(limit: limit, after: after)
+    }
+}
+
+/// A page of a list, newest first, that goes on after a row shown before (`docs/contract.md` 13.3). The cursor is
+/// opaque to its user: it is that row's id in another base, so that nobody counts on it.
+package struct CursorPage: Equatable, Sendable {
+    package var limit: Int64
+    /// The id of the last row shown; nil on the first page.
+    package var after: Int64?
+
+    package init(limit: Int64 = Limits.pageSizeDefault, after: Int64? = nil) {
+        self.limit = limit
+        self.after = after
+    }
+
+    package static func cursor(_ id: Int64) -> String {
+        "c" + String(id, radix: 32)
+    }
+
+    package static func position(_ cursor: String) -> Int64? {
+        guard cursor.hasPrefix("c"), let id = Int64(cursor.dropFirst(), radix: 32), id > 0 else { return nil }
+        return id
+    }
+}
