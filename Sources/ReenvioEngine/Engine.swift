@@ -9,11 +9,15 @@ package struct EngineOptions: Sendable {
     package var schedule: RetrySchedule
     package var policy: AddressPolicy
     package var resendBacklogMax: Int64
+    package var retention: Retention
 
-    package init(schedule: RetrySchedule, policy: AddressPolicy, resendBacklogMax: Int64) {
+    package init(
+        schedule: RetrySchedule, policy: AddressPolicy, resendBacklogMax: Int64, retention: Retention = .standard
+    ) {
         self.schedule = schedule
         self.policy = policy
         self.resendBacklogMax = resendBacklogMax
+        self.retention = retention
     }
 }
 
@@ -54,7 +58,7 @@ package struct Engine: Sendable {
             store: store, policy: options.policy, schedule: options.schedule,
             backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
         )
-        janitor = Janitor(store: store, logger: logger)
+        janitor = Janitor(store: store, retention: options.retention, logger: logger)
     }
 
     /// The loops, in the order in which they need each other; shutdown is the reverse.

@@ -48,8 +48,6 @@ package enum Limits {
     package static let resendEntriesPerStep = 5_000
     package static let resendWindowSeconds: Int64 = 3 * 3_600
     package static let resendShownSeconds: Int64 = 24 * 3_600
-    package static let resendKeptSeconds: Int64 = 90 * 86_400
-    package static let attemptsKeptSeconds: Int64 = 30 * 86_400
 
     // Fields (`docs/contract.md` 2.1)
     package static let notificationURLCharacters = 255

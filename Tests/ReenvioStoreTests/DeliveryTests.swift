@@ -199,15 +199,15 @@ struct DeliveryTests {
             _ = try await store.recordAndClaim(records, now: Self.start, claim: nil)
         }
         _ = try await claim(store, order(Self.start + .seconds(40)))
-        let swept = try await store.sweep(after: nil, now: Self.start)
+        let swept = try await store.sweep(from: SweepPosition(), retention: .standard, now: Self.start)
         #expect(swept.queues == 2)
         #expect(try await store.number("SELECT count(*) FROM attempts") == 2)
-        _ = try await store.sweep(after: nil, now: Self.start + .seconds(29 * 86_400))
+        _ = try await store.sweep(from: SweepPosition(), retention: .standard, now: Self.start + .seconds(29 * 86_400))
         #expect(try await store.number("SELECT count(*) FROM attempts") == 2)
-        _ = try await store.sweep(after: nil, now: Self.start + .seconds(62 * 86_400))
+        _ = try await store.sweep(from: SweepPosition(), retention: .standard, now: Self.start + .seconds(62 * 86_400))
         #expect(try await store.number("SELECT count(*) FROM attempts") == 0)
         #expect(try await store.resend(jobID: job.jobID) != nil, "the row stays 90 days")
-        _ = try await store.sweep(after: nil, now: Self.start + .seconds(91 * 86_400))
+        _ = try await store.sweep(from: SweepPosition(), retention: .standard, now: Self.start + .seconds(91 * 86_400))
         #expect(try await store.resend(jobID: job.jobID) == nil)
     }
 

@@ -33,9 +33,10 @@ package struct PayoutRoutes: Sendable {
         }
         let reading = PayoutDraft.read(call.body, policy: engine.options.policy)
         var faults = reading.faults
-        let merchantID = try await merchantID(reading.merchantID, for: caller, &faults)
-        guard faults.isEmpty, let draft = reading.draft, let merchantID else { throw Problem.invalid(faults) }
-        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchantID, claim: claim)
+        let merchant = try await merchant(reading.merchantID, for: caller, &faults)
+        if merchant?.closedAt != nil { throw Problem.accountClosed }
+        guard faults.isEmpty, let draft = reading.draft, let merchant else { throw Problem.invalid(faults) }
+        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchant.id, claim: claim)
         let result = try await engine.intake.submit(IntakeBatch(creates: [new]))
         switch result.creates.first {
         case .payout(let id): return try await answer(201, payoutID: id, for: caller)
@@ -55,16 +56,16 @@ package struct PayoutRoutes: Sendable {
     }
 
     /// The merchant meant: the one named, or the account's only one. Unknown and foreign ids look alike.
-    private func merchantID(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Int64? {
+    private func merchant(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Merchant? {
         if faults["merchant_id"] != nil { return nil }
         if let named {
             if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) {
-                return merchant.id
+                return merchant
             }
             faults.add("merchant_id", "The merchant_id is not associated with your account.")
         } else {
             if let accountID = caller.accountID, let only = try await engine.store.onlyMerchant(accountID: accountID) {
-                return only.id
+                return only
             }
             faults.add("merchant_id", "The merchant_id field is required.")
         }

@@ -9,21 +9,24 @@ package final class Janitor: Stepping {
 
     package let name = "janitor"
     package let doorbell = Doorbell()
-    private let lastMerchantID = Mutex<Int64?>(nil)
+    private let position = Mutex(SweepPosition())
     private let store: Store
+    private let retention: Retention
     private let logger: Logger
 
-    package init(store: Store, logger: Logger) {
+    package init(store: Store, retention: Retention, logger: Logger) {
         self.store = store
+        self.retention = retention
         self.logger = logger
     }
 
     package func step(now: Moment) async throws -> Step {
-        let result = try await store.sweep(after: lastMerchantID.withLock { $0 }, now: now.wall)
-        lastMerchantID.withLock { $0 = result.lastMerchantID }
-        if result.attempts + result.resends > 0 {
-            logger.info(
-                "swept", metadata: ["attempts": "\(result.attempts)", "resends": "\(result.resends)"])
+        let result = try await store.sweep(
+            from: position.withLock { $0 }, retention: retention, now: now.wall)
+        position.withLock { $0 = result.position }
+        if !result.removed.isEmpty {
+            let counts = result.removed.map { ($0.kind, Logger.MetadataValue.string(String($0.count))) }
+            logger.info("swept", metadata: Dictionary(uniqueKeysWithValues: counts))
         }
         return result.hasMore ? .wait(.milliseconds(20)) : .wait(Self.rest)
     }

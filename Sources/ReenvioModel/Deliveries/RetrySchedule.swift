@@ -18,25 +18,11 @@ package struct RetrySchedule: Equatable, Sendable {
         var waits: [Duration] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let trimmed = part.drop { $0 == " " }
-            guard let unit = trimmed.last, let scale = Self.scale(of: unit) else { return nil }
-            let digits = trimmed.dropLast()
-            guard !digits.isEmpty, digits.utf8.count <= 7, digits.utf8.allSatisfy({ (48...57).contains($0) }),
-                let count = Int64(digits), count * scale <= 30 * 86_400
-            else { return nil }
-            waits.append(.seconds(count * scale))
+            guard let seconds = DurationText.seconds(trimmed, maxDays: 30) else { return nil }
+            waits.append(.seconds(seconds))
         }
         guard (1...100).contains(waits.count) else { return nil }
         self.waits = waits
-    }
-
-    private static func scale(of unit: Character) -> Int64? {
-        switch unit {
-        case "s": 1
-        case "m": 60
-        case "h": 3_600
-        case "d": 86_400
-        default: nil
-        }
     }
 
     /// How long a new delivery waits for its first attempt.

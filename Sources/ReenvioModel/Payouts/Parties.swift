@@ -163,3 +163,11 @@ extension Parties.Pix {
         }
     }
 }
+
+extension Parties {
+    /// Whether they are about the holder of a document, given by its digits: as the beneficiary's, or as a PIX key.
+    package func names(document: String) -> Bool {
+        beneficiary.documentNumber == document || pix.pixKey == document
+            || pix.pixKey?.filter({ !"./-".contains($0) }) == document
+    }
+}

@@ -5,34 +5,35 @@ extension Store {
     /// judge.
     package func apiKey(_ text: APIKeyText) async throws -> APIKey? {
         let found = try await engine.read { db in
-            try db.first(
-                """
-                SELECT id, name, account_id, scopes, cidrs, expires_at, revoked_at, created_at, hash
-                FROM api_keys WHERE id = $1
-                """,
-                [.text(text.id)]
-            ) { row in
-                let key = APIKey(
-                    id: row.text(0), name: row.text(1), accountID: row.intIfPresent(2),
-                    scopes: row.text(3).split(separator: ",").compactMap { Scope(rawValue: String($0)) },
-                    cidrs: row.text(4).split(separator: ",").compactMap { CIDR(String($0)) },
-                    expiresAt: row.timeIfPresent(5), revokedAt: row.timeIfPresent(6), createdAt: row.time(7)
-                )
-                return (key, row.blob(8))
-            }
+            try db.first("\(Self.keyColumns) WHERE id = $1", [.text(text.id)]) { (Self.key($0), $0.blob(8)) }
         }
         guard let (key, hash) = found, ConstantTime.equal(hash, text.hash) else { return nil }
         return key
+    }
+
+    /// Every key, oldest first.
+    package func listKeys() async throws -> [APIKey] {
+        try await engine.read { db in try db.all("\(Self.keyColumns) ORDER BY created_at, id", [], Self.key) }
+    }
+
+    static let keyColumns = """
+        SELECT id, name, account_id, scopes, cidrs, expires_at, revoked_at, created_at, hash FROM api_keys
+        """
+
+    static func key(_ row: any SQLRow) -> APIKey {
+        APIKey(
+            id: row.text(0), name: row.text(1), accountID: row.intIfPresent(2),
+            scopes: row.text(3).split(separator: ",").compactMap { Scope(rawValue: String($0)) },
+            cidrs: row.text(4).split(separator: ",").compactMap { CIDR(String($0)) },
+            expiresAt: row.timeIfPresent(5), revokedAt: row.timeIfPresent(6), createdAt: row.time(7)
+        )
     }
 
     /// A merchant that the caller may act for: `accountID` nil means every account.
     package func merchant(id: Int64, accountID: Int64?) async throws -> Merchant? {
         try await engine.read { db in
             try db.first(
-                """
-                SELECT id, account_id, name, branch, number, account_mismatch, closed_at FROM merchants
-                WHERE id = $1 AND ($2 IS NULL OR account_id = $2)
-                """,
+                "\(Self.merchantColumns) WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
                 [.int(id), .optional(accountID)], Self.merchant
             )
         }
@@ -42,17 +43,18 @@ extension Store {
     package func onlyMerchant(accountID: Int64) async throws -> Merchant? {
         try await engine.read { db in
             let merchants = try db.all(
-                """
-                SELECT id, account_id, name, branch, number, account_mismatch, closed_at FROM merchants
-                WHERE account_id = $1 ORDER BY id LIMIT 2
-                """,
+                "\(Self.merchantColumns) WHERE account_id = $1 ORDER BY id LIMIT 2",
                 [.int(accountID)], Self.merchant
             )
             return merchants.count == 1 ? merchants[0] : nil
         }
     }
 
-    private static func merchant(_ row: any SQLRow) -> Merchant {
+    static let merchantColumns = """
+        SELECT id, account_id, name, branch, number, account_mismatch, closed_at FROM merchants
+        """
+
+    static func merchant(_ row: any SQLRow) -> Merchant {
         Merchant(
             id: row.int(0), accountID: row.int(1), name: row.text(2), branch: row.textIfPresent(3),
             number: row.textIfPresent(4), accountMismatch: row.bool(5), closedAt: row.timeIfPresent(6)

@@ -22,7 +22,8 @@ extension Tables {
             end_to_end TEXT,
             status_detail TEXT,
             rejection_description TEXT,
-            authentication_code TEXT
+            authentication_code TEXT,
+            erased_at INTEGER
         ) STRICT
         """,
         // The duplication block (docs/contract.md 2.1): Invalid Data payouts may share an invoice, others may not.
@@ -39,6 +40,7 @@ extension Tables {
             PRIMARY KEY (merchant_id, kind, object_id)
         ) STRICT, WITHOUT ROWID
         """,
+        "CREATE INDEX parties_age ON parties (created_at)",
     ]
 
     static let changes = [

@@ -195,7 +195,10 @@ private struct ResendChunk {
         var targets: [(payoutID: Int64, receiverID: Int64)] = []
         var judged: [String: Bool] = [:]
         try db.batch(
-            "SELECT p.id, p.receiver_id, p.notification_url FROM payouts p, {rows} WHERE p.id = rows.id", wanted
+            """
+            SELECT p.id, p.receiver_id, p.notification_url FROM payouts p, {rows}
+            WHERE p.id = rows.id AND p.erased_at IS NULL
+            """, wanted
         ) { row in
             guard let receiverID = row.intIfPresent(1), let url = row.textIfPresent(2) else { return }
             let isAllowed = judged[url] ?? ((try? ReceiverURL(parsing: url, policy: rules.policy)) != nil)

@@ -1,18 +1,47 @@
 package import ReenvioModel
 
-/// What one bounded sweep of the janitor removed.
+/// Where the janitor goes on.
+package struct SweepPosition: Sendable, Equatable {
+    /// The merchant whose attempts were looked at last; nil before and after a pass over all of them.
+    package var merchantID: Int64?
+    /// The attempt whose answer was looked at last; nil before and after a pass over all of them.
+    package var answer: Answer?
+
+    package struct Answer: Sendable, Equatable {
+        package var merchantID: Int64
+        package var deliveryID: Int64
+        package var number: Int64
+        package var attemptID: [UInt8]
+    }
+
+    package init() {}
+}
+
+/// What one bounded sweep of the janitor removed, by kind.
 package struct SweepResult: Sendable, Equatable {
     package var attempts = 0
+    package var answers = 0
     package var resends = 0
+    package var parties = 0
+    package var audit = 0
+    package var idempotencyKeys = 0
     package var queues = 0
-    /// The merchant whose attempts were looked at last; nil once every merchant was.
-    package var lastMerchantID: Int64?
+    package var position = SweepPosition()
 
     package init() {}
 
     /// Whether sweeping again at once is worth it.
     package var hasMore: Bool {
-        lastMerchantID != nil || resends >= Store.sweepMax || queues >= Store.sweepMax
+        position != SweepPosition()
+            || [resends, parties, audit, idempotencyKeys, queues].contains { $0 >= Store.sweepMax }
+    }
+
+    /// Kinds of which something was removed, for the log.
+    package var removed: [(kind: String, count: Int)] {
+        [
+            ("attempts", attempts), ("answers", answers), ("resends", resends), ("parties", parties),
+            ("audit", audit), ("idempotency_keys", idempotencyKeys),
+        ].filter { $0.1 > 0 }
     }
 }
 
@@ -21,31 +50,93 @@ extension Store {
     package static let sweepMax = 1_000
     private static let merchantsPerSweep = 200
 
-    /// Forgets what has outlived its use: attempts after 30 days, ended resends after 90, empty queues. `after` is the
-    /// merchant to go on from.
-    package func sweep(after merchantID: Int64?, now: Timestamp) async throws -> SweepResult {
+    /// Forgets what has outlived its use (`docs/contract.md` 14). Each call is one bounded write; `position` is where the
+    /// last one stopped.
+    package func sweep(
+        from position: SweepPosition, retention: Retention, now: Timestamp
+    ) async throws -> SweepResult {
         try await engine.write(.janitor) { db in
             var result = SweepResult()
-            try sweepAttempts(after: merchantID ?? 0, &result, now: now, in: db)
-            result.resends = try sweepResends(endedBefore: now - .seconds(Limits.resendKeptSeconds), in: db)
-            result.queues = try db.run(
-                """
-                DELETE FROM queues WHERE (merchant_id, id) IN (
-                    SELECT merchant_id, id FROM queues
-                    WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2) AND next_due = $1
-                """,
-                [.int(Int64.max), .int(Self.sweepMax)]
-            )
+            try sweepAttempts(
+                after: position.merchantID ?? 0, &result, cutoff: retention.cutoff(.attempts, now: now), now: now,
+                in: db)
+            if retention.dropsAnswersFirst {
+                try sweepAnswers(
+                    after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)
+            }
+            result.resends = try sweepResends(endedBefore: retention.cutoff(.resends, now: now), in: db)
+            result.parties = try db.run(
+                Self.deleteParties, [.time(retention.cutoff(.parties, now: now)), .int(Self.sweepMax)])
+            result.audit = try db.run(
+                "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)",
+                [.time(retention.cutoff(.audit, now: now)), .int(Self.sweepMax)])
+            result.idempotencyKeys = try db.run(
+                Self.deleteIdempotencyKeys, [.time(IdempotencyKeys.oldest(now)), .int(Self.sweepMax)])
+            result.queues = try db.run(Self.deleteQueues, [.int(Int64.max), .int(Self.sweepMax)])
             return result
         }
+    }
+
+    /// Never what a running resend could still need.
+    private static let deleteParties = """
+        DELETE FROM parties WHERE (merchant_id, kind, object_id) IN (
+            SELECT p.merchant_id, p.kind, p.object_id FROM parties p
+            WHERE p.created_at < $1 AND NOT EXISTS (
+                SELECT 1 FROM resends r WHERE r.state = 'processing' AND r.merchant_id = p.merchant_id)
+            ORDER BY p.created_at LIMIT $2)
+        """
+
+    private static let deleteIdempotencyKeys = """
+        DELETE FROM idempotency_keys WHERE (account_id, method, path, key) IN (
+            SELECT account_id, method, path, key FROM idempotency_keys WHERE created_at <= $1 LIMIT $2)
+        """
+
+    private static let deleteQueues = """
+        DELETE FROM queues WHERE (merchant_id, id) IN (
+            SELECT merchant_id, id FROM queues
+            WHERE next_due = $1 AND parked = 0 AND lane IN (0, 1, 2) LIMIT $2) AND next_due = $1
+        """
+
+    /// Answers that go before their attempts: a walk over all attempts, a bounded piece at a time. There is no index on
+    /// time, which every delivery would pay for.
+    private func sweepAnswers(
+        after last: SweepPosition.Answer?, _ result: inout SweepResult, cutoff: Timestamp, in db: any SQLConnection
+    ) throws {
+        var seen = 0
+        var next: SweepPosition.Answer?
+        var rows = SQLRows([("merchant_id", .int), ("delivery_id", .int), ("number", .int), ("attempt_id", .blob)])
+        try db.query(
+            """
+            SELECT merchant_id, delivery_id, number, attempt_id, started_at, answer IS NULL FROM attempts
+            WHERE (merchant_id, delivery_id, number, attempt_id) > ($1, $2, $3, $4)
+            ORDER BY merchant_id, delivery_id, number, attempt_id LIMIT $5
+            """,
+            [
+                .int(last?.merchantID ?? 0), .int(last?.deliveryID ?? 0), .int(last?.number ?? 0),
+                .blob(last?.attemptID ?? []), .int(Self.sweepMax),
+            ]
+        ) { row in
+            seen += 1
+            let key = SweepPosition.Answer(
+                merchantID: row.int(0), deliveryID: row.int(1), number: row.int(2), attemptID: row.blob(3))
+            next = key
+            guard row.time(4) < cutoff, !row.bool(5) else { return }
+            rows.append([.int(key.merchantID), .int(key.deliveryID), .int(key.number), .blob(key.attemptID)])
+        }
+        result.answers = try db.batch(
+            """
+            UPDATE attempts SET answer = NULL FROM {rows}
+            WHERE attempts.merchant_id = rows.merchant_id AND attempts.delivery_id = rows.delivery_id
+                AND attempts.number = rows.number AND attempts.attempt_id = rows.attempt_id
+            """, rows)
+        result.position.answer = seen < Self.sweepMax ? nil : next
     }
 
     /// Deliveries are numbered as time goes by, so one mark a day finds old attempts by their key, without an index on
     /// time.
     private func sweepAttempts(
-        after first: Int64, _ result: inout SweepResult, now: Timestamp, in db: any SQLConnection
+        after first: Int64, _ result: inout SweepResult, cutoff: Timestamp, now: Timestamp, in db: any SQLConnection
     ) throws {
-        let cutoff = now - .seconds(Limits.attemptsKeptSeconds)
         try db.run(
             """
             INSERT INTO delivery_marks (day, delivery_id)
@@ -64,7 +155,7 @@ extension Store {
                 $0.intIfPresent(0)
             }
             guard let found = next, let next = found else {
-                result.lastMerchantID = nil
+                result.position.merchantID = nil
                 return
             }
             let room = Self.sweepMax - result.attempts
@@ -78,7 +169,7 @@ extension Store {
             )
             result.attempts += deleted
             // A merchant with more than fits comes up again.
-            result.lastMerchantID = deleted < room ? next : next - 1
+            result.position.merchantID = deleted < room ? next : next - 1
             merchantID = next
         }
     }

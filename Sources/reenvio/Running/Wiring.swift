@@ -24,7 +24,8 @@ enum Wiring {
         let engine = Engine(
             store: store, transport: transport,
             options: EngineOptions(
-                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog
+                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
+                retention: settings.retention
             ),
             clock: clock, entropy: SystemEntropy(), logger: logger
         )

@@ -47,6 +47,7 @@ struct Settings: Sendable {
     var retrySchedule: RetrySchedule
     var resendBacklog: Int64
     var rateLimits: RateLimits
+    var retention: Retention
     var trustedProxies: [CIDR]
     /// Nil: the address really bound.
     var publicURL: String?

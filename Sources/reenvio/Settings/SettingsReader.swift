@@ -9,7 +9,7 @@ enum SettingName: String, CaseIterable {
     case store, listen, encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", retrySchedule = "retry_schedule"
     case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
-    case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", log, logFormat = "log_format"
+    case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", retention, log, logFormat = "log_format"
 
     var variable: String { "REENVIO_" + rawValue.uppercased() }
     var isSecret: Bool { self == .encryptionKey }
@@ -22,6 +22,7 @@ enum SettingName: String, CaseIterable {
         case .resendBacklog: "1000000"
         case .rateLimits: RateLimits.defaultText
         case .allowHTTPReceivers: "false"
+        case .retention: Retention.defaultText
         case .log: "info"
         case .logFormat: "json"
         case .encryptionKey, .allowPrivateReceivers, .trustRoots, .trustedProxies, .publicURL, .tlsCert, .tlsKey: ""
@@ -101,6 +102,9 @@ struct SettingsReader {
             } ?? 0,
             rateLimits: check.parse(.rateLimits, "must be like \(RateLimits.defaultText), or off") { RateLimits($0) }
                 ?? .standard,
+            retention: check.parse(.retention, "must be like \(Retention.defaultText), resends at least 1d") {
+                Retention($0)
+            } ?? .standard,
             trustedProxies: check.cidrs(.trustedProxies),
             publicURL: check.optional(.publicURL, "must be an http or https URL without a query") { text in
                 let isURL = text.hasPrefix("http://") || text.hasPrefix("https://")
