@@ -13,7 +13,7 @@ struct Reenvio: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
-            KeyCommands.self,
+            KeyCommands.self, ResendCommand.self, JobCommands.self, EraseCommand.self, AuditCommand.self,
             ReceiverCommand.self,
         ]
     )

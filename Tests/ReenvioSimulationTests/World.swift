@@ -132,7 +132,8 @@ final class World {
             throw SimulationFault("a dry run counted \(counted), by hand \(expected.count)")
         }
         let opening = ResendOpening(
-            accountID: Fixtures.accountID, jobID: Resend.newJobID(using: &random), requester: Requester(actor: "simulation")
+            accountID: Fixtures.accountID, jobID: Resend.newJobID(using: &random),
+            requester: Requester(actor: "simulation")
         )
         guard let resend = try await store.openResend(request, opening, now: clock.wall).resend else { return }
         guard resend.total == counted else { throw SimulationFault("dispatch counted \(resend.total), not \(counted)") }

@@ -216,7 +216,8 @@ struct DeliveryTests {
         let request = ResendRequest(
             merchantID: Fixtures.merchantID, window: window, statuses: PayoutStatus.notifiable
         )
-        let opening = ResendOpening(accountID: 1, jobID: String(repeating: "f", count: 32), requester: Requester(actor: "key:test"))
+        let opening = ResendOpening(
+            accountID: 1, jobID: String(repeating: "f", count: 32), requester: Requester(actor: "key:test"))
         let job = try #require(try await store.openResend(request, opening, now: Self.start).resend)
         let rules = ChunkRules(now: Self.start, due: Self.start, policy: AddressPolicy(), backlogMax: 1_000)
         _ = try await store.advanceResend(after: nil, rules)

@@ -98,7 +98,9 @@ struct ResendTests {
         var other = Self.request
         other.window.endSeconds -= 10
         other.statuses = [.canceled]
-        #expect(try await store.openResend(other, opening("b"), now: Fixtures.start).resend == nil, "409 whatever would match")
+        #expect(
+            try await store.openResend(other, opening("b"), now: Fixtures.start).resend == nil,
+            "409 whatever would match")
         other = Self.request
         other.window.startSeconds += 1
         #expect(try await store.openResend(other, opening("c"), now: Fixtures.start).resend != nil)
@@ -107,7 +109,8 @@ struct ResendTests {
         #expect(try await store.openResend(other, opening("d"), now: Fixtures.start).resend != nil)
         _ = try await finish(store, rules())
         #expect(
-            try await store.openResend(Self.request, opening("e"), now: Fixtures.start).resend != nil, "free after the end")
+            try await store.openResend(Self.request, opening("e"), now: Fixtures.start).resend != nil,
+            "free after the end")
     }
 
     @Test("of fifty equal dispatches at once exactly one is accepted", arguments: TestEngine.allCases)
@@ -116,7 +119,8 @@ struct ResendTests {
         _ = try await paidPayouts(1, in: store)
         let accepted = try await withThrowingTaskGroup(of: Bool.self) { tasks in
             for index in 0..<50 {
-                let opening = ResendOpening(accountID: 1, jobID: "job-\(index)", requester: Requester(actor: "key:test"))
+                let opening = ResendOpening(
+                    accountID: 1, jobID: "job-\(index)", requester: Requester(actor: "key:test"))
                 tasks.addTask { try await store.openResend(Self.request, opening, now: Fixtures.start).resend != nil }
             }
             return try await tasks.reduce(0) { $0 + ($1 ? 1 : 0) }

@@ -110,7 +110,7 @@ extension PayoutRoutes {
             throw Problem.payoutNotFound
         }
         var change = StatusChangeRequest(payoutID: id, status: .canceled)
-        change.isMerchantCancel = true
+        change.canceledBy = call.requester
         let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
         if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
         return try await answer(200, payoutID: id, for: caller)

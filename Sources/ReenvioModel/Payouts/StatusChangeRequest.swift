@@ -19,7 +19,9 @@ package struct StatusChangeRequest: Equatable, Sendable {
     package var authenticationCode: String?
     package var occurredAt: Timestamp?
     /// Asked for by the merchant, who may cancel only before the payout is processed (`docs/contract.md` 1.2).
-    package var isMerchantCancel = false
+    package var isMerchantCancel: Bool { canceledBy != nil }
+    /// The merchant's caller, for the audit; nil for what the platform reports.
+    package var canceledBy: Requester?
 
     package init(
         payoutID: Int64, status: PayoutStatus, endToEnd: String? = nil, statusDetail: Detail? = nil,

@@ -20,7 +20,8 @@ enum Audit {
                 """,
                 [
                     .int(id), .time(entry.at), .optional(entry.accountID), .text(entry.by.actor), .text(entry.action),
-                    .text(entry.target), .text(entry.parameters), .optional(entry.by.requestID), .optional(entry.by.address),
+                    .text(entry.target), .text(entry.parameters), .optional(entry.by.requestID),
+                    .optional(entry.by.address),
                 ]
             )
         }

@@ -79,7 +79,26 @@ extension Store {
             var changes = try StatusChanges(batch.changes, clocks: clocks, now: now, in: db)
             let changed = try changes.apply(batch.changes, due: due, nonces: nonces, in: db)
             try changes.clocks.save(in: db)
-            return IntakeResult(creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries)
+            try Self.auditCancels(batch.changes, changed, now: now, in: db)
+            return IntakeResult(
+                creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries)
+        }
+    }
+
+    /// A cancel by the merchant is an act of a person's; what the platform reports is history, not audit.
+    private static func auditCancels(
+        _ changes: [StatusChangeRequest], _ results: [IntakeResult.Changed], now: Timestamp, in db: any SQLConnection
+    ) throws {
+        for (change, result) in zip(changes, results) where result == .applied {
+            guard let requester = change.canceledBy else { continue }
+            let accountID = try db.first(
+                "SELECT m.account_id FROM payouts p JOIN merchants m ON m.id = p.merchant_id WHERE p.id = $1",
+                [.int(change.payoutID)]
+            ) { $0.int(0) }
+            let entry = Audit.Entry(
+                at: now, accountID: accountID, by: requester, action: "payout.cancel",
+                target: "payout \(change.payoutID)")
+            try Audit.write(entry, in: db)
         }
     }
 

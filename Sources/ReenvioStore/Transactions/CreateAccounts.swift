@@ -44,7 +44,9 @@ extension Store {
                 "INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)", [.int(id), .text(name), .time(now)]
             )
             try Audit.write(
-                Audit.Entry(at: now, accountID: id, by: Requester(actor: actor), action: "account.create", target: "account \(id)"),
+                Audit.Entry(
+                    at: now, accountID: id, by: Requester(actor: actor), action: "account.create",
+                    target: "account \(id)"),
                 in: db
             )
             return id
@@ -129,7 +131,8 @@ extension Store {
             )
             try Audit.write(
                 Audit.Entry(
-                    at: now, accountID: key.accountID, by: Requester(actor: actor), action: "key.create", target: "key \(key.id)",
+                    at: now, accountID: key.accountID, by: Requester(actor: actor), action: "key.create",
+                    target: "key \(key.id)",
                     parameters: key.isOperator ? "operator" : ""
                 ), in: db
             )

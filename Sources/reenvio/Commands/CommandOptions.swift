@@ -55,6 +55,9 @@ func reportingFailures(_ body: () async throws -> Void) async throws {
     } catch let error as SettingsMistakes {
         for mistake in error.mistakes { Terminal.error("reenvio: \(mistake)") }
         throw ExitCode(1)
+    } catch let faults as Faults {
+        for text in faults.entries.flatMap(\.texts) { Terminal.error("reenvio: \(text)") }
+        throw ExitCode(1)
     } catch {
         Terminal.error("reenvio: \(error)")
         throw ExitCode(1)

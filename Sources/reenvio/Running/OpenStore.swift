@@ -22,4 +22,5 @@ extension Settings {
 /// Who runs a command, as history and audit name it.
 enum CommandActor {
     static var name: String { "cli:\(NSUserName())" }
+    static var requester: Requester { Requester(actor: name) }
 }

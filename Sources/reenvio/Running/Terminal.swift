@@ -6,13 +6,14 @@ import ReenvioModel
 enum Terminal {
     static var now: Timestamp { SystemClock().wall }
     static let isInteractive = isatty(1) == 1
+    static let isErrorInteractive = isatty(2) == 1
 
     static func out(_ line: String, terminator: String = "\n") {
         put(line + terminator, on: 1)
     }
 
-    static func error(_ line: String) {
-        put(line + "\n", on: 2)
+    static func error(_ line: String, terminator: String = "\n") {
+        put(line + terminator, on: 2)
     }
 
     /// A bar such as `[#####.....]  50 %`.

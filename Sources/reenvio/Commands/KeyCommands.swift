@@ -3,95 +3,74 @@ import Foundation
 import ReenvioModel
 import ReenvioStore
 
-struct AccountCommands: AsyncParsableCommand {
+struct KeyCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "account", abstract: "Accounts: who owns merchants and keys.", subcommands: [Create.self]
+        commandName: "key", abstract: "API keys of accounts and operators.",
+        subcommands: [Create.self, List.self, Revoke.self]
     )
 
-    struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Creates an account.")
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists every key, oldest first; never the keys' texts.")
 
         @OptionGroup var options: CommandOptions
-
-        @Option(help: "A name for people.")
-        var name: String
 
         func run() async throws {
             try await reportingFailures {
                 try await options.withStore { store, now in
-                    let id = try await store.createAccount(name: name, actor: CommandActor.name, now: now)
-                    options.report("Account \(id) created.") { $0.member("account_id", id) }
-                }
-            }
-        }
-    }
-}
-
-struct MerchantCommands: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "merchant", abstract: "Merchants: whose payouts they are.", subcommands: [Create.self]
-    )
-
-    struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Creates a merchant and its signing secret.")
-
-        @OptionGroup var options: CommandOptions
-        @Option(help: "The account that owns it.") var account: Int64
-        @Option(help: "Its id; the next free one when left out.") var id: Int64?
-        @Option(help: "A name for people.") var name: String
-        @Option(help: "Branch of the account mirror, e.g. 0001 (v3).") var branch: String?
-        @Option(help: "Number of the account mirror, e.g. 123456 (v3).") var number: String?
-        @Option(help: "whsec_ and the base64 of 24 to 64 bytes; made when left out.") var signingSecret: String?
-        @Option(help: "Fills {api_key} in the published signature; the signing secret's text when left out.")
-        var compatKey: String?
-        @Flag(help: "Canceled webhooks may carry status_detail.") var accountMismatch = false
-
-        func run() async throws {
-            try await reportingFailures {
-                let merchant = try merchant()
-                try await options.withStore { store, now in
-                    let id = try await store.createMerchant(merchant, actor: CommandActor.name, now: now)
-                    let secret = merchant.signingSecret.text
-                    options.report("Merchant \(id) created. Its signing secret: \(secret)") { writer in
-                        writer.member("merchant_id", id)
-                        writer.member("signing_secret", secret)
+                    let keys = try await store.listKeys()
+                    let lines = keys.map { key in
+                        let owner = key.accountID.map { "account \($0)" } ?? "operator"
+                        return "\(key.id)  \(key.isUsable(now: now) ? "usable " : "refused")  \(owner)  \(key.name)"
+                    }
+                    options.report(lines.isEmpty ? "There are no keys." : lines.joined(separator: "\n")) { writer in
+                        writer.array("keys") { writer in
+                            for key in keys { KeyCommands.write(key, into: &writer) }
+                        }
                     }
                 }
             }
         }
+    }
 
-        /// The largest number that every JSON reader keeps exactly.
-        private static let idMax: Int64 = 1 << 53
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ends the use of a key, within a second and for good.")
 
-        private func merchant() throws -> NewMerchant {
-            var generator = SystemRandomNumberGenerator()
-            guard let secret = signingSecret.map({ SigningSecret($0) }) ?? SigningSecret(using: &generator),
-                secret.text.hasPrefix(SigningSecret.prefix)
-            else {
-                throw CreationRefused(description: "--signing-secret must be whsec_ and the base64 of 24 to 64 bytes")
+        @OptionGroup var options: CommandOptions
+        @Argument(help: "The key's id, from `key list`: the part between rnv_ and the secret.") var keyID: String
+
+        func run() async throws {
+            try await reportingFailures {
+                try await options.withStore { store, now in
+                    guard let key = try await store.revokeKey(id: keyID, by: CommandActor.requester, now: now),
+                        let revokedAt = key.revokedAt
+                    else { throw CreationRefused(description: "there is no key \(keyID)") }
+                    options.report("Key \(key.id) has been revoked since \(TimeText.zulu(revokedAt)).") { writer in
+                        writer.member("key_id", key.id)
+                        writer.member("revoked_at", TimeText.zulu(revokedAt))
+                    }
+                }
             }
-            if let compatKey, !(1...255).contains(compatKey.utf8.count) {
-                throw CreationRefused(description: "--compat-key must have 1 to 255 bytes")
-            }
-            guard (branch == nil) == (number == nil) else {
-                throw CreationRefused(description: "--branch and --number belong together")
-            }
-            if let id, !(1...Self.idMax).contains(id) {
-                throw CreationRefused(description: "--id must be between 1 and \(Self.idMax)")
-            }
-            return NewMerchant(
-                id: id, accountID: account, name: name, branch: branch, number: number,
-                accountMismatch: accountMismatch,
-                signingSecret: secret, compatKey: compatKey
-            )
         }
     }
-}
 
-struct KeyCommands: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "key", abstract: "API keys of accounts and operators.", subcommands: [Create.self]
-    )
+    static func write(_ key: APIKey, into writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("key_id", key.id)
+            writer.member("name", key.name)
+            writer.member("account_id", key.accountID)
+            writer.member("operator", key.isOperator)
+            writer.array("scopes") { writer in
+                for scope in key.isOperator ? Scope.allCases : key.scopes { writer.value(scope.rawValue) }
+            }
+            writer.array("cidrs") { writer in
+                for cidr in key.cidrs { writer.value(cidr.description) }
+            }
+            writer.member("expires_at", key.expiresAt.map(TimeText.zulu))
+            writer.member("revoked_at", key.revokedAt.map(TimeText.zulu))
+        }
+    }
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Creates an API key and shows it once.")

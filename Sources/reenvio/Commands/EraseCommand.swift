@@ -1,0 +1,65 @@
+import ArgumentParser
+import Foundation
+import ReenvioModel
+import ReenvioStore
+
+struct EraseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "erase",
+        abstract: "Destroys people's data: of one payout, or of every payout that names a document.",
+        discussion: """
+            Ids, amounts and history stay. A resend of an erased payout counts as failed. By document every payout stored
+            so far is looked through; one that comes in meanwhile is not.
+            """
+    )
+
+    @OptionGroup var options: CommandOptions
+    @Option(help: "The payout's id.") var payout: Int64?
+    @Option(help: "A CPF or CNPJ; points, dashes and slashes do not matter.") var document: String?
+
+    func validate() throws {
+        if (payout != nil) == (document != nil) { throw ValidationError("give either --payout or --document") }
+    }
+
+    func run() async throws {
+        try await reportingFailures {
+            try await options.withStore { store, now in
+                let erased: Int
+                if let payout {
+                    erased = try await store.eraseParties(
+                        payoutIDs: [payout], by: CommandActor.requester, now: now
+                    ).count
+                    if erased == 0 { throw CreationRefused(description: "there is no payout \(payout)") }
+                } else {
+                    erased = try await eraseByDocument(store, now)
+                }
+                options.report("The people's data of \(erased) payouts is gone.") { $0.member("erased", erased) }
+            }
+        }
+    }
+
+    private func eraseByDocument(_ store: Store, _ now: Timestamp) async throws -> Int {
+        let digits = (document ?? "").filter { !"./- ".contains($0) }
+        guard [11, 14].contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }) else {
+            throw CreationRefused(description: "--document must have the 11 digits of a CPF or the 14 of a CNPJ")
+        }
+        var erased = 0
+        var seen = 0
+        var next: PartiesKey?
+        repeat {
+            let page = try await store.findParties(document: digits, after: next)
+            if !page.payoutIDs.isEmpty {
+                erased += try await store.eraseParties(
+                    payoutIDs: page.payoutIDs, by: CommandActor.requester, now: now
+                ).count
+            }
+            seen += page.seen
+            next = page.next
+            if Terminal.isErrorInteractive {
+                Terminal.error("\rlooked at \(seen) payouts, erased \(erased) ", terminator: "")
+            }
+        } while next != nil
+        if Terminal.isErrorInteractive { Terminal.error("") }
+        return erased
+    }
+}

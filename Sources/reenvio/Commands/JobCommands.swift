@@ -1,0 +1,97 @@
+import ArgumentParser
+import Foundation
+import ReenvioModel
+import ReenvioStore
+
+struct JobCommands: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "job", abstract: "Resend jobs: what they did, and how far they are.",
+        subcommands: [List.self, Show.self, Watch.self]
+    )
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists jobs, newest first.")
+
+        @OptionGroup var options: CommandOptions
+        @OptionGroup var paging: PagingOptions
+        @Option(help: "Only jobs of this merchant.") var merchant: Int64?
+        @Option(help: "Only processing, completed or failed ones.") var status: String?
+
+        func run() async throws {
+            try await reportingFailures {
+                let page = try paging.page()
+                let state = try status.map { text in
+                    guard let state = Resend.State(rawValue: text) else {
+                        throw CreationRefused(description: "--status must be processing, completed or failed")
+                    }
+                    return state
+                }
+                try await options.withStore { store, _ in
+                    let found = try await store.listResends(ResendFilter(merchantID: merchant, state: state), page)
+                    let lines = found.jobs.map { job in
+                        "\(job.jobID)  \(TimeText.zulu(job.startedAt))  merchant \(job.merchantID)  "
+                            + "\(job.state.rawValue)  matched \(job.total), queued \(job.queued), failed \(job.failed)"
+                    }
+                    options.report(paging.words(lines, none: "There are no jobs.", next: found.next)) { writer in
+                        writer.array("data") { writer in
+                            for job in found.jobs { writer.object { job.writeRow(into: &$0) } }
+                        }
+                        writer.member("next", found.next)
+                    }
+                }
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows one job.")
+
+        @OptionGroup var options: CommandOptions
+        @Argument(help: "The job's id.") var jobID: String
+
+        func run() async throws {
+            try await reportingFailures {
+                try await options.withStore { store, _ in
+                    try await JobWatch(store: store, jobID: jobID).report(options)
+                }
+            }
+        }
+    }
+
+    struct Watch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Draws a job's progress until it has ended.")
+
+        @OptionGroup var options: CommandOptions
+        @Argument(help: "The job's id.") var jobID: String
+
+        func run() async throws {
+            try await reportingFailures {
+                try await options.withStore { store, _ in
+                    try await JobWatch(store: store, jobID: jobID).show(options)
+                }
+            }
+        }
+    }
+}
+
+/// Options of commands that list page by page.
+struct PagingOptions: ParsableArguments {
+    @Option(help: "Rows on a page, 1 to 100.") var limit: Int64 = Limits.pageSizeDefault
+    @Option(help: "Goes on after a page, with its `next`.") var cursor: String?
+
+    func page() throws -> CursorPage {
+        guard (1...Limits.pageSizeMax).contains(limit) else {
+            throw CreationRefused(description: "--limit must be between 1 and \(Limits.pageSizeMax)")
+        }
+        guard let cursor else { return CursorPage(limit: limit) }
+        guard let after = CursorPage.position(cursor) else {
+            throw CreationRefused(description: "--cursor is not a cursor of this list")
+        }
+        return CursorPage(limit: limit, after: after)
+    }
+
+    func words(_ lines: [String], none: String, next: String?) -> String {
+        if lines.isEmpty { return none }
+        return (lines + (next.map { ["More with --cursor \($0)"] } ?? [])).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import Foundation
+import ReenvioModel
+import ReenvioStore
+
+struct ResendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resend",
+        abstract: "Sends a merchant's webhooks again in bulk: counts with --dry-run, dispatches without.",
+        discussion: """
+            Matches payouts by the time of their last status change, both ends included. Writes the job into the store; a
+            running server takes it from there.
+            """
+    )
+
+    @OptionGroup var options: CommandOptions
+    @Option(help: "The merchant.") var merchant: Int64
+    @Option(help: "Start of the window, UTC, as \"2026-03-24 08:00:00\".") var from: String
+    @Option(help: "End of the window, at most 3 hours later.") var to: String
+    @Option(help: "Status ids separated by commas; every notifiable one when left out.") var status: String?
+    @Flag(help: "Only say how many payouts match.") var dryRun = false
+    @Flag(help: "Draw the progress until the job has ended.") var watch = false
+
+    func validate() throws {
+        if dryRun, watch { throw ValidationError("--dry-run starts no job that could be watched") }
+    }
+
+    func run() async throws {
+        try await reportingFailures {
+            try await options.withStore { store, now in
+                let (request, owner) = try await request(store)
+                if dryRun {
+                    let total = try await store.countMatching(request)
+                    options.report("\(total) payouts match.") { $0.member("total", total) }
+                    return
+                }
+                let job = try await dispatch(request, accountID: owner.accountID, store, now)
+                if watch {
+                    try await JobWatch(store: store, jobID: job.jobID).show(options)
+                } else {
+                    options.report("Job \(job.jobID) dispatched; \(job.total) payouts match.") {
+                        job.writeDispatch(into: &$0)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The flags as the body of `POST /v2/payout/notifications/resend`, under the same rules and with the same texts
+    /// (`docs/contract.md` 4.1).
+    private func request(_ store: Store) async throws -> (ResendRequest, Merchant) {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.member("merchant_id", merchant)
+            writer.member("start_time", from)
+            writer.member("end_time", to)
+            if let status {
+                writer.array("status_ids") { writer in
+                    for part in status.split(separator: ",") {
+                        let text = part.filter { $0 != " " }
+                        if let id = Int64(text) { writer.value(id) } else { writer.value(text) }
+                    }
+                }
+            }
+        }
+        guard case .object(let body) = try JSONParser.parse(writer.bytes) else { throw Faults() }
+        let reading = ResendRequest.read(body)
+        var faults = reading.faults
+        let owner = try await store.merchant(id: merchant, accountID: nil)
+        if owner == nil { faults.add("merchant_id", "There is no merchant \(merchant).") }
+        guard faults.isEmpty, let request = reading.request, let owner else { throw faults }
+        return (request, owner)
+    }
+
+    private func dispatch(
+        _ request: ResendRequest, accountID: Int64, _ store: Store, _ now: Timestamp
+    ) async throws -> Resend {
+        var generator = SystemRandomNumberGenerator()
+        let opening = ResendOpening(
+            accountID: accountID, jobID: Resend.newJobID(using: &generator), requester: CommandActor.requester)
+        guard let job = try await store.openResend(request, opening, now: now).resend else {
+            throw CreationRefused(description: "A resend job is already running for this merchant and time range.")
+        }
+        return job
+    }
+}

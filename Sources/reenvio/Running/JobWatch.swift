@@ -1,0 +1,70 @@
+import Foundation
+import ReenvioModel
+import ReenvioStore
+
+/// A job as somebody at a terminal follows it. Reads the store only: the server moves the job.
+struct JobWatch {
+    private static let interval: Duration = .milliseconds(200)
+    /// After so long without progress a person should be told why that may be.
+    private static let patience: Duration = .seconds(10)
+
+    let store: Store
+    let jobID: String
+
+    /// Draws the progress on a terminal until the job has ended, then reports it.
+    func show(_ options: CommandOptions) async throws {
+        var last: (state: Resend, at: ContinuousClock.Instant)?
+        var isToldToWait = false
+        while true {
+            let job = try await job()
+            if Terminal.isErrorInteractive { draw(job) }
+            if job.state != .processing { break }
+            let now = ContinuousClock.now
+            if last?.state.queued != job.queued || last?.state.failed != job.failed { last = (job, now) }
+            if let since = last?.at, now - since > Self.patience, !isToldToWait {
+                isToldToWait = true
+                Terminal.error("reenvio: no progress for \(Self.patience); does a server run on this store?")
+            }
+            try await Task.sleep(for: Self.interval)
+        }
+        if Terminal.isErrorInteractive { Terminal.error("") }
+        try await report(options)
+    }
+
+    func report(_ options: CommandOptions) async throws {
+        let job = try await job()
+        let outcome = try await store.resendOutcome(id: job.id)
+        options.report(words(job, outcome)) { job.writeRow(into: &$0) }
+    }
+
+    private func job() async throws -> Resend {
+        guard let job = try await store.resend(jobID: jobID) else {
+            throw CreationRefused(description: "Resend job not found or expired.")
+        }
+        return job
+    }
+
+    private func draw(_ job: Resend) {
+        let bar = Terminal.bar(job.queued + job.failed, of: job.total)
+        Terminal.error("\rqueued \(bar) \(job.queued + job.failed) of \(job.total) ", terminator: "")
+    }
+
+    /// Each number with what it means: matched, queued and delivered are three things.
+    private func words(_ job: Resend, _ outcome: ResendOutcome?) -> String {
+        var lines = [
+            "Job \(job.jobID) of merchant \(job.merchantID), requested by \(job.requestedBy)",
+            "window       \(TimeText.plain(Timestamp(seconds: job.window.startSeconds))) to "
+                + "\(TimeText.plain(Timestamp(seconds: job.window.endSeconds))) UTC",
+            "status       \(job.state.rawValue)\(job.reason.map { " (\($0))" } ?? "")",
+            "matched      \(job.total)", "queued       \(job.queued)",
+            "failed       \(job.failed) (could not be queued)",
+        ]
+        if let outcome {
+            lines += [
+                "delivered    \(outcome.delivered)", "undelivered  \(outcome.undelivered)",
+                "pending      \(outcome.pending)", "skipped      \(outcome.skipped)",
+            ]
+        }
+        return lines.joined(separator: "\n")
+    }
+}
