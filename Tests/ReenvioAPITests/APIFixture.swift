@@ -108,17 +108,22 @@ struct APIFixture: Sendable {
 
     func call(
         _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, as credential: Credential = .ownKey,
-        contentType: String? = "application/json"
+        contentType: String? = "application/json", headers: [String: String] = [:]
     ) async throws -> Reply {
-        try await call(method, path, bytes: body.map { Array($0.utf8) }, as: credential, contentType: contentType)
+        try await call(
+            method, path, bytes: body.map { Array($0.utf8) }, as: credential, contentType: contentType,
+            headers: headers)
     }
 
     func call(
         _ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?, as credential: Credential = .ownKey,
-        contentType: String? = "application/json"
+        contentType: String? = "application/json", headers more: [String: String] = [:]
     ) async throws -> Reply {
         var headers = HTTPFields()
         headers[.contentType] = contentType
+        for (name, value) in more {
+            if let name = HTTPField.Name(name) { headers[name] = value }
+        }
         switch credential {
         case .none: break
         case .operatorKey: headers[.authorization] = "Bearer \(keys.operator)"

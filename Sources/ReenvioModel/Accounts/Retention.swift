@@ -25,8 +25,8 @@ package struct Retention: Sendable, Equatable {
         self.seconds = seconds
     }
 
-    /// Reads `attempts=30d,answers=7d`; units s, m, h and d. A kind that is left out keeps its default. Resends are kept
-    /// at least as long as their status page shows them.
+    /// Reads `attempts=30d,answers=7d`; units s, m, h and d. A kind that is left out keeps its default. Resends are
+    /// kept at least as long as their status page shows them.
     package init?(_ text: String) {
         var retention = Self.standard
         var seen: Set<Kind> = []

@@ -18,8 +18,8 @@ package struct PartiesKey: Sendable, Equatable {
 extension Store {
     package static let partiesPerPage = 1_000
 
-    /// Destroys the people's data of payouts, and keeps ids, amounts and history (`docs/contract.md` 14). A resend of an
-    /// erased payout counts as failed from then on.
+    /// Destroys the people's data of payouts, and keeps ids, amounts and history (`docs/contract.md` 14). A resend of
+    /// an erased payout counts as failed from then on.
     /// - Returns: the ids that exist, erased now or before.
     package func eraseParties(payoutIDs: [Int64], by requester: Requester, now: Timestamp) async throws -> [Int64] {
         try await engine.write(.intake) { db in
@@ -54,8 +54,8 @@ extension Store {
         }
     }
 
-    /// Looks through a page of the sealed rows for a document, as a beneficiary's number or as a PIX key. Nothing stands
-    /// in the clear by which it could be found faster.
+    /// Looks through a page of the sealed rows for a document, as a beneficiary's number or as a PIX key. Nothing
+    /// stands in the clear by which it could be found faster.
     /// - Parameter document: digits only.
     package func findParties(document: String, after key: PartiesKey?) async throws -> PartiesPage {
         let rows = try await engine.read { db in

@@ -50,8 +50,8 @@ extension Store {
     package static let sweepMax = 1_000
     private static let merchantsPerSweep = 200
 
-    /// Forgets what has outlived its use (`docs/contract.md` 14). Each call is one bounded write; `position` is where the
-    /// last one stopped.
+    /// Forgets what has outlived its use (`docs/contract.md` 14). Each call is one bounded write; `position` is where
+    /// the last one stopped.
     package func sweep(
         from position: SweepPosition, retention: Retention, now: Timestamp
     ) async throws -> SweepResult {

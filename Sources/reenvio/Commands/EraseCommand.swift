@@ -8,8 +8,8 @@ struct EraseCommand: AsyncParsableCommand {
         commandName: "erase",
         abstract: "Destroys people's data: of one payout, or of every payout that names a document.",
         discussion: """
-            Ids, amounts and history stay. A resend of an erased payout counts as failed. By document every payout stored
-            so far is looked through; one that comes in meanwhile is not.
+            Ids, amounts and history stay. A resend of an erased payout counts as failed. By document every payout
+            stored so far is looked through; one that comes in meanwhile is not.
             """
     )
 

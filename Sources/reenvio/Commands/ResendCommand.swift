@@ -8,8 +8,8 @@ struct ResendCommand: AsyncParsableCommand {
         commandName: "resend",
         abstract: "Sends a merchant's webhooks again in bulk: counts with --dry-run, dispatches without.",
         discussion: """
-            Matches payouts by the time of their last status change, both ends included. Writes the job into the store; a
-            running server takes it from there.
+            Matches payouts by the time of their last status change, both ends included. Writes the job into the store;
+            a running server takes it from there.
             """
     )
 
