@@ -8,7 +8,8 @@ struct Reenvio: AsyncParsableCommand {
         abstract: "Delivers payment webhooks, and sends again in bulk what was missed.",
         discussion: """
             Settings come from flags, then the environment (REENVIO_...), then reenvio.yaml in the working folder.
-            Exit codes: 0 done, 1 refused or failed, 64 wrong usage.
+            Exit codes: 0 done, 1 refused or failed (why is on standard error), 64 wrong usage.
+            Shell completion: reenvio --generate-completion-script bash|zsh|fish
             """,
         version: "0.1.0",
         subcommands: [
