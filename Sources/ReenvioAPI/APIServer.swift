@@ -70,7 +70,9 @@ package struct APIServer: Sendable {
         _ listening: Listening, on group: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress?) async -> Void
     ) throws -> some ApplicationProtocol {
-        let http = HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(75)))
+        let http = HTTPServerBuilder.http1(
+            configuration: .init(
+                additionalChannelHandlers: [UnreadableRequestHandler()], idleTimeout: .seconds(75)))
         return Application(
             router: router(),
             server: try listening.tls.map { try .tls(http, tlsConfiguration: $0) } ?? http,

@@ -1,9 +1,11 @@
 """Answers that are not the one asked for: shapes, codes, and the order of the checks (C 4.4, 9, 10)."""
 
 import json
+import re
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -213,6 +215,54 @@ class TestPathsAndMethods:
                 first = connection.recv(65_536)
                 assert first == b"" or first.startswith(b"HTTP/1.1 400"), first
         assert shared_server.client().get("/healthz").status_code == 200
+
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: v\r\n" % n for n in range(20_000)) + b"\r\n",
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 200_000 + b"\r\n\r\n",
+            b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST /v2/audit HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}",
+            b"POST /v2/audit HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n{}",
+            b"POST /v2/audit HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
+        ],
+        ids=["headers", "long-header", "long-path", "two-lengths", "negative-length", "both-lengths", "tls"],
+    )
+    def test_what_cannot_be_read_is_400_in_the_contracts_shape(self, shared_server, request_bytes):
+        """C 10: always JSON, also where no request can be made out; the connection is closed."""
+        with connect(shared_server) as connection:
+            try:
+                connection.sendall(request_bytes)
+            except OSError:
+                pass
+            status, headers, body = read_answer(connection)
+            assert (status, json.loads(body)) == (400, {"message": "Bad request."})
+            assert headers["content-type"] == "application/json" and headers["connection"] == "close"
+        assert shared_server.client().get("/healthz").status_code == 200
+
+    def test_headers_without_end_cost_no_memory(self, house, shop):
+        """A client that never ends its head is cut off long before it has sent much."""
+        server = house.serve()
+        line = b"X-Flood: " + b"y" * 1_000 + b"\r\n"
+        before = memory_of(server)
+        with connect(server) as connection:
+            connection.settimeout(2)
+            try:
+                for _ in range(100_000):
+                    connection.sendall(line * 10)
+            except OSError:
+                pass
+            else:
+                pytest.fail("a gigabyte of headers was taken")
+        assert server.client().get("/healthz").status_code == 200
+        assert memory_of(server) - before < 32 << 10
+
+
+def memory_of(server):
+    """KiB that the process has in memory."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1))
 
 
 class TestOrderOfChecks:

@@ -4,10 +4,14 @@ import base64
 import os
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
-from harness.binary import assert_refused
+from harness.binary import BINARY, assert_refused
+from harness.bodies import payout_body
+from harness.client import PAYMENTS
+from harness.waiting import eventually
 
 
 class TestStores:
@@ -94,3 +98,54 @@ class TestStores:
         assert not house.store_path.with_name("reenvio.db.key").exists()
         house.json("account", "create", "--name", "B", REENVIO_ENCRYPTION_KEY=key)
         assert_refused(house.run("migrate", REENVIO_ENCRYPTION_KEY=other), "key")
+
+
+class FullDisk:
+    """A store on a file system of 4 MiB that only the server's mount namespace sees."""
+
+    MOUNT = "mount -t tmpfs -o size=4m tmpfs data && cp -a spare/. data && head -c 2000000 /dev/zero > data/ballast && "
+
+    def __init__(self, house):
+        self.house = house
+        house.store_path.parent.rename(house.folder / "spare")
+        house.store_path.parent.mkdir()
+
+    def command(self, *arguments):
+        """The same command line, with the small disk under the store."""
+        return ["unshare", "--mount", "sh", "-c", self.MOUNT + 'exec "$@"', "sh", BINARY, *arguments]
+
+    def folder_of(self, server):
+        return Path(f"/proc/{server.process.pid}/root") / self.house.store_path.parent.relative_to("/")
+
+
+class TestFullDisk:
+    def test_a_server_refuses_and_recovers(self, house, shop, receiver):
+        """C 10: 503 without detail while nothing can be written, ready again within 20 s after it can; what was answered
+        2xx is there, what was refused is not."""
+        disk = FullDisk(house)
+        server = house.serve(command=disk.command("serve"))
+        client = server.client(shop.key)
+        created = []
+        for _ in range(20_000):
+            answer = client.post(PAYMENTS, payout_body())
+            if answer.status_code != 201:
+                break
+            created.append(answer.json()["id"])
+        assert (answer.status_code, answer.json()) == (503, {"message": "Service unavailable."})
+        eventually(lambda: client.get("/readyz").status_code == 503, "/readyz answered 503", within=3)
+        assert client.get("/healthz").status_code == 200
+        assert client.payout(created[-1])["id"] == created[-1], "reading goes on"
+        (disk.folder_of(server) / "ballast").unlink()
+        eventually(lambda: client.get("/readyz").status_code == 200, "/readyz answered 200 again", within=20)
+        created.append(client.create_payout()["id"])
+        listed = client.get(f"{PAYMENTS}?per_page=1").json()["meta"]["total"]
+        assert listed == len(created)
+        assert server.process.poll() is None
+        server.stop()
+
+    def test_a_command_says_so_in_one_line(self, house, shop):
+        disk = FullDisk(house)
+        fill = 'head -c 4000000 /dev/zero > data/more 2>/dev/null; exec "$@"'
+        command = disk.command("account", "create", "--name", "A" * 10_000)
+        command[4] = disk.MOUNT + fill
+        assert_refused(house.run(command=command), "disk")

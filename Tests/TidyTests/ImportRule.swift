@@ -12,8 +12,7 @@ enum ImportRule {
         ]
         let api: Set = [
             "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
-            "HTTPTypes",
-            "NIOCore", "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
+            "HTTPTypes", "NIOCore", "NIOHTTPTypes", "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
         ]
         return [
             "CLibPQ": [],

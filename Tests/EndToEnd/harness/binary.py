@@ -107,11 +107,11 @@ class House:
     def environment(self, settings=None):
         return clean_environment({"REENVIO_STORE": self.store} | self.settings | (settings or {}))
 
-    def run(self, *arguments, **settings):
-        """A command of the binary, run to its end."""
+    def run(self, *arguments, command=None, **settings):
+        """A command of the binary, run to its end; `command` is a whole command line in its place."""
         try:
             return subprocess.run(
-                [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
+                command or [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
                 stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
             )
         except subprocess.TimeoutExpired as hung:
@@ -124,21 +124,21 @@ class House:
         assert done.returncode == 0, f"{arguments}: exit {done.returncode}, {done.stderr}"
         return json.loads(done.stdout)
 
-    def spawn(self, *arguments, log, **settings):
+    def spawn(self, *arguments, log, command=None, **settings):
         with open(log, "ab") as errors:
             return subprocess.Popen(
-                [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
+                command or [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             )
 
-    def serve(self, **settings):
+    def serve(self, command=None, **settings):
         """A server on a port of its own that may deliver to loopback."""
         defaults = LOOPBACK_RECEIVERS | {
             "REENVIO_LISTEN": "127.0.0.1:0", "REENVIO_LOG": "notice", "REENVIO_RATE_LIMITS": "off",
             "REENVIO_TRUSTED_PROXIES": "127.0.0.1",
         }
         log = self.folder / f"serve-{len(self.servers) + 1}.log"
-        server = Server(self.spawn("serve", log=log, **(defaults | self.settings | settings)), log, self)
+        server = Server(self.spawn("serve", log=log, command=command, **(defaults | self.settings | settings)), log, self)
         self.servers.append(server)
         return server
 

@@ -1,0 +1,31 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTPTypes
+import ReenvioModel
+
+/// Puts the contract's body into the bare 400 with which the HTTP layer answers what it cannot read as a request: broken
+/// syntax, contradicting lengths, floods of headers (`docs/contract.md` 10). Everything else passes unchanged.
+final class UnreadableRequestHandler: ChannelOutboundHandler, RemovableChannelHandler {
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private static let body = Problem(status: 400, message: "Bad request.").body
+    private var isOwed = false
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch Self.unwrapOutboundIn(data) {
+        case .head(var head) where head.status == .badRequest && head.headerFields[.contentLength] == "0":
+            isOwed = true
+            head.headerFields[.contentLength] = String(Self.body.count)
+            head.headerFields[.contentType] = "application/json"
+            context.write(Self.wrapOutboundOut(.head(head)), promise: promise)
+        case .end where isOwed:
+            isOwed = false
+            let buffer = context.channel.allocator.buffer(bytes: Self.body)
+            context.write(Self.wrapOutboundOut(.body(buffer)), promise: nil)
+            context.write(data, promise: promise)
+        default:
+            context.write(data, promise: promise)
+        }
+    }
+}
