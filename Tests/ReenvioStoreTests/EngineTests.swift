@@ -73,23 +73,33 @@ struct EngineTests {
         #expect(second == [4, 5])
     }
 
-    @Test("the writer with the greater right goes first")
-    func writeGateOrder() async throws {
-        let gate = WriteGate()
-        let order = Watched<[WritePriority]>([])
-        await gate.enter(.intake)
-        await withTaskGroup(of: Void.self) { tasks in
-            for priority in [WritePriority.bulk, .chunks, .outcomes, .intake] {
-                tasks.addTask {
-                    await gate.enter(priority)
-                    order.change { $0.append(priority) }
-                    gate.leave()
-                }
-            }
-            while gate.waitingCount < 4 { await Task.yield() }
-            gate.leave()
+    @Test("the write with the greater right goes first, and now and then the one with the least")
+    func writeOrder() {
+        var queue = WriteQueue<WritePriority>()
+        for priority in [WritePriority.bulk, .chunks, .outcomes, .intake] { queue.append(priority, priority) }
+        #expect((0..<5).map { _ in queue.next() } == [.intake, .outcomes, .chunks, .bulk, nil])
+        for _ in 0..<20 { queue.append(.intake, .intake) }
+        queue.append(.bulk, .bulk)
+        let order = (0..<21).compactMap { _ in queue.next() }
+        #expect(order.count == 21)
+        #expect(order.firstIndex(of: .bulk) == 10, "the sixteenth turn of all")
+    }
+
+    @Test("a closed store writes what waited, and refuses what comes later")
+    func closing() async throws {
+        let folder = try ScratchFolder()
+        let engine = try SQLiteEngine(path: folder.path + "/store.db")
+        try await engine.write(.intake) { db in
+            try db.run("CREATE TABLE scratch (id INTEGER PRIMARY KEY) STRICT")
+            return ()
         }
-        #expect(order.value == [.intake, .outcomes, .chunks, .bulk])
+        try engine.close()
+        await #expect(throws: StoreError.unavailable("the store is closed")) {
+            try await engine.write(.intake) { db in
+                try db.run("INSERT INTO scratch VALUES (1)")
+                return ()
+            }
+        }
     }
 
     @Test("a database of somebody else, or no database at all, is refused and not touched")

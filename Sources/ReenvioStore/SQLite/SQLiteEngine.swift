@@ -7,7 +7,7 @@ package final class SQLiteEngine: StoreEngine {
     private static let applicationID: Int64 = 0x526E_766F
 
     private let pool: DatabasePool
-    private let gate = WriteGate()
+    private let writer = WriterThread()
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
@@ -41,25 +41,35 @@ package final class SQLiteEngine: StoreEngine {
     package func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {
-        await gate.enter(priority)
-        defer { gate.leave() }
-        return try await withCheckedThrowingContinuation { continuation in
-            pool.asyncWriteWithoutTransaction { database in
-                continuation.resume(with: Result { try Self.mapped { try Self.transaction(database, body) } })
-            }
-        }
+        try await onWriter(priority) { database in try Self.transaction(database, body) }
     }
 
     package func close() throws {
+        writer.stop()
+        writer.join()
         try Self.mapped { try pool.close() }
+    }
+
+    deinit {
+        // Perhaps on the writer's own thread, so without waiting for its end.
+        writer.stop()
     }
 
     /// The level at which the writer really syncs: 2 is FULL. For tests and `reenvio check`.
     package func synchronousLevel() async throws -> Int64 {
-        try await withCheckedThrowingContinuation { continuation in
-            pool.asyncWriteWithoutTransaction { database in
-                continuation.resume(with: Result { try Int64.fetchOne(database, sql: "PRAGMA synchronous") ?? -1 })
+        try await onWriter(.intake) { database in try Int64.fetchOne(database, sql: "PRAGMA synchronous") ?? -1 }
+    }
+
+    private func onWriter<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (Database) throws -> T
+    ) async throws -> T {
+        let pool = pool
+        return try await withCheckedThrowingContinuation { continuation in
+            let isAccepted = writer.submit(priority) {
+                // GRDB runs this on the calling thread, which is the writer's.
+                continuation.resume(with: Result { try Self.mapped { try pool.writeWithoutTransaction(body) } })
             }
+            if !isAccepted { continuation.resume(throwing: StoreError.unavailable("the store is closed")) }
         }
     }
 

@@ -1,0 +1,30 @@
+/// Who may write next, in order of right (`docs/architecture.md`, rule 6).
+package enum WritePriority: Int, Sendable, CaseIterable {
+    case intake, outcomes, claims, chunks, janitor, bulk
+}
+
+/// Writes that wait for the one writer: the one with the greatest right comes first, the longest waiting first among
+/// equals. A write is bounded, so nobody waits longer than the writes of those before it.
+package struct WriteQueue<Write> {
+    /// Every so many turns the least right goes first, so that a saturated writer still gets round to everybody.
+    private let leastEvery = 16
+
+    private var waiting: [[Write]] = WritePriority.allCases.map { _ in [] }
+    private var turns = 0
+
+    package init() {}
+
+    package mutating func append(_ write: Write, _ priority: WritePriority) {
+        waiting[priority.rawValue].append(write)
+    }
+
+    /// Takes out whose turn it is; nil when nobody waits.
+    package mutating func next() -> Write? {
+        turns += 1
+        let isLeastsTurn = turns.isMultiple(of: leastEvery)
+        let chosen =
+            isLeastsTurn
+            ? waiting.lastIndex { !$0.isEmpty } : waiting.firstIndex { !$0.isEmpty }
+        return chosen.map { waiting[$0].removeFirst() }
+    }
+}
