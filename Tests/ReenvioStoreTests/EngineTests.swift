@@ -73,6 +73,28 @@ struct EngineTests {
         #expect(second == [4, 5])
     }
 
+    @Test(
+        "a batched change says which rows it changed, and needs no RETURNING", arguments: TestEngine.allCases)
+    func effects(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let result = try await store.engine.write(.intake) { db in
+            try db.run("CREATE TABLE scratch (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
+            try db.run("INSERT INTO scratch VALUES (1, 'one'), (3, 'three')")
+            var rows = SQLRows([("id", .int), ("name", .text)])
+            rows.append([.int(1), .text("un")])
+            rows.append([.int(2), .text("deux")])
+            rows.append([.int(3), .text("trois")])
+            let updated = try db.effects(
+                "UPDATE scratch SET name = rows.name FROM {rows} WHERE scratch.id = rows.id", rows)
+            let deleted = try db.effects(
+                "DELETE FROM scratch USING {rows} WHERE scratch.id = rows.id AND scratch.name = 'un'", rows)
+            return (updated, deleted, try db.all("SELECT name FROM scratch") { $0.text(0) })
+        }
+        #expect(result.0 == [true, false, true])
+        #expect(result.1 == [true, false, false])
+        #expect(result.2 == ["trois"])
+    }
+
     @Test("the write with the greater right goes first, and now and then the one with the least")
     func writeOrder() {
         var queue = WriteQueue<WritePriority>()

@@ -72,6 +72,11 @@ private final class FaultyConnection: SQLConnection {
         return try base.batch(sql, rows, row)
     }
 
+    func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
+        try faults.countDown()
+        return try base.effects(sql, rows)
+    }
+
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
         try faults.countDown()
         return try base.nextIDs(sequence, count)

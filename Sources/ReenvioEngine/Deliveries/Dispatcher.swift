@@ -94,7 +94,7 @@ package final class Dispatcher: Stepping {
 
     private func note(_ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult) {
         state.withLock { state in
-            for record in records { state.turns.gaveBack(1, to: record.queue) }
+            for record in records { state.turns.gaveBack(1, to: record.claimed.queue) }
             state.lateResults += recorded.late
             guard let turns = claimed.turns else { return }
             state.turns.continueRotation(of: turns)

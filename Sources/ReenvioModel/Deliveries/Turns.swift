@@ -93,6 +93,19 @@ package struct Turns: Sendable {
         return max(Self.quantum, 2 * free / max(1, candidates)) + 1
     }
 
+    /// The same for one of them: no further than its receiver has room, and one more to see whether there is more.
+    package func lookahead(of candidate: Candidate, among candidates: Int) -> Int {
+        min(lookahead(candidates: candidates), max(0, room(candidate.queue)) + 1)
+    }
+
+    /// What the receiver of a queue may still get for this lane.
+    private func room(_ queue: QueueID) -> Int {
+        let holds = Lane.allCases.reduce(0) {
+            $0 + (held[QueueID(receiverID: queue.receiverID, lane: $1)] ?? 0)
+        }
+        return max(1, receiverSlots * queue.lane.ceilingPercent / 100) - holds
+    }
+
     /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`
     /// there and of 0 where nothing is free. First each lane that holds less than its share of the node has its share
     /// of what is free, at least 1, then the rest of what it is owed; what is left flows down from live to resend.
@@ -221,11 +234,7 @@ package struct Turns: Sendable {
         }
 
         private func receiverRoom(_ queue: QueueID) -> Int {
-            let held = Lane.allCases.reduce(0) {
-                $0 + (turns.held[QueueID(receiverID: queue.receiverID, lane: $1)] ?? 0)
-            }
-            let ceiling = max(1, turns.receiverSlots * queue.lane.ceilingPercent / 100)
-            return max(0, ceiling - held - (grantedByReceiver[queue.receiverID] ?? 0))
+            max(0, turns.room(queue) - (grantedByReceiver[queue.receiverID] ?? 0))
         }
     }
 }

@@ -16,12 +16,26 @@ package enum Dialect: Sendable {
     /// The statement for one row: the table of rows vanishes, and its columns are the parameters. The prepared
     /// statement then runs once per row; a table of one row would be materialised each time, at several times the cost.
     private func forEachRow(_ sql: String, _ columns: [(name: String, type: SQLRows.ColumnType)]) -> String {
-        var text = sql
+        var text = withValues(sql)
         for source in ["FROM {rows}", "USING {rows}", ", {rows}"] { text = text.replacing(source, with: "") }
         // Longer names first: `rows.id` must not eat the beginning of `rows.id_of`.
         for (offset, column) in columns.enumerated().sorted(by: { $0.element.name.count > $1.element.name.count }) {
             text = text.replacing("rows.\(column.name)", with: "$\(offset + 1)")
         }
         return text
+    }
+    /// `INSERT ... SELECT a, b FROM {rows} WHERE true ...` as `INSERT ... VALUES (a, b) ...`, which SQLite runs without
+    /// the co-routine of a SELECT. A real condition stays what it is.
+    private func withValues(_ sql: String) -> String {
+        guard sql.hasPrefix("INSERT"), let select = sql.firstRange(of: "SELECT "),
+            let source = sql.firstRange(of: "FROM {rows}")
+        else { return sql }
+        var rest = sql[source.upperBound...].drop { $0.isWhitespace }
+        if rest.hasPrefix("WHERE true") {
+            rest = rest.dropFirst("WHERE true".count)
+        } else if !rest.isEmpty {
+            return sql
+        }
+        return sql[..<select.lowerBound] + "VALUES (" + sql[select.upperBound..<source.lowerBound] + ") " + rest
     }
 }

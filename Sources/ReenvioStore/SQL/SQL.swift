@@ -43,17 +43,25 @@ package struct SQLRows: Sendable {
     }
 
     package let columns: [(name: String, type: ColumnType)]
-    package private(set) var rows: [[SQLValue]] = []
+    package private(set) var count = 0
+    /// Row after row, in one array.
+    private var values: [SQLValue] = []
 
-    package init(_ columns: [(name: String, type: ColumnType)]) {
+    package init(_ columns: [(name: String, type: ColumnType)], reserving rows: Int = 0) {
         self.columns = columns
+        values.reserveCapacity(rows * columns.count)
     }
 
-    package var isEmpty: Bool { rows.isEmpty }
-    package var count: Int { rows.count }
+    package var isEmpty: Bool { count == 0 }
 
     package mutating func append(_ row: [SQLValue]) {
-        rows.append(row)
+        precondition(row.count == columns.count, "a row has a value for each column")
+        values.append(contentsOf: row)
+        count += 1
+    }
+
+    package subscript(row: Int) -> ArraySlice<SQLValue> {
+        values[row * columns.count..<(row + 1) * columns.count]
     }
 }
 
@@ -73,6 +81,11 @@ package protocol SQLConnection: AnyObject {
     /// same for all rows at once and one after another.
     @discardableResult
     func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int
+
+    /// Runs one UPDATE or DELETE for many rows of parameters, as `batch` does, and says for each row whether it changed
+    /// anything. The text has no RETURNING: SQLite would collect it in a table that it opens and throws away each time,
+    /// and knows the number of changes anyway; on PostgreSQL the engine appends one, with the number of the row.
+    func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool]
 
     /// The next `count` ids of a sequence, ascending.
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64]

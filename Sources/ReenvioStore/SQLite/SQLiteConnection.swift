@@ -28,16 +28,35 @@ final class SQLiteConnection: SQLConnection {
     }
 
     func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int {
-        if rows.isEmpty { return 0 }
-        let statement = try prepare(Rewritten.batch(sql, rows))
         var changed = 0
-        for parameters in rows.rows {
-            defer { finish(statement) }
-            bind(parameters, to: statement)
+        try forEach(sql, rows) { statement in
             try step(statement, row)
             changed += Int(sqlite3_changes(handle))
         }
         return changed
+    }
+
+    func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
+        var effects: [Bool] = []
+        effects.reserveCapacity(rows.count)
+        try forEach(sql, rows) { statement in
+            try step(statement) { _ in }
+            effects.append(sqlite3_changes(handle) > 0)
+        }
+        return effects
+    }
+
+    /// Prepares once, and runs once per row.
+    private func forEach(_ sql: String, _ rows: SQLRows, _ body: (OpaquePointer) throws -> Void) throws {
+        if rows.isEmpty { return }
+        let statement = try prepare(Rewritten.batch(sql, rows))
+        defer { sqlite3_clear_bindings(statement) }
+        for index in 0..<rows.count {
+            // Every row binds every parameter, so none is left from the row before.
+            defer { sqlite3_reset(statement) }
+            bind(rows[index], to: statement)
+            try body(statement)
+        }
     }
 
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
@@ -77,7 +96,7 @@ final class SQLiteConnection: SQLConnection {
         }
     }
 
-    private func bind(_ parameters: [SQLValue], to statement: OpaquePointer) {
+    private func bind(_ parameters: some Sequence<SQLValue>, to statement: OpaquePointer) {
         // SQLITE_TRANSIENT, a cast in C: SQLite copies the bytes before the call returns.
         let copy = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
         for (offset, value) in parameters.enumerated() {

@@ -18,25 +18,52 @@ package struct ClaimOrder: Sendable {
     }
 }
 
-/// Everything one attempt needs.
-package struct ClaimedDelivery: Sendable {
-    package var merchantID: Int64
-    package var id: Int64
-    package var token: Int64
-    package var queue: QueueID
+/// Everything one attempt needs, and what its record must know. A reference: it goes through many hands on its way.
+package final class ClaimedDelivery: Sendable {
+    package let merchantID: Int64
+    package let id: Int64
+    package let token: Int64
+    package let queue: QueueID
     /// The number of this attempt, from 1.
-    package var attempt: Int
-    package var payoutID: Int64
-    package var invoice: String
-    package var amount: Money
-    package var url: String
-    package var notificationID: Int64
-    package var webhookID: WebhookID
-    /// The number of the status change within its payout.
-    package var sequence: Int64
-    package var body: [UInt8]
-    package var resendID: Int64?
-    package var resendPublicID: String?
+    package let attempt: Int
+    package let createdAt: Timestamp
+    package let payoutID: Int64
+    package let invoice: String
+    package let amount: Money
+    package let url: String
+    package let notificationID: Int64
+    package let webhookID: WebhookID
+    /// The number of the status change within its payout, and on its merchant's clock.
+    package let sequence: Int64
+    package let changeSeq: Int64
+    /// The live delivery of the same notification.
+    package let liveDeliveryID: Int64?
+    package let body: [UInt8]
+    package let resendID: Int64?
+    package let resendPublicID: String?
+
+    /// Nil where the row lost its payout or notification, which is damage.
+    init?(_ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, resendPublicID: String?) {
+        if row.isNull(3) || row.isNull(7) { return nil }
+        merchantID = queue.merchantID
+        id = row.int(0)
+        self.token = token
+        self.queue = queue.queue
+        attempt = Int(row.int(1)) + 1
+        payoutID = row.int(2)
+        invoice = row.text(3)
+        amount = Money(minor: row.int(4), currency: row.text(5))
+        url = row.text(6)
+        notificationID = row.int(7)
+        webhookID = WebhookID(id: row.int(7), nonce: UInt64(bitPattern: row.int(8)))
+        sequence = row.int(9)
+        body = row.blob(10)
+        resendID = row.intIfPresent(11)
+        self.resendPublicID = resendPublicID
+        createdAt = row.time(12)
+        changeSeq = row.int(13)
+        liveDeliveryID = row.intIfPresent(14)
+    }
 }
 
 package struct ClaimResult: Sendable {
@@ -65,13 +92,16 @@ enum ClaimDeliveries {
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let candidates = known + found
-        let lookahead = turns.lookahead(candidates: candidates.count)
-        var due: [Turns.Candidate: [Int64]] = [:]
-        for candidate in candidates { due[candidate] = try dueIDs(candidate, order.now, limit: lookahead, in: db) }
-        for grant in turns.grants(for: candidates, due: { due[$0]?.count ?? 0 }) {
-            let ids = due[Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)] ?? []
-            result.deliveries += try claim(ids.prefix(grant.count), grant, order, in: db)
-            let hasMore = ids.count > grant.count
+        var due: [Turns.Candidate: Int] = [:]
+        for candidate in candidates {
+            let limit = turns.lookahead(of: candidate, among: candidates.count)
+            due[candidate] = try dueCount(candidate, order.now, limit: limit, in: db)
+        }
+        var publicIDs = PublicIDs()
+        for grant in turns.grants(for: candidates, due: { due[$0] ?? 0 }) {
+            let candidate = Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)
+            try claim(candidate, grant.count, order, &publicIDs, into: &result.deliveries, in: db)
+            let hasMore = (due[candidate] ?? 0) > grant.count
             result.queues.append((grant.merchantID, grant.queue, hasMore))
             try moveQueue(grant, hasMore: hasMore, order, in: db)
         }
@@ -113,32 +143,51 @@ enum ClaimDeliveries {
         return due
     }
 
-    private static func dueIDs(
+    /// How many are due, no further than it matters.
+    private static func dueCount(
         _ candidate: Turns.Candidate, _ now: Timestamp, limit: Int, in db: any SQLConnection
-    ) throws -> [Int64] {
-        try db.all(
+    ) throws -> Int {
+        try db.first(
             """
-            SELECT id FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 AND due_at <= $3
-            ORDER BY due_at, id LIMIT $4
+            SELECT count(*) FROM (
+                SELECT 1 FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 AND due_at <= $3 LIMIT $4) AS due
             """,
             [.int(candidate.merchantID), .int(candidate.queue.raw), .time(now), .int(limit)]
-        ) { $0.int(0) }
+        ) { Int($0.int(0)) } ?? 0
+    }
+
+    /// The names of the jobs met in one claim, looked up once each.
+    private struct PublicIDs {
+        private var known: [Int64: String?] = [:]
+
+        mutating func name(of resendID: Int64, in db: any SQLConnection) throws -> String? {
+            if let name = known[resendID] { return name }
+            let name = try db.first("SELECT public_id FROM resends WHERE id = $1", [.int(resendID)]) {
+                $0.textIfPresent(0)
+            }
+            known[resendID] = name ?? nil
+            return name ?? nil
+        }
     }
 
     private static func claim(
-        _ ids: ArraySlice<Int64>, _ grant: Turns.Grant, _ order: ClaimOrder, in db: any SQLConnection
-    ) throws -> [ClaimedDelivery] {
-        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)])
-        for id in ids {
-            rows.append([.int(grant.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
+        _ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, _ publicIDs: inout PublicIDs,
+        into claimed: inout [ClaimedDelivery], in db: any SQLConnection
+    ) throws {
+        if count == 0 { return }
+        let due: [SQLValue] = [
+            .int(candidate.merchantID), .int(candidate.queue.raw), .time(order.now), .int(count),
+        ]
+        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
+        try db.query(load, due) { row in
+            rows.append([
+                .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
+            ])
+            let publicID = try row.intIfPresent(11).flatMap { try publicIDs.name(of: $0, in: db) }
+            let delivery = ClaimedDelivery(row, candidate, token: order.token, resendPublicID: publicID)
+            if let delivery { claimed.append(delivery) }
         }
         try db.batch(lease, rows)
-        var claimed: [ClaimedDelivery] = []
-        claimed.reserveCapacity(rows.count)
-        try db.batch(load, rows) { row in
-            claimed.append(delivery(row, grant, order))
-        }
-        return claimed
     }
 
     private static let lease = """
@@ -146,27 +195,16 @@ enum ClaimDeliveries {
         FROM {rows} WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
         """
 
-    private static func delivery(_ row: any SQLRow, _ grant: Turns.Grant, _ order: ClaimOrder) -> ClaimedDelivery {
-        ClaimedDelivery(
-            merchantID: grant.merchantID, id: row.int(0), token: order.token, queue: grant.queue,
-            attempt: Int(row.int(1)), payoutID: row.int(2), invoice: row.text(3),
-            amount: Money(minor: row.int(4), currency: row.text(5)), url: row.text(6), notificationID: row.int(7),
-            webhookID: WebhookID(id: row.int(7), nonce: UInt64(bitPattern: row.int(8))), sequence: row.int(9),
-            body: row.blob(10), resendID: row.intIfPresent(11), resendPublicID: row.textIfPresent(12)
-        )
-    }
-
     /// A live delivery carries its own notification; a resend's carries the payout's latest at each claim
-    /// (`docs/contract.md` 4.2).
+    /// (`docs/contract.md` 4.2). Outer joins, so that a damaged row is leased like the others and not met each time.
     private static let load = """
         SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
-            n.id, n.nonce, n.sequence, n.body, d.resend_id, r.public_id
+            n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id
         FROM deliveries d
-        JOIN payouts p ON p.id = d.payout_id
-        JOIN notifications n ON n.id =
+        LEFT JOIN payouts p ON p.id = d.payout_id
+        LEFT JOIN notifications n ON n.id =
             CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
-        LEFT JOIN resends r ON r.id = d.resend_id, {rows}
-        WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id
+        WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 ORDER BY d.due_at, d.id LIMIT $4
         """
 
     /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left

@@ -10,14 +10,7 @@ package struct AttemptRecord: Sendable {
         case release(due: Timestamp)
     }
 
-    package var merchantID: Int64
-    package var deliveryID: Int64
-    package var token: Int64
-    package var queue: QueueID
-    package var payoutID: Int64
-    package var notificationID: Int64
-    package var resendID: Int64?
-    package var attempt: Int
+    package let claimed: ClaimedDelivery
     /// 16 random bytes, new for each attempt.
     package var attemptID: [UInt8]
     /// Wall time.
@@ -32,14 +25,7 @@ package struct AttemptRecord: Sendable {
         claimed: ClaimedDelivery, attemptID: [UInt8], startedAt: Timestamp, duration: Duration, statusCode: Int?,
         reason: AttemptFailure?, answer: [UInt8], next: Next
     ) {
-        merchantID = claimed.merchantID
-        deliveryID = claimed.id
-        token = claimed.token
-        queue = claimed.queue
-        payoutID = claimed.payoutID
-        notificationID = claimed.notificationID
-        resendID = claimed.resendID
-        attempt = claimed.attempt
+        self.claimed = claimed
         self.attemptID = attemptID
         self.startedAt = startedAt
         self.duration = duration
@@ -90,8 +76,8 @@ struct RecordOutcomes {
 
     mutating func write(in db: any SQLConnection) throws {
         if records.isEmpty { return }
-        let acked = records.filter { $0.next == .end(.acknowledged) }
-        let clocks = try MerchantClocks(locking: acked.map(\.merchantID), in: db)
+        let acked = records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
+        let clocks = try MerchantClocks(locking: Set(acked.lazy.map(\.merchantID)), in: db)
         try writeAttempts(in: db)
         try endDeliveries(in: db)
         try retryDeliveries(in: db)
@@ -102,12 +88,13 @@ struct RecordOutcomes {
     }
 
     private func writeAttempts(in db: any SQLConnection) throws {
-        var rows = SQLRows(Self.attemptColumns)
+        var rows = SQLRows(Self.attemptColumns, reserving: records.count)
         for record in records {
             if case .release = record.next { continue }
+            let claimed = record.claimed
             rows.append([
-                .int(record.merchantID), .int(record.deliveryID), .int(record.attempt), .blob(record.attemptID),
-                .int(record.notificationID), .time(record.startedAt), .int(record.duration.milliseconds),
+                .int(claimed.merchantID), .int(claimed.id), .int(claimed.attempt), .blob(record.attemptID),
+                .int(claimed.notificationID), .time(record.startedAt), .int(record.duration.milliseconds),
                 .optional(record.statusCode), .optional(record.reason?.rawValue),
                 record.answer.isEmpty ? .null : .blob(record.answer),
             ])
@@ -117,34 +104,34 @@ struct RecordOutcomes {
 
     /// Moves ended deliveries out of the open work. A result is taken only where the claim still holds.
     private mutating func endDeliveries(in db: any SQLConnection) throws {
-        var rows = SQLRows(Self.claimColumns)
-        // By claim, not by delivery alone: a late result may share the batch with the one that counts.
-        var ended: [[Int64]: (record: AttemptRecord, end: DeliveryEnd)] = [:]
+        var rows = SQLRows(Self.claimColumns, reserving: records.count)
+        var ended: [(record: AttemptRecord, end: DeliveryEnd)] = []
+        ended.reserveCapacity(records.count)
         for record in records {
             guard case .end(let end) = record.next else { continue }
-            rows.append([.int(record.merchantID), .int(record.deliveryID), .int(record.token)])
-            ended[[record.deliveryID, record.token]] = (record, end)
+            rows.append([.int(record.claimed.merchantID), .int(record.claimed.id), .int(record.claimed.token)])
+            ended.append((record, end))
         }
-        var settled = SQLRows(Settling.columns)
-        try db.batch(Self.deleteClaimed, rows) { row in
-            guard let (record, end) = ended[[row.int(0), row.int(1)]] else { return }
+        var settled = SQLRows(Settling.columns, reserving: rows.count)
+        for ((record, end), isTheirs) in zip(ended, try db.effects(Self.deleteClaimed, rows)) where isTheirs {
+            let claimed = record.claimed
             settled.append(
                 Settling.row(
-                    merchantID: record.merchantID, objectID: record.payoutID, deliveryID: record.deliveryID,
-                    queue: record.queue, notificationID: record.notificationID, resendID: record.resendID, end: end,
-                    reason: record.reason, attempts: record.attempt, statusCode: record.statusCode,
-                    createdAt: row.time(2), endedAt: now
+                    merchantID: claimed.merchantID, objectID: claimed.payoutID, deliveryID: claimed.id,
+                    queue: claimed.queue, notificationID: claimed.notificationID, resendID: claimed.resendID, end: end,
+                    reason: record.reason, attempts: claimed.attempt, statusCode: record.statusCode,
+                    createdAt: claimed.createdAt, endedAt: now
                 )
             )
-            tally(record, end)
+            tally(claimed, end)
         }
         late += rows.count - settled.count
         try db.batch(Settling.insert, settled)
     }
 
-    private mutating func tally(_ record: AttemptRecord, _ end: DeliveryEnd) {
-        guard let resendID = record.resendID else { return }
-        let key = ResendKey(merchantID: record.merchantID, resendID: resendID)
+    private mutating func tally(_ claimed: ClaimedDelivery, _ end: DeliveryEnd) {
+        guard let resendID = claimed.resendID else { return }
+        let key = ResendKey(merchantID: claimed.merchantID, resendID: resendID)
         var sums = tallies[key] ?? (0, 0, 0)
         switch end {
         case .acknowledged: sums.delivered += 1
@@ -157,23 +144,22 @@ struct RecordOutcomes {
     private mutating func retryDeliveries(in db: any SQLConnection) throws {
         var rows = SQLRows(Self.claimColumns + [("queue_id", .int), ("due", .int), ("given_back", .int)])
         for record in records {
+            let claimed = record.claimed
             let due: Timestamp
             let queue: QueueID
             let givenBack: Int
             switch record.next {
             case .end: continue
-            case .retry(let at): (due, queue, givenBack) = (at, record.queue.afterFailure, 0)
-            case .release(let at): (due, queue, givenBack) = (at, record.queue, 1)
+            case .retry(let at): (due, queue, givenBack) = (at, claimed.queue.afterFailure, 0)
+            case .release(let at): (due, queue, givenBack) = (at, claimed.queue, 1)
             }
             rows.append([
-                .int(record.merchantID), .int(record.deliveryID), .int(record.token), .int(queue.raw), .time(due),
+                .int(claimed.merchantID), .int(claimed.id), .int(claimed.token), .int(queue.raw), .time(due),
                 .int(givenBack),
             ])
-            wakes.add(record.merchantID, queue, due: due)
+            wakes.add(claimed.merchantID, queue, due: due)
         }
-        var retried = 0
-        try db.batch(Self.updateClaimed, rows) { _ in retried += 1 }
-        late += rows.count - retried
+        for isTheirs in try db.effects(Self.updateClaimed, rows) where !isTheirs { late += 1 }
     }
 
     private func saveTallies(in db: any SQLConnection) throws {
@@ -197,27 +183,37 @@ extension RecordOutcomes {
     /// The first acknowledgement of a notification is dated on the merchant's clock, lowers the count of what was
     /// missed, and settles the notification's live delivery where another delivery was faster (`docs/contract.md` 4.2).
     private mutating func acknowledge(
-        _ acked: [AttemptRecord], _ clocks: MerchantClocks, in db: any SQLConnection
+        _ acked: [ClaimedDelivery], _ clocks: MerchantClocks, in db: any SQLConnection
     ) throws {
-        var rows = SQLRows([("id", .int), ("at", .int), ("seq", .int)])
-        for record in acked {
-            rows.append([.int(record.notificationID), .time(now), .int(clocks.current(record.merchantID))])
+        var rows = SQLRows([("id", .int), ("at", .int), ("seq", .int)], reserving: acked.count)
+        for claimed in acked {
+            rows.append([.int(claimed.notificationID), .time(now), .int(clocks.current(claimed.merchantID))])
         }
         var changes = SQLRows([("merchant_id", .int), ("seq", .int)])
-        try db.batch(Self.markAcknowledged, rows) { changes.append([.int($0.int(0)), .int($0.int(1))]) }
+        for (claimed, isFirst) in zip(acked, try db.effects(Self.markAcknowledged, rows)) where isFirst {
+            changes.append([.int(claimed.merchantID), .int(claimed.changeSeq)])
+        }
         try db.batch(Self.currentChanges, changes) { row in
             guard let status = PayoutStatus(id: row.int(1)) else { return }
             counts.add(row.int(0), status, second: row.int(2), current: 0, unacked: -1)
         }
-        try settleLive(of: acked.filter { $0.resendID != nil }, in: db)
+        try settleLive(of: acked, in: db)
     }
 
-    private func settleLive(of acked: [AttemptRecord], in db: any SQLConnection) throws {
-        var rows = SQLRows([("id", .int)])
-        for record in acked { rows.append([.int(record.notificationID)]) }
+    /// Looks before it deletes: the live delivery of what a resend sends has nearly always ended long ago.
+    private func settleLive(of acked: [ClaimedDelivery], in db: any SQLConnection) throws {
+        var candidates = SQLRows([("merchant_id", .int), ("id", .int)])
+        for claimed in acked where claimed.resendID != nil {
+            guard let live = claimed.liveDeliveryID else { continue }
+            candidates.append([.int(claimed.merchantID), .int(live)])
+        }
         var settled = SQLRows(Settling.columns)
-        try db.batch(Self.deleteLive, rows) { row in
-            guard let queue = QueueID(raw: row.int(3)) else { return }
+        var found = SQLRows(candidates.columns)
+        var seen: Set<Int64> = []
+        try db.batch(Self.openLive, candidates) { row in
+            // Two resends of one notification may be acknowledged in one batch.
+            guard let queue = QueueID(raw: row.int(3)), seen.insert(row.int(2)).inserted else { return }
+            found.append([.int(row.int(0)), .int(row.int(2))])
             settled.append(
                 Settling.row(
                     merchantID: row.int(0), objectID: row.int(1), deliveryID: row.int(2), queue: queue,
@@ -226,13 +222,13 @@ extension RecordOutcomes {
                 )
             )
         }
+        try db.batch(Self.deleteLive, found)
         try db.batch(Settling.insert, settled)
     }
 
     private static let markAcknowledged = """
         UPDATE notifications SET acked_at = rows.at, acked_seq = rows.seq FROM {rows}
         WHERE notifications.id = rows.id AND acked_at IS NULL
-        RETURNING merchant_id, change_seq
         """
 
     private static let currentChanges = """
@@ -240,10 +236,14 @@ extension RecordOutcomes {
         WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
         """
 
+    private static let openLive = """
+        SELECT d.merchant_id, d.payout_id, d.id, d.queue_id, d.notification_id, d.attempts, d.created_at
+        FROM deliveries d, {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id
+        """
+
     private static let deleteLive = """
-        DELETE FROM deliveries WHERE (merchant_id, id) IN (
-            SELECT n.merchant_id, n.live_delivery_id FROM notifications n, {rows} WHERE n.id = rows.id)
-        RETURNING merchant_id, payout_id, id, queue_id, notification_id, attempts, created_at
+        DELETE FROM deliveries USING {rows}
+        WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
         """
 }
 
@@ -272,7 +272,6 @@ extension RecordOutcomes {
         DELETE FROM deliveries USING {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             AND deliveries.claim_token = rows.token
-        RETURNING deliveries.id, deliveries.claim_token, deliveries.created_at
         """
 
     private static let updateClaimed = """
@@ -281,7 +280,6 @@ extension RecordOutcomes {
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             AND deliveries.claim_token = rows.token
-        RETURNING deliveries.id
         """
 
     private static let addTallies = """

@@ -112,6 +112,17 @@ extension Turns.Grant {
         #expect(turns.lookahead(candidates: 0) > 0)
     }
 
+    /// A long backlog is not read for a receiver that has room for little.
+    @Test func looksNoFurtherThanAReceiverHasRoom() {
+        var turns = Turns(nodeSlots: 1_000, receiverSlots: 100)
+        let full = candidate(1, 1, .resend)
+        #expect(turns.lookahead(of: full, among: 1) == 76)
+        turns.take(turns.grants(for: [full]))
+        #expect(turns.lookahead(of: full, among: 1) == 1, "one, to see that there is more")
+        #expect(turns.lookahead(of: candidate(1, 1, .live), among: 1) == 26)
+        #expect(turns.lookahead(of: candidate(1, 2, .live), among: 50) == turns.lookahead(candidates: 50))
+    }
+
     /// An idle node still has room for the live change of the next moment.
     @Test func laterLanesLeaveRoomOnTheNode() {
         var turns = Turns(nodeSlots: 1_000)
