@@ -51,6 +51,7 @@ package struct APIServer: Sendable {
         RouteTable(
             PayoutRoutes(engine).endpoints
                 + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
+                + DeliveryLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints

@@ -61,6 +61,17 @@ package struct Engine: Sendable {
         janitor = Janitor(store: store, retention: options.retention, logger: logger)
     }
 
+    /// Sends one payout's latest notification again (`docs/contract.md` 13.9).
+    package func resendOne(_ request: OneResend) async throws -> OneResent {
+        let now = clock.now
+        let rules = ChunkRules(
+            now: now.wall, due: now.engine + options.schedule.firstWait, policy: options.policy,
+            backlogMax: options.resendBacklogMax)
+        let result = try await store.resendOne(request, rules)
+        if case .enqueued = result { dispatcher.doorbell.ring() }
+        return result
+    }
+
     /// The loops, in the order in which they need each other; shutdown is the reverse.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
         let parts: [any Stepping] = [dispatcher, runner, janitor, intake]

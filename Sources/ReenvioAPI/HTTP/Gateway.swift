@@ -63,7 +63,7 @@ package struct Gateway: Sendable {
         else { return nil }
         return Result { () throws(Faults) in
             try IdempotencyClaim(
-                accountID: caller.accountID, method: endpoint.method.rawValue, path: endpoint.path, key: key,
+                accountID: caller.accountID, method: endpoint.method.rawValue, path: request.uri.path, key: key,
                 body: body.bytes.readableBytesView)
         }
     }

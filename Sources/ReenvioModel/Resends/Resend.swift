@@ -3,6 +3,8 @@ package struct Resend: Equatable, Sendable {
     /// Product and dialect; each knows its statuses (`docs/contract.md` 5, the sibling for payins).
     package enum Kind: String, Sendable {
         case v2Payout = "v2-payout"
+        /// One payout's latest notification (`docs/contract.md` 13.9); complete with the commit that enqueues it.
+        case v2One = "v2-one"
     }
 
     package enum State: String, Sendable {

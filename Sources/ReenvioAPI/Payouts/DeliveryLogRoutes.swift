@@ -1,0 +1,60 @@
+import HTTPTypes
+package import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+
+/// What was sent for one payout, and sending it once more (`docs/contract.md` 13.9, 13.10).
+package struct DeliveryLogRoutes: Sendable {
+    private static let path = "/v2/payout/payments/{id}/notifications"
+
+    private let engine: Engine
+
+    package init(_ engine: Engine) {
+        self.engine = engine
+    }
+
+    package var endpoints: [Endpoint] {
+        [
+            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
+            Endpoint(.post, Self.path + "/resend", .key(.resendWrite), limit: .resend, resend),
+        ]
+    }
+
+    private func list(_ call: Call) async throws -> Answer {
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        let accountID = try call.requireCaller().accountID
+        let log = try await engine.store.deliveryLog(
+            payoutID: id, accountID: accountID, now: engine.clock.engine)
+        guard let log else { throw Problem.payoutNotFound }
+        return .json(headers: ["Cache-Control": "no-store"]) { writer in
+            writer.array("data") { writer in
+                for notification in log { notification.write(into: &writer) }
+            }
+        }
+    }
+
+    private func resend(_ call: Call) async throws -> Answer {
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        var generator = EntropyGenerator(engine.entropy)
+        let request = OneResend(
+            payoutID: id, accountID: try call.requireCaller().accountID,
+            publicID: Resend.newJobID(using: &generator), requester: call.requester, claim: try call.claim())
+        switch try await engine.resendOne(request) {
+        case .enqueued(let webhookID): return Self.answer(webhookID)
+        case .replayed(let resendID):
+            guard let webhookID = try await engine.store.webhookID(ofOneResend: resendID) else {
+                throw Problem.payoutNotFound
+            }
+            return Self.answer(webhookID, headers: Answer.replayed)
+        case .notFound: throw Problem.payoutNotFound
+        case .neverNotified: throw Problem.conflict("Nothing was ever notified for this payout.")
+        case .erased: throw Problem.conflict("The data of this payout was erased.")
+        case .urlRefused: throw Problem.conflict("The notification_url of this payout is not allowed.")
+        case .keyReused: throw Problem.idempotencyKeyReused
+        }
+    }
+
+    private static func answer(_ webhookID: WebhookID, headers: [String: String] = [:]) -> Answer {
+        .json(202, headers: headers) { $0.member("webhook_id", webhookID.description) }
+    }
+}
