@@ -53,6 +53,7 @@ package struct APIServer: Sendable {
                 + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
                 + DeliveryLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
+                + MerchantRoutes(engine).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
         )

@@ -49,6 +49,10 @@ package enum Limits {
     package static let resendWindowSeconds: Int64 = 3 * 3_600
     package static let resendShownSeconds: Int64 = 24 * 3_600
 
+    // Secrets (`docs/contract.md` 13.12)
+    package static let overlapHoursDefault: Int64 = 24
+    package static let overlapHoursMax: Int64 = 30 * 24
+
     // Fields (`docs/contract.md` 2.1)
     package static let notificationURLCharacters = 255
     package static let invoiceCharacters = 255

@@ -3,8 +3,8 @@ import NIOCore
 import NIOHTTPTypes
 import ReenvioModel
 
-/// Puts the contract's body into the bare 400 with which the HTTP layer answers what it cannot read as a request: broken
-/// syntax, contradicting lengths, floods of headers (`docs/contract.md` 10). Everything else passes unchanged.
+/// Puts the contract's body into the bare 400 with which the HTTP layer answers what it cannot read as a request:
+/// broken syntax, contradicting lengths, floods of headers (`docs/contract.md` 10). Everything else passes unchanged.
 final class UnreadableRequestHandler: ChannelOutboundHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart

@@ -95,17 +95,18 @@ extension Store {
         "\(kind.rawValue) secret \(version) of merchant \(merchantID)"
     }
 
-    private func insertSecret(
-        _ text: String, _ kind: SecretKind, merchantID: Int64, now: Timestamp, in db: any SQLConnection
+    func insertSecret(
+        _ text: String, _ kind: SecretKind, merchantID: Int64, version: Int64 = 1, now: Timestamp,
+        in db: any SQLConnection
     ) throws {
         let sealed = try sealing.seal(
-            Array(text.utf8), context: Self.secretContext(kind, merchantID: merchantID, version: 1)
+            Array(text.utf8), context: Self.secretContext(kind, merchantID: merchantID, version: version)
         )
         try db.run(
             """
-            INSERT INTO secrets (merchant_id, kind, version, sealed, key_id, created_at) VALUES ($1, $2, 1, $3, $4, $5)
+            INSERT INTO secrets (merchant_id, kind, version, sealed, key_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)
             """,
-            [.int(merchantID), .text(kind.rawValue), .blob(sealed), .text(sealing.id), .time(now)]
+            [.int(merchantID), .text(kind.rawValue), .int(version), .blob(sealed), .text(sealing.id), .time(now)]
         )
     }
 

@@ -34,8 +34,8 @@ package struct OneResend: Sendable {
 }
 
 extension Store {
-    /// A resend of one item: the same row and the same lane as a job, complete with the commit that enqueues it. Several
-    /// may run for one payout.
+    /// A resend of one item: the same row and the same lane as a job, complete with the commit that enqueues it.
+    /// Several may run for one payout.
     package func resendOne(_ request: OneResend, _ rules: ChunkRules) async throws -> OneResent {
         try await engine.write(.intake) { db in
             guard let claim = request.claim else { return try enqueueOne(request, rules, in: db).result }
@@ -80,7 +80,8 @@ extension Store {
     ) throws -> (result: OneResent, resendID: Int64?) {
         let target = try db.first(
             """
-            SELECT p.merchant_id, m.account_id, p.receiver_id, p.notification_url, p.erased_at IS NOT NULL, n.id, n.nonce
+            SELECT p.merchant_id, m.account_id, p.receiver_id, p.notification_url, p.erased_at IS NOT NULL,
+                n.id, n.nonce
             FROM payouts p JOIN merchants m ON m.id = p.merchant_id
             LEFT JOIN notifications n ON n.id = p.latest_notification_id
             WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)

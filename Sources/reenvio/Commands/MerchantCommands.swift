@@ -5,8 +5,49 @@ import ReenvioStore
 
 struct MerchantCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "merchant", abstract: "Merchants: whose payouts they are.", subcommands: [Create.self, Close.self]
+        commandName: "merchant", abstract: "Merchants: whose payouts they are.",
+        subcommands: [Create.self, RotateSecret.self, Close.self]
     )
+
+    struct RotateSecret: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Replaces a merchant's signing secret and shows the new one once.",
+            discussion:
+                "Until the overlap has ended webhooks carry a signature of each, so that receivers can change over."
+        )
+
+        @OptionGroup var options: CommandOptions
+        @Option(help: "The merchant.") var id: Int64
+        @Option(help: "How long the old secret goes on signing, 0 to 720.")
+        var overlapHours: Int64 = Limits.overlapHoursDefault
+        @Flag(help: "The compat key becomes the new secret's text as well, once the overlap has ended.")
+        var compatKey = false
+
+        func run() async throws {
+            try await reportingFailures {
+                guard (0...Limits.overlapHoursMax).contains(overlapHours) else {
+                    throw CreationRefused(
+                        description: "--overlap-hours must be between 0 and \(Limits.overlapHoursMax)")
+                }
+                var generator = SystemRandomNumberGenerator()
+                let rotation = SecretRotation(
+                    merchantID: id, secret: SigningSecret(using: &generator), overlap: .seconds(overlapHours * 3_600),
+                    replacesCompatKey: compatKey)
+                try await options.withStore { store, now in
+                    let end = try await store.rotateSecret(
+                        rotation, accountID: nil, by: CommandActor.requester, now: now)
+                    guard let end else { throw CreationRefused(description: "there is no merchant \(id)") }
+                    let secret = rotation.secret.text
+                    options.report("The new signing secret: \(secret). The old one signs until \(TimeText.zulu(end)).")
+                    {
+                        $0.member("merchant_id", id)
+                        $0.member("signing_secret", secret)
+                        $0.member("overlap_ends_at", TimeText.zulu(end))
+                    }
+                }
+            }
+        }
+    }
 
     struct Close: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
