@@ -9,8 +9,8 @@ FLAGS := --explicit-target-dependency-import-check error
 DEBUG_BINARY := $(CURDIR)/.build/debug/reenvio
 PYTEST := REENVIO_BIN=$(DEBUG_BINARY) .build/venv/bin/python -m pytest Tests/EndToEnd -q \
 	-o cache_dir=$(CURDIR)/.build/pytest
-SOURCES := $(wildcard Sources Tests Benchmarks/Sources Package.swift)
-SCRIPTS := $(wildcard scripts/* .ci/run Benchmarks/run)
+SOURCES := $(wildcard Sources Tests Benchmarks/Sources Examples Package.swift)
+SCRIPTS := $(wildcard scripts/* .ci/run Benchmarks/run Examples/*/*.sh)
 SEEDS ?= 5000
 
 help: ## List the tasks

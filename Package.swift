@@ -77,6 +77,14 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // The receiver in Swift of docs/receiving-webhooks.md, written as a merchant would write it: nothing of ours is
+        // imported. It is built with the tests, which run it; it is no product, `reenvio` is the only one.
+        .executableTarget(
+            name: "ReceiverExample",
+            dependencies: [crypto, hummingbird, hummingbirdCore, httpTypes, nioCore],
+            path: "Examples/receivers/swift",
+            swiftSettings: strict
+        ),
         // Fixtures for the tests; nothing that ships may import it.
         .target(
             name: "ReenvioTesting",

@@ -38,7 +38,7 @@ struct SourceFile: Sendable {
 struct SourceTree: Sendable {
     /// What ships: all rules hold.
     let sources: [SourceFile]
-    /// Tests, benchmarks and the manifest: only lengths and leftovers are checked.
+    /// Tests, benchmarks, examples and the manifest: only lengths and leftovers are checked.
     let others: [SourceFile]
 
     var all: [SourceFile] { sources + others }
@@ -56,6 +56,7 @@ struct SourceTree: Sendable {
         others =
             try SourceTree.files(under: "Tests", of: root)
             + SourceTree.files(under: "Benchmarks/Sources", of: root)
+            + SourceTree.files(under: "Examples", of: root)
             + [SourceFile(path: "Package.swift", text: manifest)]
     }
 
