@@ -65,14 +65,14 @@ take() {
     local event is_known facts=(--arg id "$id" --argjson payout "$payout" --argjson sequence "$sequence")
     event=$(jq -cn "${facts[@]}" --rawfile body "$body" \
         '{webhook_id: $id, payout_id: $payout, sequence: $sequence, body: $body}') || return
-    exec {file}>>"$EVENTS_FILE" || return
-    flock -w "$STALL_S" "$file" || return
+    exec {events}>>"$EVENTS_FILE" || return
+    flock -w "$STALL_S" "$events" || return
     # What is no JSON is an empty line, or one that a crash cut off before it was acknowledged.
     is_known=$(jq -Rn "${facts[@]}" 'any(inputs | fromjson?;
         .webhook_id == $id or (.payout_id == $payout and .sequence > $sequence))' "$EVENTS_FILE") || return
     [[ $is_known == false ]] || return 0
     # A line break in front, too: whatever a crash cut off cannot spoil this line.
-    printf '\n%s\n' "$event" >&"$file" && sync "$EVENTS_FILE"
+    printf '\n%s\n' "$event" >&"$events" && sync "$EVENTS_FILE"
 }
 
 # A line of the request's head, of less than 8 KiB.
@@ -106,10 +106,12 @@ receive() {
     [[ $length =~ ^[0-9]{1,9}$ ]] || answer '411 Length Required'
     ((10#$length <= BODY_BYTES_MAX)) || answer '413 Content Too Large'
     body=$(mktemp)
-    trap 'rm -f "$body"' EXIT
+    exec {file}<>"$body" && rm "$body"
+    body=/dev/fd/$file # a file without a name is gone however this ends
     timeout "$STALL_S" head -c "$length" >"$body"
     is_genuine || answer '401 Unauthorized'
-    payout=$(jq -e '.id | numbers' "$body") && [[ $sequence =~ ^[1-9][0-9]{0,15}$ ]] || answer '400 Bad Request'
+    payout=$(jq -e '.id | numbers' "$body") || answer '400 Bad Request'
+    [[ $sequence =~ ^[1-9][0-9]{0,15}$ ]] || answer '400 Bad Request'
     # What could not be stored is not acknowledged: it will come again.
     take || answer '500 Internal Server Error'
     answer '200 OK'

@@ -1,4 +1,5 @@
-"""Clients that we did not write, and habits of clients on the wire: curl, requests, keep-alive, chunks, pipelines, TLS."""
+"""Clients that we did not write, and habits of clients on the wire: curl, requests, keep-alive, chunks, pipelines, TLS.
+What a merchant's own program does is in test_client_programs.py, the whole story with curl in test_pages.py."""
 
 import json
 import subprocess
@@ -7,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from harness.bodies import payout_body, window
+from harness.bodies import payout_body
 from harness.client import PAYMENTS, RESEND, connect, raw_request, read_answer
-from harness.waiting import eventually
 
 
 def curl(*arguments, stdin=None):
@@ -27,28 +27,6 @@ def bearer(key):
 
 
 class TestCurl:
-    def test_does_the_whole_story(self, house, shop, receiver):
-        """C 2.1, 2.4, 4, 5: create, report, count, dispatch, follow."""
-        url = house.serve().url
-        as_shop, as_operator = bearer(shop.key), bearer(shop.operator_key)
-        body = json.dumps(payout_body(notification_url=receiver.url()))
-        made = json.loads(curl(*as_shop, "-d", body, url + PAYMENTS))
-        curl(*as_operator, "--fail", "-d", '{"status_id":3}', f"{url}{PAYMENTS}/{made['id']}/transition")
-        (live,) = receiver.wait_for_acknowledged(1)
-        dry = curl(*as_shop, "-d", json.dumps(window(303, dry_run=True)), url + RESEND)
-        assert dry == '{"total":1}'
-        job = json.loads(curl(*as_shop, "-d", json.dumps(window(303)), url + RESEND))
-        assert job["total"] == 1
-        state = eventually(
-            lambda: (
-                (state := json.loads(curl(*as_shop, f"{url}{RESEND}/{job['job_id']}")))["status"] == "completed" and state
-            ),
-            "the job completed",
-        )
-        assert state["queued"] == 1
-        eventually(lambda: receiver.of_job(job["job_id"]), "the resend arrived")
-        assert receiver.of_job(job["job_id"])[0].webhook_id == live.webhook_id
-
     def test_uses_one_connection_for_many_requests(self, shared_server, shared_shop):
         """Keep-alive, after answers of every kind."""
         url = shared_server.url

@@ -220,15 +220,19 @@ class TestStoring:
             receiver.kill()
 
     def test_it_shows_nobody_the_key(self, tmp_path):
-        """What bash runs gets neither the key in any form nor the body as an argument."""
+        """What bash runs gets neither the key in any form nor the body as an argument; no file is left behind."""
         key = bytes(range(0x80, 0xA0))
         path, record = record_arguments(tmp_path)
-        receiver = ExampleReceiver("bash", tmp_path, "whsec_" + base64.b64encode(key).decode()).start(PATH=path)
+        left = tmp_path / "temporary"
+        left.mkdir()
+        receiver = ExampleReceiver("bash", tmp_path, "whsec_" + base64.b64encode(key).decode())
+        receiver.start(PATH=path, TMPDIR=str(left))
         try:
             webhook = HandMade(receiver.secret)
             assert receiver.take(webhook) == 200
         finally:
             receiver.kill()
+        assert list(left.iterdir()) == []
         arguments = record.read_text()
         assert "openssl " in arguments and "jq " in arguments and webhook.id in arguments
         for form in (base64.b64encode(key).decode(), key.hex(), " ".join(map(str, key)), "invoice-"):
