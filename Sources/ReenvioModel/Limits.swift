@@ -31,8 +31,8 @@ package enum Limits {
     package static let namesKept = 10_000
 
     // Delivering (`docs/architecture.md`, rules 4 and 5)
-    /// As many as there are connections: nothing that was claimed waits where lanes no longer count.
-    package static let attemptsInFlightPerReceiver = connectionsPerReceiver
+    /// Twice as many as there are connections: what is claimed ahead keeps them busy while the next commit is made.
+    package static let attemptsInFlightPerReceiver = 2 * connectionsPerReceiver
     package static let attemptsInFlightPerNode = 1_024
     package static let claimBatch = 512
     package static let leaseSeconds = 30

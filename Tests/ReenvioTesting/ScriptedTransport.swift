@@ -5,15 +5,20 @@ import Synchronization
 package final class ScriptedTransport: Transport {
     package struct Exchange: Sendable {
         package var request: WireRequest
+        /// Every header line, as it stood when the request came.
+        package let headers: [(name: String, value: String)]
         private let then: @Sendable (WireResult, Duration) -> Void
 
-        init(request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
-            self.request = request
-            self.then = then
+        init(_ job: Job) {
+            request = job.request
+            then = job.then
+            var late = HeaderLines()
+            request.lateHeaders(&late)
+            headers = request.headers + late.pairs
         }
 
         package func header(_ name: String) -> String {
-            request.headers.first { $0.name == name }?.value ?? ""
+            headers.first { $0.name == name }?.value ?? ""
         }
 
         package func answer(_ statusCode: Int, retryAfter: String? = nil) {
@@ -33,12 +38,13 @@ package final class ScriptedTransport: Transport {
         self.automatic = automatic
     }
 
-    package func send(_ request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
-        let exchange = Exchange(request: request, then: then)
-        if let automatic {
-            exchange.end(automatic(exchange))
-        } else {
-            waiting.withLock { $0.append(exchange) }
+    package func send(_ jobs: [Job]) {
+        for exchange in jobs.map(Exchange.init) {
+            if let automatic {
+                exchange.end(automatic(exchange))
+            } else {
+                waiting.withLock { $0.append(exchange) }
+            }
         }
     }
 

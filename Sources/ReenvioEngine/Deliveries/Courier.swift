@@ -1,15 +1,16 @@
 package import Logging
 package import ReenvioModel
 package import ReenvioStore
+import Synchronization
 
 /// Makes one attempt: *request, send, classify, decide*. What follows is `Delivery.after`'s to say, and the recorder's
 /// to write.
-package struct Courier: Sendable {
+package final class Courier: Sendable {
     private static let userAgent = "Reenvio/1.0"
 
     private let transport: any Transport
     private let recorder: OutcomeRecorder
-    private let policy: AddressPolicy
+    private let urls: ReceiverURLCache
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
@@ -21,36 +22,51 @@ package struct Courier: Sendable {
     ) {
         self.transport = transport
         self.recorder = recorder
-        self.policy = policy
+        urls = ReceiverURLCache(policy: policy)
         self.schedule = schedule
         self.clock = clock
         self.entropy = entropy
         self.logger = logger
     }
 
-    /// Starts the attempt and returns; the recorder gets exactly one record for it.
-    package func start(_ claimed: ClaimedDelivery, secrets: MerchantSecrets?, startBy: ContinuousClock.Instant) {
-        let attempt = Attempt(claimed: claimed, attemptID: entropy.bytes(16), preparedAt: clock.wall)
-        guard let secrets, !secrets.signing.isEmpty else {
-            // Without its secret the message cannot be signed; it stays due, and an operator sees why.
-            logger.error("a delivery cannot be signed; it waits", metadata: ["merchant": "\(claimed.merchantID)"])
-            let due = clock.engine + .seconds(Limits.leaseSeconds)
-            return record(attempt, .zero, outcome: nil, answer: [], next: .release(due: due))
+    /// Starts the attempts and returns; the recorder gets exactly one record for each. `signers` are those of the
+    /// merchants.
+    package func start(
+        _ claimed: [ClaimedDelivery], signers: [Int64: WebhookSigner], startBy: ContinuousClock.Instant
+    ) {
+        var jobs: [Job] = []
+        jobs.reserveCapacity(claimed.count)
+        for delivery in claimed {
+            guard let signer = signers[delivery.merchantID] else {
+                // Without its secret the message cannot be signed; it stays due, and an operator sees why.
+                logger.error(
+                    "a delivery cannot be signed; it waits", metadata: ["merchant": "\(delivery.merchantID)"])
+                release(delivery, due: clock.engine + .seconds(Limits.leaseSeconds))
+                continue
+            }
+            let attempt = Attempt(claimed: delivery, attemptID: entropy.bytes(16), signer: signer)
+            if let url = urls.url(delivery.url) {
+                jobs.append(job(attempt, to: url, startBy: startBy))
+            } else {
+                finish(attempt, .failed(.addressForbidden), .zero)
+            }
         }
-        guard let url = try? ReceiverURL(parsing: claimed.url, policy: policy) else {
-            return finish(attempt, .failed(.addressForbidden), .zero)
-        }
+        transport.send(jobs)
+    }
+
+    private func job(_ attempt: Attempt, to url: ReceiverURL, startBy: ContinuousClock.Instant) -> Job {
+        let claimed = attempt.claimed
         let request = WireRequest(
-            url: url, merchantID: claimed.merchantID, headers: headers(attempt, secrets), body: claimed.body,
-            startBy: startBy
+            url: url, merchantID: claimed.merchantID, lane: claimed.queue.lane,
+            headers: claimed.resendPublicID.map { [("x-webhook-resend", $0)] } ?? [],
+            lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy
         )
-        transport.send(request) { result, duration in finish(attempt, result, duration) }
+        return Job(request: request) { result, duration in self.finish(attempt, result, duration) }
     }
 
     /// Gives a claimed delivery back unsent; it comes due again at once.
     package func release(_ claimed: ClaimedDelivery) {
-        let attempt = Attempt(claimed: claimed, attemptID: entropy.bytes(16), preparedAt: clock.wall)
-        record(attempt, .zero, outcome: nil, answer: [], next: .release(due: clock.engine))
+        release(claimed, due: clock.engine)
     }
 
     /// Lets running attempts end and gives back those that wait; every started attempt has its record when it returns.
@@ -58,37 +74,34 @@ package struct Courier: Sendable {
         await transport.shutdown()
     }
 
-    private struct Attempt: Sendable {
-        var claimed: ClaimedDelivery
-        var attemptID: [UInt8]
-        /// Wall time at which the request was made, which the signature carries.
-        var preparedAt: Timestamp
+    private final class Attempt: Sendable {
+        let claimed: ClaimedDelivery
+        let attemptID: [UInt8]
+        let signer: WebhookSigner
+
+        init(claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner) {
+            self.claimed = claimed
+            self.attemptID = attemptID
+            self.signer = signer
+        }
     }
 
-    /// The headers of `docs/contract.md` 3.2.
-    private func headers(_ attempt: Attempt, _ secrets: MerchantSecrets) -> [(name: String, value: String)] {
+    /// The headers of `docs/contract.md` 3.2, signed with the time at which the request goes out.
+    private func writeHeaders(_ attempt: Attempt, _ lines: inout HeaderLines) {
         let claimed = attempt.claimed
         let webhookID = claimed.webhookID.description
-        let timestamp = attempt.preparedAt.seconds
-        let signature = WebhookSignature.standard(
-            webhookID: webhookID, timestamp: timestamp, body: claimed.body, keys: secrets.signing.map(\.key)
-        )
-        let compat = WebhookSignature.compat(
-            invoice: claimed.invoice, amount: claimed.amount, compatKey: secrets.compatKey
-        )
-        var headers: [(name: String, value: String)] = [
-            ("content-type", "application/json"),
-            ("user-agent", Self.userAgent),
-            ("webhook-id", webhookID),
-            ("webhook-timestamp", String(timestamp)),
-            ("webhook-signature", signature),
-            ("x-webhook-wp-signature", compat),
-            ("x-webhook-attempt", String(claimed.attempt)),
-            ("x-webhook-attempt-id", Hex.text(attempt.attemptID)),
-            ("x-webhook-sequence", String(claimed.sequence)),
-        ]
-        if let job = claimed.resendPublicID { headers.append(("x-webhook-resend", job)) }
-        return headers
+        let timestamp = clock.wall.seconds
+        lines.add("content-type", "application/json")
+        lines.add("user-agent", Self.userAgent)
+        lines.add("webhook-id", webhookID)
+        lines.add("webhook-timestamp", timestamp)
+        lines.add(
+            "webhook-signature",
+            attempt.signer.standard(webhookID: webhookID, timestamp: timestamp, body: claimed.body))
+        lines.add("x-webhook-wp-signature", attempt.signer.compat(invoice: claimed.invoice, amount: claimed.amount))
+        lines.add("x-webhook-attempt", Int64(claimed.attempt))
+        lines.add("x-webhook-attempt-id", Hex.text(attempt.attemptID))
+        lines.add("x-webhook-sequence", claimed.sequence)
     }
 
     private func finish(_ attempt: Attempt, _ result: WireResult, _ duration: Duration) {
@@ -96,16 +109,17 @@ package struct Courier: Sendable {
         var answer: [UInt8] = []
         switch result {
         case .notStarted:
-            return record(attempt, .zero, outcome: nil, answer: [], next: .release(due: clock.engine))
+            return release(attempt.claimed)
         case .answered(let wire):
             outcome = AttemptOutcome(statusCode: wire.statusCode, retryAfter: wire.retryAfter)
             answer = wire.body
         case .failed(let failure):
             outcome = .failed(failure)
         }
+        let now = clock.wall
         var generator = EntropyGenerator(entropy)
         let decided = Delivery.after(
-            outcome, attempt: attempt.claimed.attempt, schedule: schedule, now: clock.wall, using: &generator
+            outcome, attempt: attempt.claimed.attempt, schedule: schedule, now: now, using: &generator
         )
         let next: AttemptRecord.Next =
             switch decided {
@@ -113,16 +127,18 @@ package struct Courier: Sendable {
             case .retry(let wait): .retry(due: clock.engine + wait)
             }
         log(attempt, outcome, duration)
-        record(attempt, duration, outcome: outcome, answer: answer, next: next)
-    }
-
-    private func record(
-        _ attempt: Attempt, _ duration: Duration, outcome: AttemptOutcome?, answer: [UInt8], next: AttemptRecord.Next
-    ) {
         recorder.append(
             AttemptRecord(
-                claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: clock.wall - duration,
-                duration: duration, statusCode: outcome?.statusCode, reason: outcome?.reason, answer: answer, next: next
+                claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
+                statusCode: outcome.statusCode, reason: outcome.reason, answer: answer, next: next
+            ))
+    }
+
+    private func release(_ claimed: ClaimedDelivery, due: Timestamp) {
+        recorder.append(
+            AttemptRecord(
+                claimed: claimed, attemptID: [], startedAt: clock.wall, duration: .zero, statusCode: nil, reason: nil,
+                answer: [], next: .release(due: due)
             ))
     }
 
@@ -140,5 +156,28 @@ package struct Courier: Sendable {
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
         metadata["resend"] = attempt.claimed.resendPublicID.map { "\($0)" }
         logger.info("attempt", metadata: metadata)
+    }
+}
+
+/// URLs of receivers as they were judged: thousands of payouts share one text.
+private final class ReceiverURLCache: Sendable {
+    private static let textsMax = 1_024
+
+    private let policy: AddressPolicy
+    private let judged = Mutex<[String: ReceiverURL?]>([:])
+
+    init(policy: AddressPolicy) {
+        self.policy = policy
+    }
+
+    /// Nil where the policy forbids the URL.
+    func url(_ text: String) -> ReceiverURL? {
+        if let known = judged.withLock({ $0[text] }) { return known }
+        let url = try? ReceiverURL(parsing: text, policy: policy)
+        judged.withLock { judged in
+            if judged.count >= Self.textsMax { judged.removeAll(keepingCapacity: true) }
+            judged[text] = .some(url)
+        }
+        return url
     }
 }

@@ -4,15 +4,20 @@ package import ReenvioStore
 import Synchronization
 
 /// Sends: writes finished attempts, claims what is due and has a free slot, and hands it to the courier. Outcomes and
-/// the next claim share a commit.
+/// the next claim share a commit. A commit costs nearly the same for one outcome as for a hundred, so while attempts
+/// run, one waits until half of what is claimed has ended, or a moment has passed; what is claimed ahead keeps the
+/// connections busy meanwhile.
 package final class Dispatcher: Stepping {
     private static let idleWait: Duration = .seconds(1)
+    /// The shortest time from one commit to the next while attempts run and few have ended.
+    private static let commitEvery: Duration = .milliseconds(3)
 
     private struct State {
         var turns: Turns
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
         var isDraining = false
+        var committedAt: Timestamp?
         var lateResults = 0
     }
 
@@ -46,6 +51,7 @@ package final class Dispatcher: Stepping {
     package var lateResults: Int { state.withLock(\.lateResults) }
 
     package func step(now: Moment) async throws -> Step {
+        if let rest = timeToCollect(now: now.engine) { return .wait(rest) }
         // Counted from before the claim, like the lease, whatever the commit takes.
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
@@ -58,7 +64,7 @@ package final class Dispatcher: Stepping {
             recorder.putBack(records)
             throw error
         }
-        note(records, result.recorded, result.claimed)
+        note(records, result.recorded, result.claimed, at: now.engine)
         try await send(result.claimed.deliveries, startBy: startBy)
         return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
     }
@@ -72,7 +78,7 @@ package final class Dispatcher: Stepping {
             if records.isEmpty { return }
             do {
                 let result = try await store.recordAndClaim(records, now: clock.wall, claim: nil)
-                note(records, result.recorded, result.claimed)
+                note(records, result.recorded, result.claimed, at: clock.engine)
             } catch {
                 logger.error(
                     "results could not be recorded at shutdown; their leases bring them back",
@@ -92,8 +98,23 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func note(_ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult) {
+    /// How long it is better to wait for more outcomes than to commit what there is; nil for not at all.
+    private func timeToCollect(now: Timestamp) -> Duration? {
+        let ended = recorder.count
+        return state.withLock { state in
+            let running = state.turns.heldCount - ended
+            guard let committedAt = state.committedAt, running > ended, !state.isDraining else { return nil }
+            let rest = Self.commitEvery - (now - committedAt)
+            return rest > .zero && rest <= Self.commitEvery ? rest : nil
+        }
+    }
+
+    private func note(
+        _ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp
+    ) {
+        defer { recorder.ring(at: max(1, min(Limits.outcomesPerCommit, state.withLock(\.turns.heldCount) / 2))) }
         state.withLock { state in
+            state.committedAt = now
             for record in records { state.turns.gaveBack(1, to: record.claimed.queue) }
             state.lateResults += recorded.late
             guard let turns = claimed.turns else { return }
@@ -110,14 +131,14 @@ package final class Dispatcher: Stepping {
 
     private func send(_ deliveries: [ClaimedDelivery], startBy: ContinuousClock.Instant) async throws {
         if deliveries.isEmpty { return }
-        let known: [Int64: MerchantSecrets]
+        let known: [Int64: WebhookSigner]
         do {
-            known = try await secrets.secrets(for: Set(deliveries.map(\.merchantID)))
+            known = try await secrets.signers(for: Set(deliveries.map(\.merchantID)))
         } catch {
             for delivery in deliveries { courier.release(delivery) }
             throw error
         }
-        for delivery in deliveries { courier.start(delivery, secrets: known[delivery.merchantID], startBy: startBy) }
+        courier.start(deliveries, signers: known, startBy: startBy)
     }
 
     private func untilDue(now: Timestamp) -> Step {

@@ -6,7 +6,8 @@ import Synchronization
 /// reads nor decrypts per attempt. A rotation takes effect within `keptFor`.
 package final class SecretCache: Sendable {
     private struct Entry {
-        var secrets: MerchantSecrets
+        /// Nil for a merchant without a usable secret.
+        var signer: WebhookSigner?
         var readAt: Timestamp
     }
 
@@ -22,22 +23,27 @@ package final class SecretCache: Sendable {
         self.clock = clock
     }
 
-    /// The secrets of all the merchants asked for; one read for those not known.
-    package func secrets(for merchantIDs: Set<Int64>) async throws -> [Int64: MerchantSecrets] {
+    /// The signers of all the merchants asked for, but for those that have no secret; one read for those not known.
+    package func signers(for merchantIDs: Set<Int64>) async throws -> [Int64: WebhookSigner] {
         let now = clock.engine
-        var known: [Int64: MerchantSecrets] = [:]
+        var known: [Int64: WebhookSigner?] = [:]
         entries.withLock { entries in
             for id in merchantIDs {
-                if let entry = entries[id], now - entry.readAt < Self.keptFor { known[id] = entry.secrets }
+                if let entry = entries[id], now - entry.readAt < Self.keptFor { known[id] = .some(entry.signer) }
             }
         }
         let missing = merchantIDs.subtracting(known.keys)
-        if missing.isEmpty { return known }
-        let read = try await store.secrets(merchantIDs: missing.sorted(), now: clock.wall)
-        entries.withLock { entries in
-            if entries.count + read.count > Self.merchantsMax { entries.removeAll() }
-            for (id, secrets) in read { entries[id] = Entry(secrets: secrets, readAt: now) }
+        if !missing.isEmpty {
+            let read = try await store.secrets(merchantIDs: missing.sorted(), now: clock.wall)
+            entries.withLock { entries in
+                if entries.count + read.count > Self.merchantsMax { entries.removeAll() }
+                for (id, secrets) in read {
+                    let signer = WebhookSigner(secrets: secrets.signing, compatKey: secrets.compatKey)
+                    entries[id] = Entry(signer: signer, readAt: now)
+                    known[id] = .some(signer)
+                }
+            }
         }
-        return known.merging(read) { _, new in new }
+        return known.compactMapValues { $0 }
     }
 }

@@ -29,6 +29,7 @@ final class Connection {
     var context: ChannelHandlerContext?
     private var tls: NIOSSLClientHandler?
     private var job: Job?
+    private var requestBytes: ByteBuffer?
     private var openedAt = ContinuousClock.now
     private var exchanges = 0
 
@@ -130,17 +131,20 @@ final class Connection {
     }
 
     private func write() {
-        guard let context else { return close() }
+        guard let context, let job else { return close() }
+        guard let bytes = RequestBytes.make(job.request, allocator: context.channel.allocator) else {
+            end(.failed(.connectionFailed))
+            return close()
+        }
         phase = .awaitingHead
+        requestBytes = bytes
         Exchange.write(to: context)
     }
 
-    /// The running exchange's request as it goes on the wire.
-    func requestBytes(allocator: ByteBufferAllocator) -> ByteBuffer? {
-        guard let request = job?.request else { return nil }
-        var buffer = allocator.buffer(capacity: RequestBytes.capacity(request))
-        RequestBytes.write(request, into: &buffer)
-        return buffer
+    /// The running exchange's request as it goes on the wire, once.
+    func takeRequestBytes() -> ByteBuffer? {
+        defer { requestBytes = nil }
+        return requestBytes
     }
 
     /// All that was read is looked at, and the answer was the end of it: on to the next request, to rest, or to close.

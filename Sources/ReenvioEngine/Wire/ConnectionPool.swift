@@ -6,6 +6,9 @@ import Synchronization
 ///
 /// A connection that ends an exchange takes the next request itself, on its own event loop, under this pool's lock:
 /// no task, no hop. A connection is opened only for a request that finds neither an idle one nor one to wait for.
+///
+/// Requests wait by lane, live ones first, and later lanes leave some of the connections to earlier ones
+/// (`docs/architecture.md`, rule 5): what was claimed ahead of time never stands in the way of a live change.
 final class ConnectionPool: Sendable {
     /// Tenants never share connections, even to the same origin (`docs/architecture.md`, words: receiver).
     struct Key: Hashable {
@@ -36,7 +39,8 @@ final class ConnectionPool: Sendable {
     }
 
     private struct State {
-        var waiting = CircularBuffer<Job>()
+        /// By lane, the longest waiting first.
+        var waiting = Lane.allCases.map { _ in CircularBuffer<Job>() }
         /// Last in, first out; so the longest idle stand first.
         var idle: [Idle] = []
         /// Connections and dials: at most `connectionsPerReceiver`.
@@ -44,53 +48,77 @@ final class ConnectionPool: Sendable {
         var isClosing = false
         /// Empty and struck off the register: a request needs a new pool.
         var isRetired = false
+
+        var busy: Int { slots - idle.count }
     }
 
-    private enum Admission {
-        case retired, refused, queued, dial
-        case use(Idle)
+    /// What is to be done with some jobs, decided under the lock and done outside of it.
+    private struct Admission {
+        var refused: [Job] = []
+        var dials: [Job] = []
+        var begins: [(connection: NIOLoopBound<Connection>, job: Job)] = []
     }
 
     let key: Key
     let wire: Wire
     private let state = Mutex(State())
+    /// The most connections that may be busy for a request of each lane to begin.
+    private let ceilings: [Int]
 
     init(key: Key, wire: Wire) {
+        let connections = wire.limits.connectionsPerReceiver
+        ceilings = Lane.allCases.map { max(1, connections * $0.ceilingPercent / 100) }
         self.key = key
         self.wire = wire
     }
 
-    /// Takes the job over, unless the pool is retired.
-    func admit(_ job: Job) -> Bool {
-        let admission: Admission = state.withLock { pool in
-            if pool.isRetired { return .retired }
-            if pool.isClosing { return .refused }
-            if let idle = pool.idle.popLast() { return .use(idle) }
-            guard pool.slots < wire.limits.connectionsPerReceiver else {
-                pool.waiting.append(job)
-                return .queued
+    /// Takes the jobs over, unless the pool is retired.
+    func admit(_ jobs: [Job]) -> Bool {
+        let admission: Admission? = state.withLock { pool in
+            if pool.isRetired { return nil }
+            var admission = Admission()
+            if pool.isClosing {
+                admission.refused = jobs
+                return admission
             }
-            pool.slots += 1
-            wire.connectionOpens()
-            return .dial
+            for job in jobs {
+                let lane = job.request.lane
+                if pool.busy >= ceilings[lane.rawValue] {
+                    pool.waiting[lane.rawValue].append(job)
+                } else if let idle = pool.idle.popLast() {
+                    admission.begins.append((idle.connection, job))
+                } else {
+                    pool.slots += 1
+                    wire.connectionOpens()
+                    admission.dials.append(job)
+                }
+            }
+            return admission
         }
-        switch admission {
-        case .retired: return false
-        case .queued: break
-        case .refused: job.end(.notStarted, now: .now)
-        case .dial: dial(job)
-        case .use(let idle):
-            wire.idle.subtract(1, ordering: .relaxed)
-            idle.connection.eventLoop.execute { idle.connection.value.begin(job, now: .now) }
-        }
+        guard let admission else { return false }
+        for job in admission.refused { job.end(.notStarted, now: .now) }
+        for job in admission.dials { dial(job) }
+        begin(admission.begins)
         return true
+    }
+
+    /// Gives each connection its job, and wakes each event loop once.
+    private func begin(_ all: [(connection: NIOLoopBound<Connection>, job: Job)]) {
+        if all.isEmpty { return }
+        wire.idle.subtract(all.count, ordering: .relaxed)
+        for (_, group) in Dictionary(grouping: all, by: { ObjectIdentifier($0.connection.eventLoop) }) {
+            group[0].connection.eventLoop.execute {
+                let now = ContinuousClock.now
+                for (connection, job) in group { connection.value.begin(job, now: now) }
+            }
+        }
     }
 
     /// A connection is free: the next request in order, or a place among the idle ones.
     func next(for connection: Connection, on loop: any EventLoop, now: ContinuousClock.Instant) -> Next {
         var late: [Job] = []
         let next: Next = state.withLock { pool in
-            if let job = Self.nextWaiting(&pool, now: now, late: &late) { return .begin(job) }
+            if let job = nextWaiting(&pool, now: now, late: &late) { return .begin(job) }
             guard !pool.isClosing, wire.idle.load(ordering: .relaxed) < wire.limits.idleConnections else {
                 return .close
             }
@@ -123,7 +151,7 @@ final class ConnectionPool: Sendable {
         let now = ContinuousClock.now
         var late: [Job] = []
         let (job, isRetired) = state.withLock { pool -> (Job?, Bool) in
-            if let job = Self.nextWaiting(&pool, now: now, late: &late) {
+            if let job = nextWaiting(&pool, now: now, late: &late) {
                 wire.connectionOpens()
                 return (job, false)
             }
@@ -145,11 +173,14 @@ final class ConnectionPool: Sendable {
     /// Ends requests that waited beyond `startBy`, and connections that were idle for longer than `idleLimit`.
     func sweep(now: ContinuousClock.Instant, idleLimit: Duration) {
         let (late, tired) = state.withLock { pool -> ([Job], [Idle]) in
-            let late = pool.waiting.filter { $0.request.startBy < now }
-            if !late.isEmpty { pool.waiting.removeAll { $0.request.startBy < now } }
+            var late: [Job] = []
+            for lane in pool.waiting.indices where pool.waiting[lane].contains(where: { $0.request.startBy < now }) {
+                late += pool.waiting[lane].filter { $0.request.startBy < now }
+                pool.waiting[lane].removeAll { $0.request.startBy < now }
+            }
             let tired = Array(pool.idle.prefix { $0.since + idleLimit <= now })
             pool.idle.removeFirst(tired.count)
-            return (Array(late), tired)
+            return (late, tired)
         }
         for job in late { job.end(.notStarted, now: now) }
         dismiss(tired)
@@ -157,13 +188,13 @@ final class ConnectionPool: Sendable {
 
     /// No further request is taken; what waits is refused, what is idle closes, what runs may end.
     func close() {
-        let (waiting, idle) = state.withLock { pool -> (CircularBuffer<Job>, [Idle]) in
+        let (waiting, idle) = state.withLock { pool -> ([Job], [Idle]) in
             pool.isClosing = true
             defer {
-                pool.waiting.removeAll()
+                for lane in pool.waiting.indices { pool.waiting[lane].removeAll() }
                 pool.idle.removeAll()
             }
-            return (pool.waiting, pool.idle)
+            return (pool.waiting.flatMap { $0 }, pool.idle)
         }
         let now = ContinuousClock.now
         for job in waiting { job.end(.notStarted, now: now) }
@@ -182,12 +213,15 @@ final class ConnectionPool: Sendable {
         loop.execute { Connection(pool: self, loop: loop).open(for: job) }
     }
 
-    private static func nextWaiting(
+    /// The first request that may have the connection, or slot, that was busy until now.
+    private func nextWaiting(
         _ pool: inout State, now: ContinuousClock.Instant, late: inout [Job]
     ) -> Job? {
-        while let job = pool.waiting.popFirst() {
-            guard job.request.startBy < now else { return job }
-            late.append(job)
+        for lane in pool.waiting.indices where pool.busy <= ceilings[lane] {
+            while let job = pool.waiting[lane].popFirst() {
+                guard job.request.startBy < now else { return job }
+                late.append(job)
+            }
         }
         return nil
     }

@@ -128,7 +128,7 @@ private final class Gate: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard let request = connection.requestBytes(allocator: context.channel.allocator) else {
+        guard let request = connection.takeRequestBytes() else {
             promise?.succeed()
             return
         }

@@ -13,10 +13,14 @@ enum RequestBytes {
     static func areSafe(_ request: WireRequest) -> Bool {
         isVisible(request.url.target) && request.url.target.utf8.first == UInt8(ascii: "/")
             && isVisible(request.url.hostHeader)
-            && request.headers.allSatisfy { isToken($0.name) && !isReserved($0.name) && isFieldValue($0.value) }
+            && request.headers.allSatisfy {
+                isToken($0.name) && !isReserved($0.name) && HeaderLines.isFieldValue($0.value.utf8)
+            }
     }
 
-    static func write(_ request: WireRequest, into buffer: inout ByteBuffer) {
+    /// The request in one buffer; nil when a late header line is not safe.
+    static func make(_ request: WireRequest, allocator: ByteBufferAllocator) -> ByteBuffer? {
+        var buffer = allocator.buffer(capacity: capacity(request))
         buffer.writeStaticString("POST ")
         buffer.writeString(request.url.target)
         buffer.writeStaticString(" HTTP/1.1\r\nhost: ")
@@ -29,23 +33,25 @@ enum RequestBytes {
             buffer.writeStaticString(": ")
             buffer.writeString(header.value)
         }
-        buffer.writeStaticString("\r\n\r\n")
-        buffer.writeBytes(request.body)
+        var lines = HeaderLines(buffer)
+        // The lines hold the only reference, so that writing them does not copy the buffer.
+        buffer = ByteBuffer()
+        request.lateHeaders(&lines)
+        guard lines.isSafe else { return nil }
+        lines.buffer.writeStaticString("\r\n\r\n")
+        lines.buffer.writeBytes(request.body)
+        return lines.buffer
     }
 
     /// Room enough for the usual request without growing the buffer.
-    static func capacity(_ request: WireRequest) -> Int {
-        request.headers.reduce(160 + request.url.target.utf8.count + request.body.count) {
+    private static func capacity(_ request: WireRequest) -> Int {
+        request.headers.reduce(640 + request.url.target.utf8.count + request.body.count) {
             $0 + $1.name.utf8.count + $1.value.utf8.count + 4
         }
     }
 
     private static func isVisible(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-    }
-
-    private static func isFieldValue(_ text: String) -> Bool {
-        text.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 }
     }
 
     private static func isToken(_ text: String) -> Bool {

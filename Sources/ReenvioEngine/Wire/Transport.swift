@@ -5,19 +5,27 @@ package struct WireRequest: Sendable {
     /// Where it goes; its origin and `merchantID` choose the connection pool, which tenants never share.
     package var url: ReceiverURL
     package var merchantID: Int64
+    /// Whose turn it is among the requests that wait for a connection to the same origin.
+    package var lane: Lane
     /// Header lines beside `host` and `content-length`, which the wire writes itself.
     package var headers: [(name: String, value: String)]
+    /// Writes the header lines that are made only when the request goes out: signatures and their time. Called on the
+    /// event loop that sends, once for each time the request is sent.
+    package var lateHeaders: @Sendable (inout HeaderLines) -> Void
     package var body: [UInt8]
     /// Not begun by then (monotonic clock): answered `.notStarted`, nothing is sent.
     package var startBy: ContinuousClock.Instant
 
     package init(
-        url: ReceiverURL, merchantID: Int64, headers: [(name: String, value: String)], body: [UInt8],
+        url: ReceiverURL, merchantID: Int64, lane: Lane = .live, headers: [(name: String, value: String)],
+        lateHeaders: @escaping @Sendable (inout HeaderLines) -> Void = { _ in }, body: [UInt8],
         startBy: ContinuousClock.Instant
     ) {
         self.url = url
         self.merchantID = merchantID
+        self.lane = lane
         self.headers = headers
+        self.lateHeaders = lateHeaders
         self.body = body
         self.startBy = startBy
     }
@@ -47,9 +55,15 @@ package enum WireResult: Sendable, Equatable {
 
 /// Makes HTTP exchanges. The engine knows nothing of sockets; tests and the simulation script this protocol.
 package protocol Transport: Sendable {
-    /// Starts one exchange and returns at once. `then` is called exactly once, on any thread, with the result and the
+    /// Starts exchanges and returns at once. Each job is ended exactly once, on any thread, with its result and the
     /// time the exchange itself took (waiting for a free connection excluded).
-    func send(_ request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void)
+    func send(_ jobs: [Job])
     /// Ends idle connections, lets running exchanges end, and returns when none is left.
     func shutdown() async
+}
+
+extension Transport {
+    package func send(_ request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
+        send([Job(request: request, then: then)])
+    }
 }

@@ -31,17 +31,37 @@ package final class WireTransport: Transport {
     package var openConnections: Int { wire.openConnections }
     package var receiversKept: Int { wire.poolsKept }
 
-    /// `then` is called on an event loop when the request was begun; it must not block.
-    package func send(_ request: WireRequest, then: @escaping @Sendable (WireResult, Duration) -> Void) {
-        let job = Job(request: request, then: then)
-        guard RequestBytes.areSafe(request) else { return then(.failed(.connectionFailed), .zero) }
-        guard request.startBy >= .now else { return then(.notStarted, .zero) }
-        let key = ConnectionPool.Key(request)
+    /// A job that was begun ends on an event loop; what it calls must not block.
+    package func send(_ jobs: [Job]) {
+        let now = ContinuousClock.now
+        var run: [Job] = []
+        var runKey: ConnectionPool.Key?
+        for job in jobs {
+            guard RequestBytes.areSafe(job.request) else {
+                job.end(.failed(.connectionFailed), now: now)
+                continue
+            }
+            guard job.request.startBy >= now else {
+                job.end(.notStarted, now: now)
+                continue
+            }
+            let key = ConnectionPool.Key(job.request)
+            if key != runKey {
+                if let runKey { admit(run, to: runKey) }
+                run.removeAll(keepingCapacity: true)
+                runKey = key
+            }
+            run.append(job)
+        }
+        if let runKey { admit(run, to: runKey) }
+    }
+
+    private func admit(_ jobs: [Job], to key: ConnectionPool.Key) {
         while let pool = wire.pool(for: key) {
-            if pool.admit(job) { return }
+            if pool.admit(jobs) { return }
             wire.strike(pool)
         }
-        then(.notStarted, .zero)
+        for job in jobs { job.end(.notStarted, now: .now) }
     }
 
     package func shutdown() async {

@@ -46,9 +46,74 @@ package enum WebhookSignature {
     /// `Bearer <hex>`: SHA-256 of `{invoice}{currency}{amount}{api_key}`, the provider's published header. It covers
     /// neither status nor time; receivers that can should verify the standard signature.
     package static func compat(invoice: String, amount: Money, compatKey: String) -> String {
-        var hash = SHA256()
-        hash.update(data: Array((invoice + amount.currency + amount.text + compatKey).utf8))
-        return "Bearer " + Hex.text(hash.finalize())
+        var covered = invoice
+        covered += amount.currency
+        covered += amount.text
+        covered += compatKey
+        let hash = covered.withUTF8 { SHA256.hash(data: UnsafeRawBufferPointer($0)) }
+        return "Bearer " + Hex.text(hash)
+    }
+}
+
+/// Signs the webhooks of one merchant: the same values as `WebhookSignature`, with what depends on the keys alone
+/// worked out beforehand.
+package struct WebhookSigner: Sendable {
+    private let keyed: [HMAC<SHA256>]
+    private let compatKey: String
+
+    /// Nil without a secret to sign with.
+    package init?(secrets: [SigningSecret], compatKey: String) {
+        if secrets.isEmpty { return nil }
+        keyed = secrets.map { HMAC<SHA256>(key: $0.key) }
+        self.compatKey = compatKey
+    }
+
+    /// As `WebhookSignature.standard`.
+    package func standard(webhookID: String, timestamp: Int64, body: [UInt8]) -> String {
+        var prefix: [UInt8] = []
+        prefix.reserveCapacity(webhookID.utf8.count + 24)
+        prefix += webhookID.utf8
+        prefix.append(UInt8(ascii: "."))
+        prefix += String(timestamp).utf8
+        prefix.append(UInt8(ascii: "."))
+        var values = ""
+        for key in keyed {
+            var code = key
+            code.update(data: prefix)
+            code.update(data: body)
+            values += values.isEmpty ? "v1," : " v1,"
+            values += Base64.text(Array(code.finalize()))
+        }
+        return values
+    }
+
+    /// As `WebhookSignature.compat`.
+    package func compat(invoice: String, amount: Money) -> String {
+        WebhookSignature.compat(invoice: invoice, amount: amount, compatKey: compatKey)
+    }
+}
+
+/// Base64 with padding, through a table.
+enum Base64 {
+    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func text(_ bytes: [UInt8]) -> String {
+        let length = (bytes.count + 2) / 3 * 4
+        return String(unsafeUninitializedCapacity: length) { out in
+            var place = 0
+            for start in stride(from: 0, to: bytes.count, by: 3) {
+                let left = min(3, bytes.count - start)
+                let bits =
+                    UInt32(bytes[start]) << 16 | (left > 1 ? UInt32(bytes[start + 1]) << 8 : 0)
+                    | (left > 2 ? UInt32(bytes[start + 2]) : 0)
+                for digit in 0..<4 {
+                    let value = Int(bits >> UInt32(18 - 6 * digit) & 63)
+                    out[place] = digit <= left ? digits[value] : UInt8(ascii: "=")
+                    place += 1
+                }
+            }
+            return length
+        }
     }
 }
 
@@ -57,13 +122,14 @@ package enum Hex {
     private static let digits = Array("0123456789abcdef".utf8)
 
     package static func text(_ bytes: some Sequence<UInt8>) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity(64)
-        for byte in bytes {
-            out.append(digits[Int(byte >> 4)])
-            out.append(digits[Int(byte & 15)])
+        let bytes = Array(bytes)
+        return String(unsafeUninitializedCapacity: 2 * bytes.count) { out in
+            for (place, byte) in bytes.enumerated() {
+                out[2 * place] = digits[Int(byte >> 4)]
+                out[2 * place + 1] = digits[Int(byte & 15)]
+            }
+            return 2 * bytes.count
         }
-        return String(decoding: out, as: UTF8.self)
     }
 
     /// Nil unless the text is an even number of lower-case hexadecimal digits.

@@ -11,7 +11,12 @@ package struct WebhookID: Hashable, Sendable, CustomStringConvertible {
     }
 
     package var description: String {
-        "msg_" + Self.encode(UInt64(bitPattern: id)) + Self.encode(nonce)
+        String(unsafeUninitializedCapacity: 30) { out in
+            for (place, byte) in "msg_".utf8.enumerated() { out[place] = byte }
+            Self.encode(UInt64(bitPattern: id), at: 4, in: out)
+            Self.encode(nonce, at: 17, in: out)
+            return 30
+        }
     }
 
     package init?(_ text: String) {
@@ -26,9 +31,8 @@ package struct WebhookID: Hashable, Sendable, CustomStringConvertible {
     private static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 
     /// 13 base-32 digits, the highest first.
-    private static func encode(_ value: UInt64) -> String {
-        let digits = (0..<13).map { alphabet[Int(value >> UInt64(60 - 5 * $0) & 31)] }
-        return String(decoding: digits, as: UTF8.self)
+    private static func encode(_ value: UInt64, at start: Int, in out: UnsafeMutableBufferPointer<UInt8>) {
+        for place in 0..<13 { out[start + place] = alphabet[Int(value >> UInt64(60 - 5 * place) & 31)] }
     }
 
     private static func decode(_ digits: ArraySlice<UInt8>) -> UInt64? {

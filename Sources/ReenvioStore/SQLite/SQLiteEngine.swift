@@ -106,7 +106,11 @@ package final class SQLiteEngine: StoreEngine {
     /// `prepareDatabase`, so FULL is set here, and read back.
     private static func setUpWriter(_ pool: DatabasePool) throws {
         try pool.writeWithoutTransaction { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000")
+            try database.execute(
+                sql: """
+                    PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -8192
+                    """
+            )
             guard try Int64.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
                 throw StoreError.failed("PRAGMA synchronous = FULL did not take")
             }

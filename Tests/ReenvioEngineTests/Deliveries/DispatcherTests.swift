@@ -133,6 +133,31 @@ struct DispatcherTests {
         #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE state = 'acknowledged'") == 1)
     }
 
+    @Test("few outcomes wait a moment for more; half of what runs, or nothing left to run, is written at once")
+    func collecting() async throws {
+        let fixture = try await EngineFixture()
+        _ = try await paid(6, fixture)
+        try await fixture.dispatch()
+        let exchanges = fixture.transport.take()
+        let settled = "SELECT count(*) FROM settled"
+        exchanges[0].answer(200)
+        guard case .wait(let rest) = try await fixture.engine.dispatcher.step(now: fixture.clock.now) else {
+            Issue.record("one of six is not worth a commit yet")
+            return
+        }
+        #expect(rest > .zero)
+        #expect(try await fixture.store.number(settled) == 0)
+        fixture.clock.advance(by: rest)
+        try await fixture.dispatch()
+        #expect(try await fixture.store.number(settled) == 1)
+        exchanges[1...3].forEach { $0.answer(200) }
+        try await fixture.dispatch()
+        #expect(try await fixture.store.number(settled) == 4)
+        exchanges[4...5].forEach { $0.answer(200) }
+        try await fixture.dispatch()
+        #expect(try await fixture.store.number(settled) == 6)
+    }
+
     @Test("a lease that ran out is claimed again; the old result is late, and counted")
     func lostLease() async throws {
         let fixture = try await EngineFixture()

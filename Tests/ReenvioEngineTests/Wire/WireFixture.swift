@@ -44,11 +44,12 @@ struct WireFixture: Sendable {
 
     func post(
         _ id: Int, to url: String, merchant: Int64 = 303, headers: [(name: String, value: String)] = [],
-        body: [UInt8] = Array("{}".utf8), startWithin: Duration = .seconds(15)
+        lateHeaders: @escaping @Sendable (inout HeaderLines) -> Void = { _ in },
+        body: [UInt8] = Array("{}".utf8), lane: Lane = .live, startWithin: Duration = .seconds(15)
     ) throws {
         let request = WireRequest(
-            url: try self.url(url), merchantID: merchant, headers: headers, body: body,
-            startBy: .now + startWithin
+            url: try self.url(url), merchantID: merchant, lane: lane, headers: headers, lateHeaders: lateHeaders,
+            body: body, startBy: .now + startWithin
         )
         transport.send(request) { result, duration in
             durations.change { $0[id] = duration }

@@ -154,7 +154,7 @@ extension Turns.Grant {
 
     @Test func defaultsAreTheDocumentedOnes() {
         var turns = Turns()
-        #expect(turns.grants(for: queues(.live, 3, from: 1)).map(\.count) == [128, 128, 128])
+        #expect(turns.grants(for: queues(.live, 3, from: 1)).map(\.count) == [256, 256, 256])
         #expect(turns.grants(for: queues(.live, 9, from: 1)).total == 1_024)
     }
 

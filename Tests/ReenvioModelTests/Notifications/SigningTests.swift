@@ -49,6 +49,26 @@ import Testing
         #expect(sign(key) != sign(other))
     }
 
+    /// Working out beforehand what depends on the keys changes nothing.
+    @Test(arguments: [1, 2])
+    func aSignerWritesTheSame(secretCount: Int) throws {
+        let texts = ["whsec_dGVzdC1zaWduaW5nLXNlY3JldC0wMDAx", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+        let secrets = try texts.prefix(secretCount).map { try #require(SigningSecret($0)) }
+        let signer = try #require(WebhookSigner(secrets: secrets, compatKey: "k-test-0001"))
+        let amount = Money(minor: 4_334, currency: "BRL")
+        for body in [[], Array(Self.body.utf8)] {
+            let standard = WebhookSignature.standard(
+                webhookID: "msg_0001", timestamp: 1_774_339_532, body: body, keys: secrets.map(\.key))
+            #expect(signer.standard(webhookID: "msg_0001", timestamp: 1_774_339_532, body: body) == standard)
+        }
+        let compat = WebhookSignature.compat(invoice: "inv", amount: amount, compatKey: "k-test-0001")
+        #expect(signer.compat(invoice: "inv", amount: amount) == compat)
+    }
+
+    @Test func noSecretNoSigner() {
+        #expect(WebhookSigner(secrets: [], compatKey: "k-test-0001") == nil)
+    }
+
     /// Id, time and body are each covered.
     @Test(arguments: [
         ("msg_0002", 1_774_339_532, "{}"), ("msg_0001", 1_774_339_533, "{}"), ("msg_0001", 1_774_339_532, "[]"),
