@@ -54,6 +54,7 @@ package struct APIServer: Sendable {
                 + DeliveryLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
         )

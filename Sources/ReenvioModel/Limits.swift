@@ -34,6 +34,11 @@ package enum Limits {
     /// Twice as many as there are connections: what is claimed ahead keeps them busy while the next commit is made.
     package static let attemptsInFlightPerReceiver = 2 * connectionsPerReceiver
     package static let attemptsInFlightPerNode = 1_024
+    package static let receiversKept = 10_000
+    /// Deliveries of one origin under way at once in a node, over all merchants.
+    package static let attemptsInFlightPerOrigin = 512
+    /// What an open breaker has deferred for so long is given up (`docs/contract.md` 3.4).
+    package static let brokenKeptSeconds: Int64 = 72 * 3_600
     package static let claimBatch = 512
     package static let leaseSeconds = 30
     package static let startWithinSeconds = 15

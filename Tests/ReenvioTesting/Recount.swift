@@ -35,6 +35,13 @@ package enum Recount {
             """
         ),
         (
+            "queue [merchant, id, parked] is not parked as its receiver says",
+            """
+            SELECT q.merchant_id, q.id, q.parked FROM queues q JOIN receivers r ON r.id = q.receiver_id
+            WHERE q.parked <> (coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL)
+            """
+        ),
+        (
             "resend [id, queued, rows] has other rows than queued",
             """
             SELECT r.id, r.queued, (SELECT count(*) FROM deliveries d

@@ -7,10 +7,11 @@ import Synchronization
 /// to write.
 package final class Courier: Sendable {
     private static let userAgent = "Reenvio/1.0"
+    private static let crowdedWait: Duration = .milliseconds(250)
 
     private let transport: any Transport
     private let recorder: OutcomeRecorder
-    private let urls: ReceiverURLCache
+    private let targets: Targets
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
@@ -22,7 +23,7 @@ package final class Courier: Sendable {
     ) {
         self.transport = transport
         self.recorder = recorder
-        urls = ReceiverURLCache(policy: policy)
+        targets = Targets(policy: policy)
         self.schedule = schedule
         self.clock = clock
         self.entropy = entropy
@@ -44,12 +45,18 @@ package final class Courier: Sendable {
                 release(delivery, due: clock.engine + .seconds(Limits.leaseSeconds))
                 continue
             }
-            let attempt = Attempt(claimed: delivery, attemptID: entropy.bytes(16), signer: signer)
-            if let url = urls.url(delivery.url) {
-                jobs.append(job(attempt, to: url, startBy: startBy))
-            } else {
+            let target = targets.find(delivery.url)
+            let attempt = Attempt(
+                claimed: delivery, attemptID: entropy.bytes(16), signer: signer, origin: target?.origin)
+            guard let target else {
                 finish(attempt, .failed(.addressForbidden), .zero)
+                continue
             }
+            guard target.origin.enter() else {
+                crowdOut(delivery)
+                continue
+            }
+            jobs.append(job(attempt, to: target.url, startBy: startBy))
         }
         transport.send(jobs)
     }
@@ -78,11 +85,14 @@ package final class Courier: Sendable {
         let claimed: ClaimedDelivery
         let attemptID: [UInt8]
         let signer: WebhookSigner
+        /// Where it counts while it is under way; nil where it never is.
+        let origin: OriginGate?
 
-        init(claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner) {
+        init(claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner, origin: OriginGate?) {
             self.claimed = claimed
             self.attemptID = attemptID
             self.signer = signer
+            self.origin = origin
         }
     }
 
@@ -105,6 +115,7 @@ package final class Courier: Sendable {
     }
 
     private func finish(_ attempt: Attempt, _ result: WireResult, _ duration: Duration) {
+        attempt.origin?.leave()
         let outcome: AttemptOutcome
         var answer: [UInt8] = []
         switch result {
@@ -130,16 +141,27 @@ package final class Courier: Sendable {
         recorder.append(
             AttemptRecord(
                 claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
-                statusCode: outcome.statusCode, reason: outcome.reason, answer: answer, next: next
+                statusCode: outcome.statusCode, reason: outcome.reason, answer: answer, next: next,
+                hold: outcome.hold(now: now)
             ))
     }
 
+    /// Its origin is busy with as much as it may have, over all merchants: back, and soon again.
+    private func crowdOut(_ claimed: ClaimedDelivery) {
+        var record = releasing(claimed, due: clock.engine + Self.crowdedWait)
+        record.isCrowdedOut = true
+        recorder.append(record)
+    }
+
     private func release(_ claimed: ClaimedDelivery, due: Timestamp) {
-        recorder.append(
-            AttemptRecord(
-                claimed: claimed, attemptID: [], startedAt: clock.wall, duration: .zero, statusCode: nil, reason: nil,
-                answer: [], next: .release(due: due)
-            ))
+        recorder.append(releasing(claimed, due: due))
+    }
+
+    private func releasing(_ claimed: ClaimedDelivery, due: Timestamp) -> AttemptRecord {
+        AttemptRecord(
+            claimed: claimed, attemptID: [], startedAt: clock.wall, duration: .zero, statusCode: nil, reason: nil,
+            answer: [], next: .release(due: due)
+        )
     }
 
     /// One wide line per attempt: ids and outcome, nothing of the payload or the URL.
@@ -156,28 +178,5 @@ package final class Courier: Sendable {
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
         metadata["resend"] = attempt.claimed.resendPublicID.map { "\($0)" }
         logger.info("attempt", metadata: metadata)
-    }
-}
-
-/// URLs of receivers as they were judged: thousands of payouts share one text.
-private final class ReceiverURLCache: Sendable {
-    private static let textsMax = 1_024
-
-    private let policy: AddressPolicy
-    private let judged = Mutex<[String: ReceiverURL?]>([:])
-
-    init(policy: AddressPolicy) {
-        self.policy = policy
-    }
-
-    /// Nil where the policy forbids the URL.
-    func url(_ text: String) -> ReceiverURL? {
-        if let known = judged.withLock({ $0[text] }) { return known }
-        let url = try? ReceiverURL(parsing: text, policy: policy)
-        judged.withLock { judged in
-            if judged.count >= Self.textsMax { judged.removeAll(keepingCapacity: true) }
-            judged[text] = .some(url)
-        }
-        return url
     }
 }

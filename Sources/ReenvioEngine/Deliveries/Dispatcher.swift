@@ -14,6 +14,11 @@ package final class Dispatcher: Stepping {
 
     private struct State {
         var turns: Turns
+        var book: ReceiverBook
+        /// What all nodes must be told of receivers and could not be yet.
+        var changes: [ReceiverChange] = []
+        /// Records at the head of the recorder that the book has seen: their commit failed.
+        var recordsSeen = 0
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
         var isDraining = false
@@ -34,7 +39,7 @@ package final class Dispatcher: Stepping {
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
-        entropy: any Entropy, turns: Turns = Turns(), logger: Logger
+        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst), logger: Logger
     ) {
         self.store = store
         self.courier = courier
@@ -44,7 +49,7 @@ package final class Dispatcher: Stepping {
         self.entropy = entropy
         self.logger = logger
         secrets = SecretCache(store: store, clock: clock)
-        state = Mutex(State(turns: turns))
+        state = Mutex(State(turns: turns, book: ReceiverBook()))
     }
 
     /// Results that came after their lease was lost: possible duplicates at the receiver.
@@ -55,13 +60,14 @@ package final class Dispatcher: Stepping {
         // Counted from before the claim, like the lease, whatever the commit takes.
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
-        let order = claimOrder(now: now.engine)
+        let changes = learn(from: records, now: now.engine)
+        let order = claimOrder(now: now)
         if records.isEmpty, order == nil { return .wait(Self.idleWait) }
         let result: (recorded: RecordResult, claimed: ClaimResult)
         do {
-            result = try await store.recordAndClaim(records, now: now.wall, claim: order)
+            result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: order)
         } catch {
-            recorder.putBack(records)
+            putBack(records, changes)
             throw error
         }
         note(records, result.recorded, result.claimed, at: now.engine)
@@ -77,7 +83,8 @@ package final class Dispatcher: Stepping {
             let records = recorder.take(atMost: Limits.outcomesPerCommit)
             if records.isEmpty { return }
             do {
-                let result = try await store.recordAndClaim(records, now: clock.wall, claim: nil)
+                let changes = learn(from: records, now: clock.engine)
+                let result = try await store.recordAndClaim(records, changes: changes, now: clock.wall, claim: nil)
                 note(records, result.recorded, result.claimed, at: clock.engine)
             } catch {
                 logger.error(
@@ -88,11 +95,40 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func claimOrder(now: Timestamp) -> ClaimOrder? {
+    /// Takes in what the attempts say of their receivers, and returns what all nodes must be told.
+    private func learn(from records: [AttemptRecord], now: Timestamp) -> [ReceiverChange] {
+        state.withLock { state in
+            for record in records.dropFirst(state.recordsSeen) {
+                let receiverID = record.claimed.queue.receiverID
+                if record.isCrowdedOut { state.book.crowd(receiverID) }
+                if let outcome = record.outcome {
+                    state.changes += state.book.note(
+                        outcome, of: receiverID, isProbe: record.claimed.isProbe, hold: record.hold, at: now)
+                }
+                state.turns.setSlots(state.book.slots(of: receiverID), of: receiverID)
+            }
+            state.recordsSeen = 0
+            for forgotten in state.book.evict(keeping: { [turns = state.turns] in turns.isBusy($0) }) {
+                state.turns.forgetSlots(of: forgotten)
+            }
+            defer { state.changes = [] }
+            return state.changes
+        }
+    }
+
+    private func putBack(_ records: [AttemptRecord], _ changes: [ReceiverChange]) {
+        recorder.putBack(records)
+        state.withLock { state in
+            state.recordsSeen = records.count
+            state.changes = changes
+        }
+    }
+
+    private func claimOrder(now: Moment) -> ClaimOrder? {
         return state.withLock { state in
             guard !state.isDraining, state.turns.hasRoom else { return nil }
             return ClaimOrder(
-                now: now, leaseUntil: now + .seconds(Limits.leaseSeconds),
+                now: now.engine, wall: now.wall, leaseUntil: now.engine + .seconds(Limits.leaseSeconds),
                 token: Int64(bitPattern: entropy.next()), turns: state.turns
             )
         }

@@ -28,7 +28,9 @@ package final class Janitor: Stepping {
             let counts = result.removed.map { ($0.kind, Logger.MetadataValue.string(String($0.count))) }
             logger.info("swept", metadata: Dictionary(uniqueKeysWithValues: counts))
         }
-        return result.hasMore ? .wait(.milliseconds(20)) : .wait(Self.rest)
+        let expired = try await store.expireBroken(now: now.wall, engineNow: now.engine)
+        if expired > 0 { logger.warning("deliveries to broken receivers given up", metadata: ["count": "\(expired)"]) }
+        return result.hasMore || expired >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
     }
 
     package func finish() async {}

@@ -17,6 +17,14 @@ package enum AttemptOutcome: Equatable, Sendable {
         }
     }
 
+    /// How long the receiver asked to be left alone: `Retry-After` of a 429 or 503 (`docs/contract.md` 3.4).
+    package func hold(now: Timestamp) -> Duration? {
+        guard case .answered(let statusCode, let retryAfter) = self, statusCode == 429 || statusCode == 503 else {
+            return nil
+        }
+        return RetryAfter.wait(retryAfter, now: now)
+    }
+
     /// The word for the attempt row, API, log and metric; nil on success.
     package var reason: AttemptFailure? {
         switch self {
@@ -56,13 +64,9 @@ package enum Delivery {
             return .end(.acknowledged)
         case .answered(statusCode: 410, _):
             return .end(.stopped)
-        case .answered(let statusCode, let retryAfter):
+        case .answered, .failed:
             guard let step = schedule.wait(afterAttempt: attempt, using: &generator) else { return .end(.exhausted) }
-            guard statusCode == 429 || statusCode == 503 else { return .retry(after: step) }
-            return .retry(after: max(step, RetryAfter.wait(retryAfter, now: now) ?? .zero))
-        case .failed:
-            guard let step = schedule.wait(afterAttempt: attempt, using: &generator) else { return .end(.exhausted) }
-            return .retry(after: step)
+            return .retry(after: max(step, outcome.hold(now: now) ?? .zero))
         }
     }
 }

@@ -31,6 +31,10 @@ package struct Turns: Sendable {
 
     private let nodeSlots: Int
     private let receiverSlots: Int
+    /// What a receiver may hold of which nothing is known.
+    private let slotsAtFirst: Int
+    /// What the others may hold.
+    private var slotsByReceiver: [Int64: Int] = [:]
     /// Claimed and not yet ended, by receiver and lane.
     private var held: [QueueID: Int]
     private var heldInAll: Int
@@ -42,10 +46,12 @@ package struct Turns: Sendable {
     private var deals: UInt64 = 0
 
     package init(
-        nodeSlots: Int = Limits.attemptsInFlightPerNode, receiverSlots: Int = Limits.attemptsInFlightPerReceiver
+        nodeSlots: Int = Limits.attemptsInFlightPerNode, receiverSlots: Int = Limits.attemptsInFlightPerReceiver,
+        slotsAtFirst: Int? = nil
     ) {
         self.nodeSlots = nodeSlots
         self.receiverSlots = receiverSlots
+        self.slotsAtFirst = min(slotsAtFirst ?? receiverSlots, receiverSlots)
         held = [:]
         heldInAll = 0
         backlog = []
@@ -53,14 +59,31 @@ package struct Turns: Sendable {
 
     package var heldCount: Int { heldInAll }
 
+    /// Sets how much the receiver may hold from now on; what it holds already stays.
+    package mutating func setSlots(_ slots: Int, of receiverID: Int64) {
+        slotsByReceiver[receiverID] = min(slots, receiverSlots)
+    }
+
+    /// Back to what a receiver gets of which nothing is known.
+    package mutating func forgetSlots(of receiverID: Int64) {
+        slotsByReceiver[receiverID] = nil
+    }
+
+    package func isBusy(_ receiverID: Int64) -> Bool {
+        Lane.allCases.contains { held[QueueID(receiverID: receiverID, lane: $0)] != nil }
+    }
+
+    private func ceiling(_ queue: QueueID) -> Int {
+        max(1, (slotsByReceiver[queue.receiverID] ?? slotsAtFirst) * queue.lane.ceilingPercent / 100)
+    }
+
     /// Backlogged queues whose receiver has a free slot; where there are more than `limit`, another part of them each
     /// time.
     package func backlogWithRoom(limit: Int) -> [Candidate] {
         var heldByReceiver: [Int64: Int] = [:]
         for (queue, count) in held { heldByReceiver[queue.receiverID, default: 0] += count }
         let open = backlog.filter { candidate in
-            let ceiling = max(1, receiverSlots * candidate.queue.lane.ceilingPercent / 100)
-            return (heldByReceiver[candidate.queue.receiverID] ?? 0) < ceiling
+            (heldByReceiver[candidate.queue.receiverID] ?? 0) < ceiling(candidate.queue)
         }
         guard open.count > limit else { return Array(open) }
         let sorted = open.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
@@ -103,7 +126,7 @@ package struct Turns: Sendable {
         let holds = Lane.allCases.reduce(0) {
             $0 + (held[QueueID(receiverID: queue.receiverID, lane: $1)] ?? 0)
         }
-        return max(1, receiverSlots * queue.lane.ceilingPercent / 100) - holds
+        return ceiling(queue) - holds
     }
 
     /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`

@@ -55,6 +55,11 @@ package struct ReceiverLoad: Sendable, Equatable {
         if ended >= slots { (ended, strained) = (0, 0) }
     }
 
+    /// Half of its slots, for reasons that are not its own.
+    package mutating func yield() {
+        slots = max(1, slots / 2)
+    }
+
     package static func sign(of outcome: AttemptOutcome) -> Sign {
         switch outcome {
         case .acknowledged: .healthy

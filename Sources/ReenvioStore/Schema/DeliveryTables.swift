@@ -1,14 +1,27 @@
 extension Tables {
     static let deliveries = [
+        // Nothing but probes goes to a receiver between broken_at and the end of its breaker; resume_at is when the
+        // next probe may go, or a hold (Retry-After) ends. health_since dates the last change of what is shown as health.
         """
         CREATE TABLE receivers (
             id INTEGER PRIMARY KEY,
             merchant_id INTEGER NOT NULL,
             origin TEXT NOT NULL,
+            is_known INTEGER NOT NULL DEFAULT 0,
             paused_at INTEGER,
+            broken_at INTEGER,
+            failed_probes INTEGER NOT NULL DEFAULT 0,
+            acked_probes INTEGER NOT NULL DEFAULT 0,
+            resume_at INTEGER,
+            is_slow INTEGER NOT NULL DEFAULT 0,
+            health_since INTEGER NOT NULL,
             created_at INTEGER NOT NULL
         ) STRICT
         """,
+        """
+        CREATE INDEX receivers_resuming ON receivers (resume_at) WHERE resume_at IS NOT NULL AND paused_at IS NULL
+        """,
+        "CREATE INDEX receivers_broken ON receivers (broken_at) WHERE broken_at IS NOT NULL",
         "CREATE UNIQUE INDEX receivers_origin ON receivers (merchant_id, origin)",
         // id is receiver_id * 4 + lane. next_due is the largest number when nothing waits.
         """

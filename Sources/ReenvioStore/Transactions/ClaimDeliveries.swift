@@ -9,13 +9,20 @@ package struct ClaimOrder: Sendable {
     /// Random; proves later that a result belongs to this claim.
     package var token: Int64
     package var turns: Turns
+    /// Wall time, which dates changes of a receiver's health.
+    package var wall: Timestamp
 
-    package init(now: Timestamp, leaseUntil: Timestamp, token: Int64, turns: Turns) {
+    package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
+        self.wall = wall ?? now
         self.leaseUntil = leaseUntil
         self.token = token
         self.turns = turns
     }
+}
+
+extension ClaimedDelivery {
+    var candidate: Turns.Candidate { Turns.Candidate(merchantID: merchantID, queue: queue) }
 }
 
 /// Everything one attempt needs, and what its record must know. A reference: it goes through many hands on its way.
@@ -41,9 +48,11 @@ package final class ClaimedDelivery: Sendable {
     package let body: [UInt8]
     package let resendID: Int64?
     package let resendPublicID: String?
+    /// It goes through an open breaker.
+    package let isProbe: Bool
 
     /// Nil where the row lost its payout or notification, which is damage.
-    init?(_ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, resendPublicID: String?) {
+    init?(_ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, resendPublicID: String?, isProbe: Bool) {
         if row.isNull(3) || row.isNull(7) { return nil }
         merchantID = queue.merchantID
         id = row.int(0)
@@ -60,6 +69,7 @@ package final class ClaimedDelivery: Sendable {
         body = row.blob(10)
         resendID = row.intIfPresent(11)
         self.resendPublicID = resendPublicID
+        self.isProbe = isProbe
         createdAt = row.time(12)
         changeSeq = row.int(13)
         liveDeliveryID = row.intIfPresent(14)
@@ -72,10 +82,25 @@ package struct ClaimResult: Sendable {
     package var queues: [(merchantID: Int64, queue: QueueID, hasMore: Bool)] = []
     /// The turns after this claim, for the rotation to go on from.
     package var turns: Turns?
-    /// When the next queue comes due; nil when none waits. Engine time.
+    /// When the next queue or receiver comes due; nil when none waits. Engine time.
     package var nextDue: Timestamp?
+    var publicIDs = PublicIDs()
 
     package init() {}
+}
+
+/// The names of the jobs met in one claim, looked up once each.
+struct PublicIDs {
+    private var known: [Int64: String?] = [:]
+
+    mutating func name(of resendID: Int64, in db: any SQLConnection) throws -> String? {
+        if let name = known[resendID] { return name }
+        let name = try db.first("SELECT public_id FROM resends WHERE id = $1", [.int(resendID)]) {
+            $0.textIfPresent(0)
+        }
+        known[resendID] = name ?? nil
+        return name ?? nil
+    }
 }
 
 /// Takes due work out of due queues and leases it: the lease is the due time (`docs/architecture.md`, rules 4 and 5).
@@ -88,7 +113,9 @@ enum ClaimDeliveries {
 
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
+        try ProbeReceivers.run(order, into: &result, in: db)
         var turns = order.turns
+        for delivery in result.deliveries { turns.took(1, from: delivery.candidate, hasMore: false) }
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let candidates = known + found
@@ -97,10 +124,9 @@ enum ClaimDeliveries {
             let limit = turns.lookahead(of: candidate, among: candidates.count)
             due[candidate] = try dueCount(candidate, order.now, limit: limit, in: db)
         }
-        var publicIDs = PublicIDs()
         for grant in turns.grants(for: candidates, due: { due[$0] ?? 0 }) {
             let candidate = Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)
-            try claim(candidate, grant.count, order, &publicIDs, into: &result.deliveries, in: db)
+            try claim(candidate, grant.count, order, into: &result, in: db)
             let hasMore = (due[candidate] ?? 0) > grant.count
             result.queues.append((grant.merchantID, grant.queue, hasMore))
             try moveQueue(grant, hasMore: hasMore, order, in: db)
@@ -111,7 +137,7 @@ enum ClaimDeliveries {
     }
 
     private static func nextDue(in db: any SQLConnection) throws -> Timestamp? {
-        var earliest: Timestamp?
+        var earliest = try ReceiverStates.nextResume(in: db)
         for lane in Lane.allCases {
             try db.query(
                 "SELECT next_due FROM queues WHERE parked = 0 AND lane = $1 ORDER BY next_due LIMIT 1",
@@ -143,36 +169,25 @@ enum ClaimDeliveries {
         return due
     }
 
-    /// How many are due, no further than it matters.
+    /// How many are due, no further than it matters; none in a queue that was parked meanwhile.
     private static func dueCount(
         _ candidate: Turns.Candidate, _ now: Timestamp, limit: Int, in db: any SQLConnection
     ) throws -> Int {
         try db.first(
             """
             SELECT count(*) FROM (
-                SELECT 1 FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 AND due_at <= $3 LIMIT $4) AS due
+                SELECT 1 FROM queues q
+                JOIN deliveries d ON d.merchant_id = q.merchant_id AND d.queue_id = q.id AND d.due_at <= $3
+                WHERE q.merchant_id = $1 AND q.id = $2 AND q.parked = 0 LIMIT $4) AS due
             """,
             [.int(candidate.merchantID), .int(candidate.queue.raw), .time(now), .int(limit)]
         ) { Int($0.int(0)) } ?? 0
     }
 
-    /// The names of the jobs met in one claim, looked up once each.
-    private struct PublicIDs {
-        private var known: [Int64: String?] = [:]
-
-        mutating func name(of resendID: Int64, in db: any SQLConnection) throws -> String? {
-            if let name = known[resendID] { return name }
-            let name = try db.first("SELECT public_id FROM resends WHERE id = $1", [.int(resendID)]) {
-                $0.textIfPresent(0)
-            }
-            known[resendID] = name ?? nil
-            return name ?? nil
-        }
-    }
-
-    private static func claim(
-        _ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, _ publicIDs: inout PublicIDs,
-        into claimed: inout [ClaimedDelivery], in db: any SQLConnection
+    /// Leases up to `count` due deliveries of a queue, those due for longest first.
+    static func claim(
+        _ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, isProbe: Bool = false,
+        into result: inout ClaimResult, in db: any SQLConnection
     ) throws {
         if count == 0 { return }
         let due: [SQLValue] = [
@@ -183,9 +198,10 @@ enum ClaimDeliveries {
             rows.append([
                 .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
             ])
-            let publicID = try row.intIfPresent(11).flatMap { try publicIDs.name(of: $0, in: db) }
-            let delivery = ClaimedDelivery(row, candidate, token: order.token, resendPublicID: publicID)
-            if let delivery { claimed.append(delivery) }
+            let publicID = try row.intIfPresent(11).flatMap { try result.publicIDs.name(of: $0, in: db) }
+            let delivery = ClaimedDelivery(
+                row, candidate, token: order.token, resendPublicID: publicID, isProbe: isProbe)
+            if let delivery { result.deliveries.append(delivery) }
         }
         try db.batch(lease, rows)
     }

@@ -94,27 +94,50 @@ struct QueueWakes {
         dues[key] = min(dues[key] ?? due, due)
     }
 
-    /// Creates the queues that are new and brings forward the next due time of the others.
+    /// Creates the queues that are new, parked where their receiver is, and brings forward the next due time of the
+    /// others.
     func save(in db: any SQLConnection) throws {
+        if dues.isEmpty { return }
+        let parked = try parkedReceivers(in: db)
         var rows = SQLRows([
-            ("merchant_id", .int), ("id", .int), ("lane", .int), ("receiver_id", .int), ("due", .int),
+            ("merchant_id", .int), ("id", .int), ("lane", .int), ("receiver_id", .int), ("due", .int), ("parked", .int),
         ])
         let sorted = dues.sorted { ($0.key.merchantID, $0.key.queue.raw) < ($1.key.merchantID, $1.key.queue.raw) }
         for (key, due) in sorted {
             rows.append([
                 .int(key.merchantID), .int(key.queue.raw), .int(key.queue.lane.rawValue), .int(key.queue.receiverID),
-                .time(due),
+                .time(due), .bool(parked.contains(key.queue.receiverID)),
             ])
         }
         try db.batch(
             """
-            INSERT INTO queues (merchant_id, id, lane, receiver_id, next_due)
-            SELECT rows.merchant_id, rows.id, rows.lane, rows.receiver_id, rows.due
+            INSERT INTO queues (merchant_id, id, lane, receiver_id, next_due, parked)
+            SELECT rows.merchant_id, rows.id, rows.lane, rows.receiver_id, rows.due, rows.parked
             FROM {rows} WHERE true
             ON CONFLICT (merchant_id, id) DO UPDATE SET next_due =
                 CASE WHEN excluded.next_due < queues.next_due THEN excluded.next_due ELSE queues.next_due END
             """,
             rows
         )
+    }
+
+    /// Those to which nothing may go now. A receiver is listed from its first delivery on (`docs/contract.md` 13.11),
+    /// which is noted here.
+    private func parkedReceivers(in db: any SQLConnection) throws -> Set<Int64> {
+        var wanted = SQLRows([("id", .int)])
+        for id in Set(dues.keys.map(\.queue.receiverID)).sorted() { wanted.append([.int(id)]) }
+        var parked: Set<Int64> = []
+        var unknown = SQLRows([("id", .int)])
+        try db.batch(
+            """
+            SELECT r.id, r.is_known, coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL
+            FROM receivers r, {rows} WHERE r.id = rows.id
+            """, wanted
+        ) { row in
+            if !row.bool(1) { unknown.append([.int(row.int(0))]) }
+            if row.bool(2) { parked.insert(row.int(0)) }
+        }
+        try db.batch("UPDATE receivers SET is_known = 1 FROM {rows} WHERE receivers.id = rows.id", unknown)
+        return parked
     }
 }

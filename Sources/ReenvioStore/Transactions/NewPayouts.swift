@@ -94,7 +94,9 @@ enum Receivers {
         }
         for (key, id) in zip(missing, try db.nextIDs(.receiver, missing.count)) {
             try db.run(
-                "INSERT INTO receivers (id, merchant_id, origin, created_at) VALUES ($1, $2, $3, $4)",
+                """
+                INSERT INTO receivers (id, merchant_id, origin, health_since, created_at) VALUES ($1, $2, $3, $4, $4)
+                """,
                 [.int(id), .int(key.merchantID), .text(key.origin), .time(now)]
             )
             known[key] = id

@@ -20,11 +20,16 @@ package struct AttemptRecord: Sendable {
     package var reason: AttemptFailure?
     package var answer: [UInt8]
     package var next: Next
+    /// How long the receiver asked to be left alone (`docs/contract.md` 3.4).
+    package var hold: Duration?
+    /// Given back because its origin had no room, over all merchants.
+    package var isCrowdedOut = false
 
     package init(
         claimed: ClaimedDelivery, attemptID: [UInt8], startedAt: Timestamp, duration: Duration, statusCode: Int?,
-        reason: AttemptFailure?, answer: [UInt8], next: Next
+        reason: AttemptFailure?, answer: [UInt8], next: Next, hold: Duration? = nil
     ) {
+        self.hold = hold
         self.claimed = claimed
         self.attemptID = attemptID
         self.startedAt = startedAt
@@ -36,19 +41,30 @@ package struct AttemptRecord: Sendable {
     }
 }
 
+extension AttemptRecord {
+    /// What the attempt says of its receiver; nil where it never began.
+    package var outcome: AttemptOutcome? {
+        if case .release = next { return nil }
+        if let statusCode { return AttemptOutcome(statusCode: statusCode, retryAfter: nil) }
+        return reason.map { .failed($0) }
+    }
+}
+
 package struct RecordResult: Sendable {
     /// Results whose claim was no longer theirs: kept as history, the delivery left alone.
     package var late = 0
 }
 
 extension Store {
-    /// Writes finished attempts and claims the next ones, in one commit. Either half may be empty.
+    /// Writes finished attempts and what they say of their receivers, and claims the next ones, in one commit. Each
+    /// part may be empty.
     package func recordAndClaim(
-        _ records: [AttemptRecord], now: Timestamp, claim order: ClaimOrder?
+        _ records: [AttemptRecord], changes: [ReceiverChange] = [], now: Timestamp, claim order: ClaimOrder?
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
         try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
             var outcomes = RecordOutcomes(records, now: now)
             try outcomes.write(in: db)
+            try ReceiverStates.apply(changes, wall: now, in: db)
             let claimed = try order.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
             return (RecordResult(late: outcomes.late), claimed)
         }
@@ -57,17 +73,12 @@ extension Store {
 
 /// Writes many outcomes: attempts, ended deliveries, retries, acknowledgements and tallies.
 struct RecordOutcomes {
-    private struct ResendKey: Hashable {
-        var merchantID: Int64
-        var resendID: Int64
-    }
-
     private(set) var late = 0
     private let records: [AttemptRecord]
     private let now: Timestamp
     private var counts = MinuteCounts()
     private var wakes = QueueWakes()
-    private var tallies: [ResendKey: (delivered: Int64, undelivered: Int64, skipped: Int64)] = [:]
+    private var tallies = ResendTallies()
 
     init(_ records: [AttemptRecord], now: Timestamp) {
         self.records = records
@@ -84,7 +95,7 @@ struct RecordOutcomes {
         try acknowledge(acked, clocks, in: db)
         try counts.save(in: db)
         try wakes.save(in: db)
-        try saveTallies(in: db)
+        try tallies.save(in: db)
     }
 
     private func writeAttempts(in db: any SQLConnection) throws {
@@ -123,22 +134,12 @@ struct RecordOutcomes {
                     createdAt: claimed.createdAt, endedAt: now
                 )
             )
-            tally(claimed, end)
+            if let resendID = claimed.resendID {
+                tallies.add(end, merchantID: claimed.merchantID, resendID: resendID)
+            }
         }
         late += rows.count - settled.count
         try db.batch(Settling.insert, settled)
-    }
-
-    private mutating func tally(_ claimed: ClaimedDelivery, _ end: DeliveryEnd) {
-        guard let resendID = claimed.resendID else { return }
-        let key = ResendKey(merchantID: claimed.merchantID, resendID: resendID)
-        var sums = tallies[key] ?? (0, 0, 0)
-        switch end {
-        case .acknowledged: sums.delivered += 1
-        case .exhausted, .stopped: sums.undelivered += 1
-        case .skipped: sums.skipped += 1
-        }
-        tallies[key] = sums
     }
 
     private mutating func retryDeliveries(in db: any SQLConnection) throws {
@@ -160,20 +161,6 @@ struct RecordOutcomes {
             wakes.add(claimed.merchantID, queue, due: due)
         }
         for isTheirs in try db.effects(Self.updateClaimed, rows) where !isTheirs { late += 1 }
-    }
-
-    private func saveTallies(in db: any SQLConnection) throws {
-        var rows = SQLRows([
-            ("merchant_id", .int), ("resend_id", .int), ("delivered", .int), ("undelivered", .int), ("skipped", .int),
-        ])
-        let sorted = tallies.sorted { ($0.key.merchantID, $0.key.resendID) < ($1.key.merchantID, $1.key.resendID) }
-        for (key, sums) in sorted {
-            rows.append([
-                .int(key.merchantID), .int(key.resendID), .int(sums.delivered), .int(sums.undelivered),
-                .int(sums.skipped),
-            ])
-        }
-        try db.batch(Self.addTallies, rows)
     }
 }
 
@@ -280,16 +267,6 @@ extension RecordOutcomes {
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             AND deliveries.claim_token = rows.token
-        """
-
-    private static let addTallies = """
-        INSERT INTO resend_tallies (merchant_id, resend_id, shard, delivered, undelivered, skipped)
-        SELECT rows.merchant_id, rows.resend_id, 0, rows.delivered, rows.undelivered, rows.skipped
-        FROM {rows} WHERE true
-        ON CONFLICT (merchant_id, resend_id, shard) DO UPDATE SET
-            delivered = resend_tallies.delivered + excluded.delivered,
-            undelivered = resend_tallies.undelivered + excluded.undelivered,
-            skipped = resend_tallies.skipped + excluded.skipped
         """
 }
 

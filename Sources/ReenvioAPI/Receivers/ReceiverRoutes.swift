@@ -1,0 +1,70 @@
+import HTTPTypes
+package import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+
+/// Receivers: how they fare, pause and resume (`docs/contract.md` 13.11).
+package struct ReceiverRoutes: Sendable {
+    private static let path = "/v2/receivers"
+
+    private let engine: Engine
+    private let publicURL: PublicURL
+
+    package init(_ engine: Engine, publicURL: PublicURL) {
+        self.engine = engine
+        self.publicURL = publicURL
+    }
+
+    package var endpoints: [Endpoint] {
+        [
+            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
+            Endpoint(.post, Self.path + "/{id}/pause", .key(.receiversWrite), pause),
+            Endpoint(.post, Self.path + "/{id}/resume", .key(.receiversWrite), resume),
+        ]
+    }
+
+    private func list(_ call: Call) async throws -> Answer {
+        let caller = try call.requireCaller()
+        var reader = QueryReader(call.query)
+        let merchantID = reader.integer("merchant_id")
+        let page = reader.page()
+        if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {
+            reader.faults.add("merchant_id", "The merchant_id is not associated with your account.")
+        }
+        try reader.throwFaults()
+        let found = try await engine.store.listReceivers(merchantID: merchantID, accountID: caller.accountID, page)
+        return .json(headers: ["Cache-Control": "no-store"]) { writer in
+            writer.array("data") { writer in
+                for receiver in found.receivers { writer.object { receiver.writeMembers(into: &$0) } }
+            }
+            writer.member("next", publicURL.next(Self.path, call, cursor: found.next, filters: ["merchant_id"]))
+        }
+    }
+
+    private func pause(_ call: Call) async throws -> Answer {
+        let receiver = try await engine.store.pauseReceiver(
+            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester,
+            now: engine.clock.wall)
+        return try Self.answer(receiver)
+    }
+
+    private func resume(_ call: Call) async throws -> Answer {
+        let now = engine.clock.now
+        let receiver = try await engine.store.resumeReceiver(
+            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester, now: now.wall,
+            engineNow: now.engine)
+        engine.dispatcher.doorbell.ring()
+        return try Self.answer(receiver)
+    }
+
+    private static let unknown = Problem.notFound("Receiver not found.")
+
+    private static func id(_ call: Call) throws -> Int64 {
+        try call.id("id", orThrow: unknown)
+    }
+
+    private static func answer(_ receiver: Receiver?) throws -> Answer {
+        guard let receiver else { throw unknown }
+        return .json(headers: ["Cache-Control": "no-store"]) { receiver.writeMembers(into: &$0) }
+    }
+}

@@ -1,0 +1,95 @@
+/// What a node learned of a receiver and every node must follow.
+package struct ReceiverChange: Sendable, Equatable {
+    package enum What: Sendable, Equatable {
+        /// It failed too often in a row: its breaker opens.
+        case broke
+        /// A probe of its open breaker ended.
+        case probed(isAcknowledged: Bool)
+        /// It asked to be left alone until then (`Retry-After`). Engine time.
+        case held(until: Timestamp)
+        case slow(Bool)
+    }
+
+    package var receiverID: Int64
+    package var what: What
+    /// Engine time.
+    package var at: Timestamp
+
+    package init(receiverID: Int64, what: What, at: Timestamp) {
+        self.receiverID = receiverID
+        self.what = what
+        self.at = at
+    }
+}
+
+/// What one node knows of the receivers it sends to, from the ends of its own attempts. A value; receivers that nothing
+/// is in flight to are forgotten when there are too many.
+package struct ReceiverBook: Sendable {
+    private struct Entry {
+        var load: ReceiverLoad
+        /// What was said last.
+        var isSlow = false
+    }
+
+    private let ceiling: Int
+    private let entriesMax: Int
+    private var entries: [Int64: Entry] = [:]
+
+    package init(
+        ceiling: Int = Limits.attemptsInFlightPerReceiver, entriesMax: Int = Limits.receiversKept
+    ) {
+        self.ceiling = ceiling
+        self.entriesMax = entriesMax
+    }
+
+    package var count: Int { entries.count }
+
+    /// Attempts at once that the receiver may have.
+    package func slots(of receiverID: Int64) -> Int {
+        entries[receiverID]?.load.slots ?? min(ReceiverLoad.slotsAtFirst, ceiling)
+    }
+
+    /// Takes in the end of an attempt, and returns what all nodes must be told. `isProbe`: it went through an open
+    /// breaker. `hold` is how long the receiver asked to be left alone.
+    package mutating func note(
+        _ outcome: AttemptOutcome, of receiverID: Int64, isProbe: Bool, hold: Duration?, at now: Timestamp
+    ) -> [ReceiverChange] {
+        var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
+        entry.load.note(outcome)
+        var changes: [ReceiverChange] = []
+        func say(_ what: ReceiverChange.What) {
+            changes.append(ReceiverChange(receiverID: receiverID, what: what, at: now))
+        }
+        if isProbe {
+            say(.probed(isAcknowledged: outcome == .acknowledged))
+        } else if entry.load.isBroken {
+            // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
+            entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
+            say(.broke)
+        }
+        if let hold, hold > .zero { say(.held(until: now + hold)) }
+        let isSlow = entry.load.isSlow(before: entry.isSlow)
+        if isSlow != entry.isSlow {
+            entry.isSlow = isSlow
+            say(.slow(isSlow))
+        }
+        entries[receiverID] = entry
+        return changes
+    }
+
+    /// Its origin has no room for more attempts, over all merchants: it makes do with fewer.
+    package mutating func crowd(_ receiverID: Int64) {
+        var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
+        entry.load.yield()
+        entries[receiverID] = entry
+    }
+
+    /// Forgets receivers to which nothing is in flight, when there are too many.
+    /// - Returns: those forgotten.
+    package mutating func evict(keeping isBusy: (Int64) -> Bool) -> [Int64] {
+        guard entries.count > entriesMax else { return [] }
+        let idle = entries.keys.filter { !isBusy($0) }
+        for id in idle { entries[id] = nil }
+        return idle
+    }
+}

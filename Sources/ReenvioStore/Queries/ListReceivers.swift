@@ -1,0 +1,49 @@
+package import ReenvioModel
+
+extension Store {
+    /// Receivers with at least one delivery so far, newest first, and the cursor of the next page; nil after the last.
+    package func listReceivers(
+        merchantID: Int64?, accountID: Int64?, _ page: CursorPage
+    ) async throws -> (receivers: [Receiver], next: String?) {
+        let found = try await engine.read { db in
+            try db.all(
+                """
+                \(Self.receiverColumns) JOIN merchants m ON m.id = r.merchant_id
+                WHERE r.is_known = 1 AND r.id < $1 AND ($2 IS NULL OR r.merchant_id = $2)
+                    AND ($3 IS NULL OR m.account_id = $3)
+                ORDER BY r.id DESC LIMIT $4
+                """,
+                [
+                    .int(page.after ?? Int64.max), .optional(merchantID), .optional(accountID), .int(page.limit + 1),
+                ], Self.receiver)
+        }
+        let receivers = Array(found.prefix(Int(page.limit)))
+        return (receivers, found.count > receivers.count ? receivers.last.map { CursorPage.cursor($0.id) } : nil)
+    }
+
+    /// The receiver of a payout's URL; nil before its first delivery.
+    package func receiver(ofPayout id: Int64) async throws -> Receiver? {
+        try await engine.read { db in
+            try db.first(
+                """
+                \(Self.receiverColumns) WHERE r.is_known = 1
+                    AND r.id = (SELECT receiver_id FROM payouts WHERE id = $1)
+                """, [.int(id)], Self.receiver)
+        }
+    }
+
+    static let receiverColumns = """
+        SELECT r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at, r.is_slow,
+            r.health_since, r.origin, (
+                SELECT count(*) FROM deliveries d WHERE d.merchant_id = r.merchant_id
+                    AND d.queue_id IN (r.id * 4, r.id * 4 + 1, r.id * 4 + 2))
+        FROM receivers r
+        """
+
+    static func receiver(_ row: any SQLRow) -> Receiver {
+        let state = ReceiverState(row)
+        return Receiver(
+            id: state.id, merchantID: state.merchantID, origin: row.text(9), health: state.health, since: state.since,
+            waiting: row.int(10))
+    }
+}

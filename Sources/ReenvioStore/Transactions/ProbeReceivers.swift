@@ -1,0 +1,36 @@
+import ReenvioModel
+
+/// Ends holds whose time has come, and claims one delivery of each broken receiver whose probe is due
+/// (`docs/contract.md` 3.4).
+enum ProbeReceivers {
+    /// Most receivers that one claim looks at; the others come up in the next.
+    private static let receiversPerClaim = 64
+    /// When a broken receiver without open deliveries is looked at again.
+    private static let idleWait: Duration = .seconds(300)
+
+    static func run(_ order: ClaimOrder, into result: inout ClaimResult, in db: any SQLConnection) throws {
+        for before in try ReceiverStates.resuming(now: order.now, limit: receiversPerClaim, in: db) {
+            var state = before
+            if state.breaker == nil {
+                state.heldUntil = nil
+            } else {
+                let next = try probe(state, order, into: &result, in: db)
+                state.breaker?.nextProbe = next
+            }
+            try state.save(before: before, wall: order.wall, in: db)
+        }
+    }
+
+    /// Claims the delivery that has been due for longest, and returns when to look again: when its lease ends, or when
+    /// there is something to probe with.
+    private static func probe(
+        _ state: ReceiverState, _ order: ClaimOrder, into result: inout ClaimResult, in db: any SQLConnection
+    ) throws -> Timestamp {
+        guard let next = try ReceiverStates.earliestDue(state, in: db) else { return order.now + idleWait }
+        guard next.at <= order.now else { return next.at }
+        let candidate = Turns.Candidate(merchantID: state.merchantID, queue: next.queue)
+        try ClaimDeliveries.claim(candidate, 1, order, isProbe: true, into: &result, in: db)
+        result.queues.append((state.merchantID, next.queue, false))
+        return order.leaseUntil
+    }
+}

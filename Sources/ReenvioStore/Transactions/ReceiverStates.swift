@@ -1,0 +1,193 @@
+package import ReenvioModel
+
+/// Whether a receiver is paused, broken or held, and with it whether its queues are parked: parked queues cost nothing
+/// (`docs/architecture.md`, rule 5).
+struct ReceiverState: Equatable {
+    let id: Int64
+    let merchantID: Int64
+    var pausedAt: Timestamp?
+    var breaker: Breaker?
+    /// Engine time; a breaker's next probe waits for it as well.
+    var heldUntil: Timestamp?
+    var isSlow: Bool
+    var since: Timestamp
+
+    var isParked: Bool { pausedAt != nil || breaker != nil || heldUntil != nil }
+
+    var health: ReceiverHealth {
+        if pausedAt != nil { return .paused }
+        if breaker != nil { return .broken }
+        return isSlow || heldUntil != nil ? .slow : .ok
+    }
+
+    private var resumeAt: Timestamp? { breaker?.nextProbe ?? heldUntil }
+
+    static let columns = """
+        SELECT id, merchant_id, paused_at, broken_at, failed_probes, acked_probes, resume_at, is_slow, health_since
+        FROM receivers
+        """
+
+    init(_ row: any SQLRow) {
+        id = row.int(0)
+        merchantID = row.int(1)
+        pausedAt = row.timeIfPresent(2)
+        isSlow = row.bool(7)
+        since = row.time(8)
+        let resumeAt = row.timeIfPresent(6)
+        if let openedAt = row.timeIfPresent(3) {
+            breaker = Breaker(
+                openedAt: openedAt, failedProbes: Int(row.int(4)), acknowledgedProbes: Int(row.int(5)),
+                nextProbe: resumeAt ?? openedAt)
+        } else {
+            heldUntil = resumeAt
+        }
+    }
+
+    static func load(_ id: Int64, in db: any SQLConnection) throws -> ReceiverState? {
+        try db.first("\(columns) WHERE id = $1", [.int(id)], ReceiverState.init)
+    }
+
+    mutating func apply(_ change: ReceiverChange) {
+        let now = change.at
+        switch change.what {
+        case .broke:
+            if breaker == nil { breaker = Breaker(openedAt: now) }
+            if let until = heldUntil { hold(until: until) }
+            heldUntil = nil
+        case .probed(let isAcknowledged):
+            guard let open = breaker else { return }
+            let held = heldUntil
+            breaker = open.after(probeAcknowledged: isAcknowledged, now: now)
+            heldUntil = nil
+            if let held { hold(until: held) }
+        case .held(let until):
+            if until > now { hold(until: until) }
+        case .slow(let isSlow):
+            self.isSlow = isSlow
+        }
+    }
+
+    private mutating func hold(until: Timestamp) {
+        if let open = breaker {
+            breaker?.nextProbe = max(open.nextProbe, until)
+        } else {
+            heldUntil = max(heldUntil ?? until, until)
+        }
+    }
+
+    /// Writes what differs from `before`, and parks or opens the receiver's queues with it. `wall` dates a change of
+    /// health.
+    func save(before: ReceiverState, wall: Timestamp, in db: any SQLConnection) throws {
+        if self == before { return }
+        try db.run(
+            """
+            UPDATE receivers SET paused_at = $2, broken_at = $3, failed_probes = $4, acked_probes = $5, resume_at = $6,
+                is_slow = $7, health_since = $8
+            WHERE id = $1
+            """,
+            [
+                .int(id), .optional(pausedAt), .optional(breaker?.openedAt), .int(breaker?.failedProbes ?? 0),
+                .int(breaker?.acknowledgedProbes ?? 0), .optional(resumeAt), .bool(isSlow),
+                .time(health == before.health ? since : wall),
+            ])
+        guard isParked != before.isParked else { return }
+        for lane in Lane.allCases {
+            try db.run(
+                "UPDATE queues SET parked = $3 WHERE merchant_id = $1 AND id = $2",
+                [.int(merchantID), .int(QueueID(receiverID: id, lane: lane).raw), .bool(isParked)])
+        }
+    }
+}
+
+enum ReceiverStates {
+    /// `wall` dates changes of health.
+    static func apply(_ changes: [ReceiverChange], wall: Timestamp, in db: any SQLConnection) throws {
+        for (id, own) in Dictionary(grouping: changes, by: \.receiverID).sorted(by: { $0.key < $1.key }) {
+            guard let before = try ReceiverState.load(id, in: db) else { continue }
+            var state = before
+            for change in own { state.apply(change) }
+            try state.save(before: before, wall: wall, in: db)
+        }
+    }
+
+    /// Receivers whose hold has ended, or whose next probe is due; bounded.
+    static func resuming(now: Timestamp, limit: Int, in db: any SQLConnection) throws -> [ReceiverState] {
+        try db.all(
+            """
+            \(ReceiverState.columns) WHERE resume_at <= $1 AND resume_at IS NOT NULL AND paused_at IS NULL
+            ORDER BY resume_at LIMIT $2
+            """, [.time(now), .int(limit)], ReceiverState.init)
+    }
+
+    static func nextResume(in db: any SQLConnection) throws -> Timestamp? {
+        try db.first(
+            """
+            SELECT resume_at FROM receivers WHERE resume_at IS NOT NULL AND paused_at IS NULL
+            ORDER BY resume_at LIMIT 1
+            """
+        ) { $0.time(0) }
+    }
+
+    /// When the next delivery of a receiver comes due; nil when none is open. Engine time.
+    static func earliestDue(_ state: ReceiverState, in db: any SQLConnection) throws -> (queue: QueueID, at: Timestamp)?
+    {
+        var earliest: (queue: QueueID, at: Timestamp)?
+        for lane in Lane.allCases {
+            let queue = QueueID(receiverID: state.id, lane: lane)
+            let due = try db.first(
+                "SELECT due_at FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 ORDER BY due_at LIMIT 1",
+                [.int(state.merchantID), .int(queue.raw)]
+            ) { $0.time(0) }
+            if let due, earliest == nil || due < (earliest?.at ?? due) { earliest = (queue, due) }
+        }
+        return earliest
+    }
+}
+
+extension Store {
+    /// Pauses a receiver: what is accepted for it waits, nothing is dropped. A paused one stays as it is.
+    /// - Returns: the receiver as it stands now; nil for one that the account does not own.
+    package func pauseReceiver(
+        id: Int64, accountID: Int64?, by requester: Requester, now: Timestamp
+    ) async throws -> Receiver? {
+        try await change(id, accountID, requester, "receiver.pause", wall: now) { state in
+            if state.pausedAt == nil { state.pausedAt = now }
+        }
+    }
+
+    /// Ends a pause. A broken receiver is probed at once, one that asked to be left alone is called again.
+    /// - Parameter engineNow: engine time, at which the next probe may go.
+    package func resumeReceiver(
+        id: Int64, accountID: Int64?, by requester: Requester, now: Timestamp, engineNow: Timestamp
+    ) async throws -> Receiver? {
+        try await change(id, accountID, requester, "receiver.resume", wall: now) { state in
+            state.pausedAt = nil
+            state.heldUntil = nil
+            state.breaker?.nextProbe = engineNow
+        }
+    }
+
+    private func change(
+        _ id: Int64, _ accountID: Int64?, _ requester: Requester, _ action: String, wall: Timestamp,
+        _ body: @escaping @Sendable (inout ReceiverState) -> Void
+    ) async throws -> Receiver? {
+        try await engine.write(.intake) { db in
+            let owner = try db.first(
+                """
+                SELECT m.account_id FROM receivers r JOIN merchants m ON m.id = r.merchant_id
+                WHERE r.id = $1 AND r.is_known = 1 AND ($2 IS NULL OR m.account_id = $2)
+                """, [.int(id), .optional(accountID)]
+            ) { $0.int(0) }
+            guard let owner, let before = try ReceiverState.load(id, in: db) else { return nil }
+            var state = before
+            body(&state)
+            try state.save(before: before, wall: wall, in: db)
+            if state != before {
+                try Audit.write(
+                    Audit.Entry(at: wall, accountID: owner, by: requester, action: action, target: "receiver \(id)"),
+                    in: db)
+            }
+            return try db.first("\(Self.receiverColumns) WHERE r.id = $1", [.int(id)], Self.receiver)
+        }
+    }
+}
