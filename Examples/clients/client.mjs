@@ -77,6 +77,6 @@ const [command, ...options] = process.argv.slice(2);
 try {
     await { pay, resend }[command](...options);
 } catch (error) {
-    console.error(error.message);
+    console.error(error.message, error.cause?.message ?? "");
     process.exitCode = error.exitCode ?? 1;
 }

@@ -2,13 +2,16 @@
 nobody should get past them. Each is asked what it answers, and looked up what it has stored."""
 
 import base64
+import fcntl
 import json
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness.bodies import window
+from harness.client import raw_request, send_together
 from harness.examples import RECEIVERS, SWIFT_RECEIVER, ExampleReceiver, HandMade, record_arguments
 from harness.waiting import eventually
 
@@ -44,6 +47,11 @@ def assert_refused(example, webhook, code):
     before = example.events()
     assert example.take(webhook) == code
     assert example.events() == before
+
+
+def waits_for_lock(inode):
+    with open("/proc/locks") as locks:
+        return any("->" in line and f":{inode} " in line for line in locks)
 
 
 class TestFromReenvio:
@@ -130,9 +138,27 @@ class TestDuplicatesAndOrder:
         assert len(example.stored(webhook.id)) == 1
 
     def test_the_same_id_at_the_same_moment(self, example, hand_made):
+        """Over connections of their own, the last byte of each at the same time."""
+        for _ in range(1 if example.language == "bash" else 5):
+            webhook = hand_made()
+            answers = send_together(example, raw_request("POST", "/", webhook.body, headers=webhook.headers), 8)
+            assert [code for code, _, _ in answers] == [200] * 8
+            assert len(example.stored(webhook.id)) == 1
+
+    @pytest.mark.parametrize("example", ["php", "bash"], indirect=True)
+    def test_the_file_is_locked_from_the_check_on(self, example, hand_made):
+        """Where each request is a process: while one is between its check and its line, another waits."""
+        assert example.take(hand_made()) == 200
         webhook = hand_made()
-        with ThreadPoolExecutor(6) as pool:
-            assert list(pool.map(example.take, [webhook] * 6)) == [200] * 6
+        with ThreadPoolExecutor(1) as pool, open(example.events_file, "a") as events:
+            fcntl.flock(events, fcntl.LOCK_EX)
+            answer = pool.submit(example.take, webhook)
+            inode = os.stat(example.events_file).st_ino
+            eventually(lambda: answer.done() or waits_for_lock(inode), "the receiver waited for the lock")
+            events.write(json.dumps({"webhook_id": webhook.id, "payout_id": webhook.payout_id, "sequence": 2}) + "\n")
+            events.flush()
+            fcntl.flock(events, fcntl.LOCK_UN)
+            assert answer.result(30) == 200
         assert len(example.stored(webhook.id)) == 1
 
     def test_an_older_one_after_a_newer_one(self, example, hand_made):

@@ -114,7 +114,9 @@ struct Receiver {
         }
         let receiver = Receiver(key: key, events: try Events(path: path))
         let router = Router()
-        router.post("**") { request, _ in try await receiver.receive(request) }
+        for path in ["/", "**"] as [RouterPath] {
+            router.post(path) { request, _ in try await receiver.receive(request) }
+        }
         let http = HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(75)))
         let address = ApplicationConfiguration(address: .hostname("127.0.0.1", port: port))
         try await Application(router: router, server: http, configuration: address).runService()

@@ -84,8 +84,12 @@ class ExampleReceiver:
         self.process = None
 
     @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/webhooks"
+        return f"http://{self.address}/webhooks"
 
     def start(self, **settings):
         """Returns once it takes connections, or has ended: see `has_ended`."""
