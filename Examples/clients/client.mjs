@@ -20,8 +20,8 @@ const headers = { authorization: `Bearer ${process.env.API_KEY}`, "content-type"
 
 class Refused extends Error {
     constructor(code, problem) {
-        super([`${code}: ${problem.message ?? "no answer of the API"}`,
-            ...Object.entries(problem.errors ?? {}).map(([field, texts]) => `${field}: ${texts.join(" ")}`)].join("\n"));
+        const faults = Object.entries(problem.errors ?? {}).map(([field, texts]) => `${field}: ${texts.join(" ")}`);
+        super([`${code}: ${problem.message ?? "no answer of the API"}`, ...faults].join("\n"));
         this.exitCode = EXIT_CODES[code] ?? 1;
     }
 }
@@ -77,6 +77,6 @@ const [command, ...options] = process.argv.slice(2);
 try {
     await { pay, resend }[command](...options);
 } catch (error) {
-    console.error(error.message, error.cause?.message ?? "");
+    console.error([error.message, error.cause?.message].filter(Boolean).join(": "));
     process.exitCode = error.exitCode ?? 1;
 }

@@ -52,7 +52,8 @@ pay() { call 201 "$payments" "$(<"$1")"; }
 
 resend() {
     local window total job state
-    window=$(jq -n --argjson id "$1" --arg from "$2" --arg to "$3" '{merchant_id: $id, start_time: $from, end_time: $to}')
+    window=$(jq -n --argjson id "$1" --arg from "$2" --arg to "$3" \
+        '{merchant_id: $id, start_time: $from, end_time: $to}')
     total=$(call 200 "$resend" "$(jq '. + {dry_run: true}' <<<"$window")" | jq .total)
     say "$total payouts match"
     [[ $total != 0 ]] || return 0

@@ -2,7 +2,8 @@
 //
 //     WEBHOOK_SECRET=whsec_... EVENTS_FILE=events.jsonl node receiver.mjs 9000
 //
-// It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the events.
+// It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the
+// events.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { appendFileSync, fsyncSync, openSync, readFileSync } from "node:fs";

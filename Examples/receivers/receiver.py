@@ -3,7 +3,8 @@
 
     WEBHOOK_SECRET=whsec_... EVENTS_FILE=events.jsonl python3 receiver.py 9000
 
-It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the events.
+It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the
+events.
 """
 
 import base64
@@ -60,7 +61,7 @@ class Events:
         self.newest[payout_id] = max(event["sequence"], self.newest.get(payout_id, 0))
 
     def take(self, event):
-        """Returns once the event is on disk. One that is known already, or older than what is known, changes nothing."""
+        """Returns once the event is on disk. One that is known, or older than what is known, changes nothing."""
         with self.lock:
             if event["webhook_id"] in self.seen or event["sequence"] < self.newest.get(event["payout_id"], 0):
                 return

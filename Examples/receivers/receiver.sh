@@ -3,8 +3,8 @@
 #
 #     WEBHOOK_SECRET=whsec_... EVENTS_FILE=events.jsonl ./receiver.sh 9000
 #
-# It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the events.
-# Each request is a process of its own: enough for some tens of webhooks a second, not for more.
+# It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the
+# events. Each request is a process of its own: enough for some tens of webhooks a second, not for more.
 set -euo pipefail
 export LC_ALL=C # lengths are bytes
 

@@ -14,9 +14,11 @@ from harness.pages import Shell, blocks_of, commands_of, is_shown
 RECEIVING = "docs/receiving-webhooks.md"
 STARTING = "docs/getting-started.md"
 EXCERPTED = {"python", "js", "php", "swift", "bash"}
-RECEIVERS = [EXAMPLES / "receivers" / name for name in ("receiver.py", "receiver.mjs", "receiver.php", "receiver.sh")] + [
-    EXAMPLES / "receivers/swift/Receiver.swift"
+RECEIVERS = [
+    EXAMPLES / "receivers" / name
+    for name in ("receiver.py", "receiver.mjs", "receiver.php", "receiver.sh", "swift/Receiver.swift")
 ]
+PAGES = ["README.md", *sorted(str(one.relative_to(ROOT)) for one in ROOT.glob("docs/**/*.md"))]
 
 
 def run_page(path, shell, replacing=None):
@@ -47,7 +49,8 @@ def shell(tmp_path):
 class TestGettingStarted:
     def test_every_command_as_it_stands(self, shell, tmp_path):
         """All but the two ports, which may be taken on this machine."""
-        shown = run_page(STARTING, shell, {"127.0.0.1:8080": shell.listen, "127.0.0.1:9000": f"127.0.0.1:{free_port()}"})
+        ports = {"127.0.0.1:8080": shell.listen, "127.0.0.1:9000": f"127.0.0.1:{free_port()}"}
+        shown = run_page(STARTING, shell, ports)
         assert shown == sum(block.language in ("json", "text") for block in blocks_of(STARTING)) == 10
         assert [one.name for one in tmp_path.iterdir() if one.is_dir()] == ["reenvio-trial"]
 
@@ -86,7 +89,7 @@ class TestReceivingWebhooks:
 
 
 class TestLinks:
-    @pytest.mark.parametrize("page", ["README.md", *sorted(str(one.relative_to(ROOT)) for one in ROOT.glob("docs/**/*.md"))])
+    @pytest.mark.parametrize("page", PAGES)
     def test_lead_somewhere(self, page):
         """To a file of the repository, and to a heading where one is named."""
         folder = (ROOT / page).parent

@@ -2,7 +2,8 @@
 //
 //     WEBHOOK_SECRET=whsec_... EVENTS_FILE=events.jsonl swift run ReceiverExample 9000
 //
-// It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the events.
+// It listens on 127.0.0.1; a web server in front of it speaks HTTPS. The work is done later, by whoever reads the
+// events.
 
 import Crypto
 import Foundation
