@@ -1,7 +1,8 @@
 extension Tables {
     static let deliveries = [
         // Nothing but probes goes to a receiver between broken_at and the end of its breaker; resume_at is when the
-        // next probe may go, or a hold (Retry-After) ends. health_since dates the last change of what is shown as health.
+        // next probe may go, or a hold (Retry-After) ends. health_since dates the last change of the health that is
+        // shown.
         """
         CREATE TABLE receivers (
             id INTEGER PRIMARY KEY,

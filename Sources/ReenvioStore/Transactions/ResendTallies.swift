@@ -1,6 +1,7 @@
 import ReenvioModel
 
-/// What became of a resend's deliveries, summed over one transaction and written in it (`docs/architecture.md`, rule 11).
+/// What became of a resend's deliveries, summed over one transaction and written in it (`docs/architecture.md`,
+/// rule 11).
 struct ResendTallies {
     private struct Key: Hashable {
         var merchantID: Int64
