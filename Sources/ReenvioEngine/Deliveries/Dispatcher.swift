@@ -70,7 +70,7 @@ package final class Dispatcher: Stepping {
             putBack(records, changes)
             throw error
         }
-        note(records, result.recorded, result.claimed, at: now.engine)
+        note(result.recorded, result.claimed, at: now.engine)
         try await send(result.claimed.deliveries, startBy: startBy)
         return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
     }
@@ -85,7 +85,7 @@ package final class Dispatcher: Stepping {
             do {
                 let changes = learn(from: records, now: clock.engine)
                 let result = try await store.recordAndClaim(records, changes: changes, now: clock.wall, claim: nil)
-                note(records, result.recorded, result.claimed, at: clock.engine)
+                note(result.recorded, result.claimed, at: clock.engine)
             } catch {
                 logger.error(
                     "results could not be recorded at shutdown; their leases bring them back",
@@ -95,11 +95,13 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    /// Takes in what the attempts say of their receivers, and returns what all nodes must be told.
+    /// Gives back the slots of attempts that have ended, takes in what they say of their receivers, and returns what all
+    /// nodes must be told.
     private func learn(from records: [AttemptRecord], now: Timestamp) -> [ReceiverChange] {
         state.withLock { state in
             for record in records.dropFirst(state.recordsSeen) {
                 let receiverID = record.claimed.queue.receiverID
+                state.turns.gaveBack(1, to: record.claimed.queue)
                 if record.isCrowdedOut { state.book.crowd(receiverID) }
                 if let outcome = record.outcome {
                     state.changes += state.book.note(
@@ -138,20 +140,17 @@ package final class Dispatcher: Stepping {
     private func timeToCollect(now: Timestamp) -> Duration? {
         let ended = recorder.count
         return state.withLock { state in
-            let running = state.turns.heldCount - ended
+            let running = state.turns.heldCount - ended + state.recordsSeen
             guard let committedAt = state.committedAt, running > ended, !state.isDraining else { return nil }
             let rest = Self.commitEvery - (now - committedAt)
             return rest > .zero && rest <= Self.commitEvery ? rest : nil
         }
     }
 
-    private func note(
-        _ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp
-    ) {
+    private func note(_ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
         defer { recorder.ring(at: max(1, min(Limits.outcomesPerCommit, state.withLock(\.turns.heldCount) / 2))) }
         state.withLock { state in
             state.committedAt = now
-            for record in records { state.turns.gaveBack(1, to: record.claimed.queue) }
             state.lateResults += recorded.late
             guard let turns = claimed.turns else { return }
             state.turns.continueRotation(of: turns)

@@ -31,10 +31,9 @@ package struct ReceiverLoad: Sendable, Equatable {
     /// Whether so many failures in a row have come that its breaker opens.
     package var isBroken: Bool { failuresInARow >= Breaker.failuresToOpen }
 
-    /// Whether it gets much fewer attempts at once than it could; with some distance between on and off.
+    /// Whether it gets much fewer attempts at once than a new one; with some distance between on and off.
     package func isSlow(before wasSlow: Bool) -> Bool {
-        guard ceiling > Self.slotsAtFirst else { return false }
-        return slots <= (wasSlow ? ceiling / 4 : ceiling / 16)
+        wasSlow ? slots < Self.slotsAtFirst : slots <= Self.slotsAtFirst / 4
     }
 
     /// Each acknowledgement adds a slot; where more than a tenth of a round is strained, they are halved, once a round.
