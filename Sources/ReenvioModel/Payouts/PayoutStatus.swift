@@ -48,5 +48,8 @@ package enum PayoutStatus: Int, Sendable, CaseIterable {
         }
     }
 
+    /// Whether a payout in this status keeps others from its invoice (`docs/contract.md` 2.1).
+    package var holdsInvoice: Bool { self != .invalidData }
+
     package static let notifiable = allCases.filter(\.isNotifiable)
 }

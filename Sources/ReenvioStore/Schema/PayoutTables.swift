@@ -19,6 +19,7 @@ extension Tables {
             receiver_id INTEGER,
             notification_url TEXT,
             purpose TEXT NOT NULL,
+            holds_invoice INTEGER NOT NULL DEFAULT 1,
             end_to_end TEXT,
             status_detail TEXT,
             rejection_description TEXT,
@@ -26,8 +27,9 @@ extension Tables {
             erased_at INTEGER
         ) STRICT
         """,
-        // The duplication block (docs/contract.md 2.1): Invalid Data payouts may share an invoice, others may not.
-        "CREATE UNIQUE INDEX payouts_invoice ON payouts (merchant_id, invoice) WHERE status_id <> 11",
+        // The duplication block (docs/contract.md 2.1): Invalid Data payouts may share an invoice, others may not. It has
+        // a column of its own, because a condition on status_id would move the entry at each status change.
+        "CREATE UNIQUE INDEX payouts_invoice ON payouts (merchant_id, invoice) WHERE holds_invoice = 1",
         // kind: payout | qr_code.
         """
         CREATE TABLE parties (

@@ -24,6 +24,8 @@ struct StatusChanges {
         var paidAt: Timestamp?
         /// The change that was current before this transaction; superseded once something is applied.
         var storedSeq: Int64
+        /// Whether the row blocks its invoice for others, before this transaction.
+        var heldInvoice: Bool
         var isTouched = false
     }
 
@@ -74,7 +76,7 @@ struct StatusChanges {
                 invoice: row.text(6), receiverID: row.intIfPresent(7), hasURL: row.bool(10),
                 endToEnd: row.textIfPresent(9),
                 latestNotificationID: latest, isNotified: isNotified, isUnacked: isNotified && row.isNull(11),
-                storedSeq: row.int(4)
+                storedSeq: row.int(4), heldInvoice: status.holdsInvoice
             )
         }
         payouts = loaded
@@ -209,6 +211,7 @@ extension StatusChanges {
 
     private func writePayouts(in db: any SQLConnection) throws {
         var rows = SQLRows(Self.payoutColumns)
+        var invoices = SQLRows([("id", .int), ("holds", .int)])
         for (id, payout) in payouts.sorted(by: { $0.key < $1.key }) where payout.isTouched {
             rows.append([
                 .int(id), .int(payout.status.id), .time(payout.changedAt), .optional(payout.paidAt), .int(payout.seq),
@@ -216,8 +219,14 @@ extension StatusChanges {
                 .optional(payout.statusDetail.map(Self.detailJSON)), .optional(payout.rejectionDescription),
                 .optional(payout.authenticationCode),
             ])
+            if payout.status.holdsInvoice != payout.heldInvoice {
+                invoices.append([.int(id), .bool(payout.status.holdsInvoice)])
+            }
         }
         try db.batch(Self.updatePayouts, rows)
+        try db.batch(
+            "UPDATE payouts SET holds_invoice = rows.holds FROM {rows} WHERE payouts.id = rows.id", invoices
+        )
     }
 
     private static func detailJSON(_ detail: StatusChangeRequest.Detail) -> String {
