@@ -37,7 +37,8 @@ package final class Courier: Sendable {
     ) {
         var jobs: [Job] = []
         jobs.reserveCapacity(claimed.count)
-        for delivery in claimed {
+        let attemptIDs = AttemptIDs(entropy)
+        for (index, delivery) in claimed.enumerated() {
             guard let signer = signers[delivery.merchantID] else {
                 // Without its secret the message cannot be signed; it stays due, and an operator sees why.
                 logger.error(
@@ -47,7 +48,7 @@ package final class Courier: Sendable {
             }
             let target = targets.find(delivery.url)
             let attempt = Attempt(
-                claimed: delivery, attemptID: entropy.bytes(16), signer: signer, origin: target?.origin)
+                claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin)
             guard let target else {
                 finish(attempt, .failed(.addressForbidden), .zero)
                 continue
@@ -65,8 +66,7 @@ package final class Courier: Sendable {
         let claimed = attempt.claimed
         let request = WireRequest(
             url: url, merchantID: claimed.merchantID, lane: claimed.queue.lane,
-            headers: claimed.resendPublicID.map { [("x-webhook-resend", $0)] } ?? [],
-            lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy
+            headers: [], lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy
         )
         return Job(request: request) { result, duration in self.finish(attempt, result, duration) }
     }
@@ -112,6 +112,7 @@ package final class Courier: Sendable {
         lines.add("x-webhook-attempt", Int64(claimed.attempt))
         lines.add("x-webhook-attempt-id", Hex.text(attempt.attemptID))
         lines.add("x-webhook-sequence", claimed.sequence)
+        if let job = claimed.resendPublicID { lines.add("x-webhook-resend", job) }
     }
 
     private func finish(_ attempt: Attempt, _ result: WireResult, _ duration: Duration) {
@@ -178,5 +179,28 @@ package final class Courier: Sendable {
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
         metadata["resend"] = attempt.claimed.resendPublicID.map { "\($0)" }
         logger.info("attempt", metadata: metadata)
+    }
+}
+
+/// The attempt ids of one batch: 128 random bits and the place in the batch, mixed. They name attempts and protect
+/// nothing, so the system is asked for random bits once a batch and not once an attempt.
+private struct AttemptIDs {
+    private let high: UInt64
+    private let low: UInt64
+
+    init(_ entropy: any Entropy) {
+        high = entropy.next()
+        low = entropy.next()
+    }
+
+    /// 16 bytes.
+    subscript(index: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        // An odd factor: different places never give the same low half.
+        for half in [high, low &+ UInt64(index) &* 0x9E37_79B9_7F4A_7C15] {
+            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: half >> shift)) }
+        }
+        return bytes
     }
 }

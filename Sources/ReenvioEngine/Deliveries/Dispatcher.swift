@@ -95,8 +95,8 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    /// Gives back the slots of attempts that have ended, takes in what they say of their receivers, and returns what all
-    /// nodes must be told.
+    /// Gives back the slots of attempts that have ended, takes in what they say of their receivers, and returns what
+    /// all nodes must be told.
     private func learn(from records: [AttemptRecord], now: Timestamp) -> [ReceiverChange] {
         state.withLock { state in
             for record in records.dropFirst(state.recordsSeen) {

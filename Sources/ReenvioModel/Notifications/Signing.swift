@@ -30,6 +30,15 @@ package enum WebhookSignature {
     /// `v1,<base64>`: HMAC-SHA256 over `id.timestamp.body`, the Standard Webhooks form. Several keys, during a
     /// rotation, give several values separated by a blank.
     package static func standard(webhookID: String, timestamp: Int64, body: [UInt8], keys: [SymmetricKey]) -> String {
+        let message = message(webhookID: webhookID, timestamp: timestamp, body: body)
+        return keys.map { key in
+            let code = HMAC<SHA256>.authenticationCode(for: message, using: key)
+            return "v1," + Data(code).base64EncodedString()
+        }.joined(separator: " ")
+    }
+
+    /// What the standard signature covers.
+    fileprivate static func message(webhookID: String, timestamp: Int64, body: [UInt8]) -> [UInt8] {
         var message: [UInt8] = []
         message.reserveCapacity(webhookID.utf8.count + 16 + body.count)
         message += webhookID.utf8
@@ -37,10 +46,7 @@ package enum WebhookSignature {
         message += String(timestamp).utf8
         message.append(UInt8(ascii: "."))
         message += body
-        return keys.map { key in
-            let code = HMAC<SHA256>.authenticationCode(for: message, using: key)
-            return "v1," + Data(code).base64EncodedString()
-        }.joined(separator: " ")
+        return message
     }
 
     /// `Bearer <hex>`: SHA-256 of `{invoice}{currency}{amount}{api_key}`, the provider's published header. It covers
@@ -70,17 +76,11 @@ package struct WebhookSigner: Sendable {
 
     /// As `WebhookSignature.standard`.
     package func standard(webhookID: String, timestamp: Int64, body: [UInt8]) -> String {
-        var prefix: [UInt8] = []
-        prefix.reserveCapacity(webhookID.utf8.count + 24)
-        prefix += webhookID.utf8
-        prefix.append(UInt8(ascii: "."))
-        prefix += String(timestamp).utf8
-        prefix.append(UInt8(ascii: "."))
+        let message = WebhookSignature.message(webhookID: webhookID, timestamp: timestamp, body: body)
         var values = ""
         for key in keyed {
             var code = key
-            code.update(data: prefix)
-            code.update(data: body)
+            code.update(data: message)
             values += values.isEmpty ? "v1," : " v1,"
             values += Base64.text(Array(code.finalize()))
         }

@@ -54,15 +54,12 @@ package struct ReceiverURL: Hashable, Sendable {
     package let target: String
     /// The URL as given.
     package let text: String
+    /// The value of the `Host` header: without the default port.
+    package let hostHeader: String
 
     /// Scheme, host and port, always with the port: what makes a receiver (`docs/contract.md` 13.11).
     package var origin: String {
         "\(scheme.rawValue)://\(host.description):\(port)"
-    }
-
-    /// The value of the `Host` header: without the default port.
-    package var hostHeader: String {
-        port == scheme.defaultPort ? host.description : "\(host.description):\(port)"
     }
 
     /// The length of the text is not judged here.
@@ -81,6 +78,7 @@ package struct ReceiverURL: Hashable, Sendable {
         self.port = port
         self.target = Self.target(hierarchy[authority.endIndex...])
         self.text = text
+        hostHeader = port == scheme.defaultPort ? host.description : "\(host.description):\(port)"
     }
 }
 
