@@ -48,6 +48,12 @@ package enum Limits {
     package static let outcomesPerCommit = 1_000
     package static let changesWaiting = 20_000
 
+    // Importing (`docs/importing.md`)
+    package static let importLinesPerCommit = 1_000
+    package static let importLineBytes = 1 << 20
+    /// Leaves the id sequence room behind whatever was imported.
+    package static let importedIDMax: Int64 = 1 << 62
+
     // Resending (`docs/contract.md` 4 and 5, `docs/architecture.md`, rule 3)
     package static let resendChunk = 200
     package static let resendEntriesPerStep = 5_000

@@ -18,12 +18,7 @@ package enum NotificationBody {
             }
             writer.member("updated_at", TimeText.plain(updatedAt))
             if let statusDetail {
-                writer.member("status_detail") { writer in
-                    writer.object { writer in
-                        writer.member("code", statusDetail.code)
-                        writer.member("detail", statusDetail.detail)
-                    }
-                }
+                writer.member("status_detail") { statusDetail.write(into: &$0) }
             }
         }
         return writer.bytes

@@ -123,20 +123,28 @@ package struct PayoutDraft: Equatable, Sendable {
 extension FieldReader {
     /// A required text out of a closed list.
     @discardableResult
-    fileprivate mutating func choice(_ key: String, among choices: [String]) -> String? {
+    mutating func choice(_ key: String, among choices: [String]) -> String? {
         guard let text = string(key, required: true) else { return nil }
         if choices.contains(text) { return text }
         fault(key, "The selected \(key) is not supported.")
         return nil
     }
 
-    /// A required JSON number in major units, as minor units.
-    package mutating func amount(_ key: String) -> Int64? {
-        guard let value = value(key) else {
+    /// A required JSON number in major units, as minor units; where `acceptingText` also the same number as text.
+    package mutating func amount(_ key: String, acceptingText: Bool = false) -> Int64? {
+        let number: JSONNumber?
+        switch value(key) {
+        case nil:
             missing(key)
             return nil
+        case .string("") where acceptingText:
+            missing(key)
+            return nil
+        case .number(let written): number = written
+        case .string(let text) where acceptingText: number = JSONNumber(text)
+        default: number = nil
         }
-        guard case .number(let number) = value else {
+        guard let number else {
             fault(key, "The \(key) field must be a number.")
             return nil
         }

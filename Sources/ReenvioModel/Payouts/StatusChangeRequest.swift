@@ -39,24 +39,48 @@ package struct StatusChangeRequest: Equatable, Sendable {
     /// Reads the fields of a transition of `payoutID`; all faults at once.
     package static func parse(_ object: JSONObject, payoutID: Int64) throws(Faults) -> StatusChangeRequest {
         var fields = FieldReader(object)
-        let statusID = fields.integer("status_id", required: true)
-        let status = statusID.flatMap(PayoutStatus.init(id:))
-        if statusID != nil, status == nil { fields.fault("status_id", "The selected status_id is invalid.") }
+        let status = fields.status("status_id")
         let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
         let rejection = fields.string("rejection_description", max: Limits.invoiceCharacters)
         let authentication = fields.string("authentication_code", max: Limits.invoiceCharacters)
         let occurredAt = fields.rfc3339("occurred_at")
-        let detail = fields.nested("status_detail") { detail -> Detail? in
-            let code = detail.string("code", required: true, max: Limits.invoiceCharacters)
-            let text = detail.string("detail", required: true, max: Limits.invoiceCharacters)
-            guard let code, let text else { return nil }
-            return Detail(code: code, detail: text)
-        }
+        let detail = fields.statusDetail("status_detail")
         try fields.throwFaults()
         guard let status else { throw fields.faults }
         return StatusChangeRequest(
-            payoutID: payoutID, status: status, endToEnd: endToEnd, statusDetail: detail ?? nil,
+            payoutID: payoutID, status: status, endToEnd: endToEnd, statusDetail: detail,
             rejectionDescription: rejection, authenticationCode: authentication, occurredAt: occurredAt
         )
+    }
+}
+
+extension StatusChangeRequest.Detail {
+    /// The stored form, and the form on the wire (`docs/contract.md` 3.1).
+    package func write(into writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("code", code)
+            writer.member("detail", detail)
+        }
+    }
+}
+
+extension FieldReader {
+    /// A required status of `docs/contract.md` 1.1.
+    mutating func status(_ key: String) -> PayoutStatus? {
+        guard let id = integer(key, required: true) else { return nil }
+        if let status = PayoutStatus(id: id) { return status }
+        fault(key, "The selected \(key) is invalid.")
+        return nil
+    }
+
+    /// An optional `{"code":...,"detail":...}`. Whether a change may carry one is judged elsewhere.
+    mutating func statusDetail(_ key: String) -> StatusChangeRequest.Detail? {
+        let detail = nested(key) { detail -> StatusChangeRequest.Detail? in
+            let code = detail.string("code", required: true, max: Limits.invoiceCharacters)
+            let text = detail.string("detail", required: true, max: Limits.invoiceCharacters)
+            guard let code, let text else { return nil }
+            return StatusChangeRequest.Detail(code: code, detail: text)
+        }
+        return detail ?? nil
     }
 }

@@ -68,8 +68,8 @@ package struct FieldReader {
         }
     }
 
-    package mutating func rfc3339(_ key: String) -> Timestamp? {
-        guard let text = string(key) else { return nil }
+    package mutating func rfc3339(_ key: String, required: Bool = false) -> Timestamp? {
+        guard let text = string(key, required: required) else { return nil }
         if let moment = TimeText.parseRFC3339(text) { return moment }
         fault(key, "The \(path)\(key) field must be an RFC 3339 date with a zone.")
         return nil

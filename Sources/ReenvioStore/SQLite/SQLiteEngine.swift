@@ -11,7 +11,7 @@ package final class SQLiteEngine: StoreEngine {
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
-    package init(path: String, readers: Int = 4) throws {
+    package init(path: String, readers: Int = 4, waiting: LockWaiting = .eager) throws {
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -20,7 +20,7 @@ package final class SQLiteEngine: StoreEngine {
         }
         do {
             try Self.refuseForeignFile(path)
-            pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers))
+            pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers, waiting: waiting))
             try Self.setUpWriter(pool)
         } catch let error as DatabaseError {
             if error.resultCode == .SQLITE_NOTADB { throw StoreError.notOurs(path) }
@@ -91,10 +91,10 @@ package final class SQLiteEngine: StoreEngine {
         }
     }
 
-    private static func configuration(readers: Int) -> Configuration {
+    private static func configuration(readers: Int, waiting: LockWaiting) -> Configuration {
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
-        configuration.busyMode = .timeout(10)
+        configuration.busyMode = .callback { waiting.again(after: $0) }
         configuration.foreignKeysEnabled = false
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY")

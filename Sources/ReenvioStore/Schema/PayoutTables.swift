@@ -45,6 +45,11 @@ extension Tables {
         "CREATE INDEX parties_age ON parties (created_at)",
     ]
 
+    /// Finds the Invalid Data payouts of an invoice, of which there may be several: the other half of `payouts_invoice`.
+    static let invalidDataInvoices = [
+        "CREATE INDEX payouts_invalid_invoice ON payouts (merchant_id, invoice) WHERE status_id = 11"
+    ]
+
     static let changes = [
         """
         CREATE TABLE merchant_clocks (merchant_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT

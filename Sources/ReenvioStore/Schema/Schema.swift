@@ -13,7 +13,8 @@ package enum Schema {
             version: 1, name: "first schema",
             statements: Tables.accounts + Tables.payouts + Tables.changes + Tables.cashIn + Tables.deliveries
                 + Tables.resends + Tables.sequences
-        )
+        ),
+        Migration(version: 2, name: "invalid data by invoice", statements: Tables.invalidDataInvoices),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

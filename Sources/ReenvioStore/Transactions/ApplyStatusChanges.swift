@@ -229,12 +229,9 @@ extension StatusChanges {
         )
     }
 
-    private static func detailJSON(_ detail: StatusChangeRequest.Detail) -> String {
+    static func detailJSON(_ detail: StatusChangeRequest.Detail) -> String {
         var writer = JSONWriter()
-        writer.object { writer in
-            writer.member("code", detail.code)
-            writer.member("detail", detail.detail)
-        }
+        detail.write(into: &writer)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 }

@@ -5,17 +5,20 @@ import ReenvioStore
 
 extension Settings {
     /// Opens the store, creating and migrating it where it is new or older.
-    func openStore(now: Timestamp) async throws -> Store {
-        try await migrateStore(now: now).store
+    func openStore(now: Timestamp, waiting: LockWaiting = .eager) async throws -> Store {
+        try await migrateStore(now: now, waiting: waiting).store
     }
 
     /// The same, with the versions that were applied now.
-    func migrateStore(now: Timestamp) async throws -> (store: Store, applied: [Int64]) {
+    func migrateStore(
+        now: Timestamp, waiting: LockWaiting = .eager
+    ) async throws -> (store: Store, applied: [Int64]) {
         // Commands that meet on a new store set it up one after the other.
         let setup = try FolderLock(of: storePath)
         defer { withExtendedLifetime(setup) {} }
         let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: storePath)
-        return try await Store.open(engine: try SQLiteEngine(path: storePath), sealing: key, now: now)
+        let engine = try SQLiteEngine(path: storePath, waiting: waiting)
+        return try await Store.open(engine: engine, sealing: key, now: now)
     }
 }
 

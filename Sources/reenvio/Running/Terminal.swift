@@ -6,6 +6,7 @@ import ReenvioModel
 enum Terminal {
     static var now: Timestamp { SystemClock().wall }
     static let isInteractive = isatty(1) == 1
+    /// The same for standard error.
     static let isErrorInteractive = isatty(2) == 1
 
     static func out(_ line: String, terminator: String = "\n") {
