@@ -129,7 +129,7 @@ struct IntakeTests {
         let faulty = try #require(faults.engine)
         let ids = try await store.createPayouts(3)
         try await store.report(.received, [ids[0]])
-        let before = try await fingerprint(store)
+        let before = try await store.fingerprint()
         let creates = [
             IntakeBatch.NewPayout(draft: try Fixtures.draft(invoice: "new"), merchantID: Fixtures.merchantID)
         ]
@@ -143,7 +143,7 @@ struct IntakeTests {
             } catch {
                 failures += 1
                 faulty.disarm()
-                #expect(try await fingerprint(store) == before, "statement \(statement) left something behind")
+                #expect(try await store.fingerprint() == before, "statement \(statement) left something behind")
             }
         }
         #expect(failures >= 12, "the batch runs many statements, and each of them failed once")
@@ -165,18 +165,6 @@ struct IntakeTests {
                 #expect(bytes.range(of: Data(secret.utf8)) == nil, "\(name) holds \(secret)")
             }
         }
-    }
-
-    private func fingerprint(_ store: Store) async throws -> [Int64?] {
-        var result: [Int64?] = []
-        for table in ["payouts", "status_changes", "notifications", "deliveries", "queues", "parties", "receivers"] {
-            result.append(try await store.number("SELECT count(*) FROM \(table)"))
-        }
-        result.append(try await store.number("SELECT sum(seq) FROM merchant_clocks"))
-        result.append(try await store.number("SELECT sum(current * 31 + unacked * 17 + minute) FROM minute_counts"))
-        result.append(try await store.number("SELECT sum(next) FROM id_sequences"))
-        result.append(try await store.number("SELECT sum(status_id * id) FROM payouts"))
-        return result
     }
 }
 

@@ -82,13 +82,13 @@ package enum Recount {
             """
         ),
         (
-            "notification [id, open, settled] has not exactly one live delivery",
+            "notification [id, open, settled] has not exactly one live delivery, or is imported and has one",
             """
             SELECT n.id, (SELECT count(*) FROM deliveries d WHERE d.merchant_id = n.merchant_id
                     AND d.notification_id = n.id AND d.resend_id IS NULL) AS open_rows,
                 (SELECT count(*) FROM settled s WHERE s.merchant_id = n.merchant_id AND s.object_id = n.payout_id
                     AND s.delivery_id = n.live_delivery_id AND s.resend_id IS NULL) AS settled_rows
-            FROM notifications n WHERE open_rows + settled_rows <> 1
+            FROM notifications n WHERE open_rows + settled_rows <> (n.live_delivery_id IS NOT NULL)
             """
         ),
         (

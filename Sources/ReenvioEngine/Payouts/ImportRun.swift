@@ -2,8 +2,8 @@ package import ReenvioModel
 package import ReenvioStore
 
 /// One import from its first line to its last: while a batch is being written, the next one is read and checked. After
-/// each write the store is left free for a moment, so that a server on the same store gets its turn
-/// (`docs/architecture.md`, rule 6).
+/// each write the store is left free for a part of the time that the write took, so that a server on the same store gets
+/// its turn before the next one, however slow the machine is just now (`docs/architecture.md`, rule 6).
 package struct ImportRun: Sendable {
     package struct Totals: Equatable, Sendable {
         package var imported: Int64 = 0
@@ -30,20 +30,16 @@ package struct ImportRun: Sendable {
     private let reader: ImportReader
     private let clock: any TimeSource
     private let entropy: any Entropy
-    private let pause: Duration
 
-    /// `pause`: how long the store is left free after each write.
-    package init(
-        store: Store, reader: ImportReader, clock: any TimeSource, entropy: any Entropy, pause: Duration = Self.pause
-    ) {
+    package init(store: Store, reader: ImportReader, clock: any TimeSource, entropy: any Entropy) {
         self.store = store
         self.reader = reader
         self.clock = clock
         self.entropy = entropy
-        self.pause = pause
     }
 
-    package static let pause: Duration = .milliseconds(2)
+    /// A write takes about 20 ms, and whoever waits for it looks again every millisecond.
+    private static let partLeftFree = 8
 
     /// - Throws: `ImportReader.Failed` or `StoreError`; what was stored before stays, and running again goes on there.
     package func run(_ tell: (Event) -> Void) async throws -> Totals {
@@ -51,7 +47,9 @@ package struct ImportRun: Sendable {
         var next = try await reader.next()
         while let batch = next {
             async let following = reader.next()
+            let began = clock.engine
             try await write(batch, &totals, tell)
+            let pause = (clock.engine - began) / Self.partLeftFree
             tell(.stored(totals, bytes: batch.bytesRead))
             try await Task.sleep(for: pause)
             next = try await following

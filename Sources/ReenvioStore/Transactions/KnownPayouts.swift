@@ -79,7 +79,8 @@ struct KnownPayouts {
     /// Remembers a line that will be stored, for the lines after it.
     mutating func add(_ line: ImportLine) {
         let known = Known(
-            id: line.id, merchantID: line.merchantID, invoice: line.invoice, amount: line.amount, url: line.notificationURL?.text,
+            id: line.id, merchantID: line.merchantID, invoice: line.invoice, amount: line.amount,
+            url: line.notificationURL?.text,
             createdAt: line.createdAt, status: line.status, endToEnd: line.endToEnd,
             statusDetail: line.statusDetail.map(StatusChanges.detailJSON), latestSeq: nil,
             change: line.status == .awaiting ? nil : Change(status: line.status, at: line.updatedAt)
@@ -157,7 +158,9 @@ extension KnownPayouts {
         var open = positions.values.compactMap { position in payouts[position].latestSeq.map { (position, $0) } }
         while !open.isEmpty {
             var rows = SQLRows([("position", .int), ("merchant_id", .int), ("seq", .int)])
-            for (position, seq) in open { rows.append([.int(position), .int(payouts[position].merchantID), .int(seq)]) }
+            for (position, seq) in open {
+                rows.append([.int(position), .int(payouts[position].merchantID), .int(seq)])
+            }
             open.removeAll(keepingCapacity: true)
             try db.batch(Self.changes, rows) { row in
                 // The first change of all is Awaiting, which every payout has; the one after it is wanted.
