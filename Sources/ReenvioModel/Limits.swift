@@ -50,6 +50,7 @@ package enum Limits {
 
     // Importing (`docs/importing.md`)
     package static let importLinesPerCommit = 1_000
+    package static let importLinesPerCommitMin = 200
     package static let importLineBytes = 1 << 20
     /// Leaves the id sequence room behind whatever was imported.
     package static let importedIDMax: Int64 = 1 << 62

@@ -122,8 +122,8 @@ struct ImportAgainTests {
         try await store.change(
             """
             CREATE TRIGGER rival AFTER UPDATE ON id_sequences WHEN old.name = 'notification' BEGIN
-                INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at, updated_at,
-                    latest_seq, latest_sequence, purpose)
+                INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at,
+                    updated_at, latest_seq, latest_sequence, purpose)
                 VALUES (1, 303, 'imported-8', 1, 'BRL', 7, 0, 0, 0, 1, '20');
             END
             """)

@@ -16,7 +16,9 @@ struct ImportTests {
         #expect((payout.endToEnd, payout.purpose, payout.parties) == ("E1", "20", nil))
         #expect(payout.notificationURL == Fixtures.receiverURL)
         let history = try await store.rows(
-            "SELECT seq, sequence, status_id, changed_at, previous_seq, superseded_seq FROM status_changes ORDER BY seq",
+            """
+            SELECT seq, sequence, status_id, changed_at, previous_seq, superseded_seq FROM status_changes ORDER BY seq
+            """,
             columns: 6
         )
         #expect(
@@ -96,15 +98,14 @@ struct ImportTests {
     @Test("an imported payout goes on like any other", arguments: TestEngine.allCases)
     func liveChangesFollow(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
-        let lines = try [(1, PayoutStatus.received), (2, .awaiting), (3, .processing), (4, .paid)].map {
-            try ImportFixture.line(id: $0, status: $1)
-        }
+        let statuses: [(Int64, PayoutStatus)] = [(1, .received), (2, .awaiting), (3, .processing), (4, .paid)]
+        let lines = try statuses.map { try ImportFixture.line(id: $0, status: $1) }
         _ = try await store.take(lines)
         let result = try await store.report(.paid, [1, 2, 3, 4], at: ImportFixture.now)
-        #expect(result.changes == [.applied, .refused(.notAllowed(from: .awaiting, to: .paid)), .applied, .unchanged])
-        #expect(result.deliveries == 2)
+        #expect(result.changes == [.applied, .applied, .applied, .unchanged])
+        #expect(result.deliveries == 3)
         let sequences = try await store.rows("SELECT id, latest_sequence FROM payouts ORDER BY id", columns: 2)
-        #expect(sequences == [[1, 3], [2, 1], [3, 3], [4, 2]])
+        #expect(sequences == [[1, 3], [2, 2], [3, 3], [4, 2]])
         #expect(try await Recount.disagreements(in: store, now: ImportFixture.now).isEmpty)
     }
 

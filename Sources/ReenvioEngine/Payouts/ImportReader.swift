@@ -47,19 +47,19 @@ package final class ImportReader: Sendable {
         state = Mutex(State(lines: LineReader(lineBytesMax: Limits.importLineBytes) { try Self.read(file) }))
     }
 
-    /// The next lines, at most `Limits.importLinesPerCommit`; nil after the last. Blank lines count, but are not given.
+    /// The next lines, at most `size`; nil after the last. Blank lines are numbered, but not given.
     /// - Throws: `Failed` when the input cannot be read.
-    package func next() async throws -> ImportBatch? {
+    package func next(atMost size: Int) async throws -> ImportBatch? {
         try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try self.readBatch() }) }
+            queue.async { continuation.resume(with: Result { try self.readBatch(size) }) }
         }
     }
 
-    private func readBatch() throws -> ImportBatch? {
+    private func readBatch(_ size: Int) throws -> ImportBatch? {
         let now = clock.wall
         return try state.withLock { state in
             var batch = ImportBatch()
-            while batch.lines.count < Limits.importLinesPerCommit, let line = try state.lines.next() {
+            while batch.lines.count < size, let line = try state.lines.next() {
                 state.lineNumber += 1
                 if let content = content(of: line, now: now) { batch.lines.append((state.lineNumber, content)) }
             }

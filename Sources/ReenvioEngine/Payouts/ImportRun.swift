@@ -1,9 +1,11 @@
 package import ReenvioModel
 package import ReenvioStore
 
-/// One import from its first line to its last: while a batch is being written, the next one is read and checked. After
-/// each write the store is left free for a part of the time that the write took, so that a server on the same store gets
-/// its turn before the next one, however slow the machine is just now (`docs/architecture.md`, rule 6).
+/// One import from its first line to its last: while a batch is being written, the next one is read and checked.
+///
+/// It has the lowest right to the writer (`docs/architecture.md`, rule 6), also where a server in another process needs
+/// it: after each write the store is left free for a part of the time that the write took, and where writes take longer
+/// than they should, the next ones are smaller.
 package struct ImportRun: Sendable {
     package struct Totals: Equatable, Sendable {
         package var imported: Int64 = 0
@@ -38,23 +40,33 @@ package struct ImportRun: Sendable {
         self.entropy = entropy
     }
 
+    private static let writeAim: Duration = .milliseconds(25)
     /// A write takes about 20 ms, and whoever waits for it looks again every millisecond.
-    private static let partLeftFree = 8
+    private static let partLeftFree = 4
 
     /// - Throws: `ImportReader.Failed` or `StoreError`; what was stored before stays, and running again goes on there.
     package func run(_ tell: (Event) -> Void) async throws -> Totals {
         var totals = Totals()
-        var next = try await reader.next()
+        var size = Limits.importLinesPerCommit
+        var next = try await reader.next(atMost: size)
         while let batch = next {
-            async let following = reader.next()
+            let nextSize = size
+            async let following = reader.next(atMost: nextSize)
             let began = clock.engine
             try await write(batch, &totals, tell)
-            let pause = (clock.engine - began) / Self.partLeftFree
+            let took = clock.engine - began
             tell(.stored(totals, bytes: batch.bytesRead))
-            try await Task.sleep(for: pause)
+            try await Task.sleep(for: took / Self.partLeftFree)
             next = try await following
+            size = Self.size(after: batch.lines.count, took: took)
         }
         return totals
+    }
+
+    /// How many lines to write at once, after so many took so long: as many as the aim allows, within bounds.
+    package static func size(after lines: Int, took: Duration) -> Int {
+        let fitting = Int64(lines) * writeAim.microseconds / max(1, took.microseconds)
+        return Int(min(max(fitting, Int64(Limits.importLinesPerCommitMin)), Int64(Limits.importLinesPerCommit)))
     }
 
     private func write(_ batch: ImportBatch, _ totals: inout Totals, _ tell: (Event) -> Void) async throws {

@@ -11,7 +11,7 @@ package final class SQLiteEngine: StoreEngine {
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
-    package init(path: String, readers: Int = 4, waiting: LockWaiting = .eager) throws {
+    package init(path: String, readers: Int = 4, manners: SQLiteManners = .eager) throws {
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -20,8 +20,8 @@ package final class SQLiteEngine: StoreEngine {
         }
         do {
             try Self.refuseForeignFile(path)
-            pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers, waiting: waiting))
-            try Self.setUpWriter(pool)
+            pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers, manners))
+            try Self.setUpWriter(pool, manners)
         } catch let error as DatabaseError {
             if error.resultCode == .SQLITE_NOTADB { throw StoreError.notOurs(path) }
             throw StoreError(error)
@@ -91,10 +91,10 @@ package final class SQLiteEngine: StoreEngine {
         }
     }
 
-    private static func configuration(readers: Int, waiting: LockWaiting) -> Configuration {
+    private static func configuration(readers: Int, _ manners: SQLiteManners) -> Configuration {
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
-        configuration.busyMode = .callback { waiting.again(after: $0) }
+        configuration.busyMode = .callback { manners.waitForLock(looks: $0) }
         configuration.foreignKeysEnabled = false
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY")
@@ -104,13 +104,11 @@ package final class SQLiteEngine: StoreEngine {
 
     /// A commit must be on disk before it is answered. GRDB's pool sets NORMAL during its own WAL set-up, after
     /// `prepareDatabase`, so FULL is set here, and read back.
-    private static func setUpWriter(_ pool: DatabasePool) throws {
+    private static func setUpWriter(_ pool: DatabasePool, _ manners: SQLiteManners) throws {
         try pool.writeWithoutTransaction { database in
-            try database.execute(
-                sql: """
-                    PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -8192
-                    """
-            )
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = \(manners.checkpointPages)")
+            try database.execute(sql: "PRAGMA cache_size = -8192")
             guard try Int64.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
                 throw StoreError.failed("PRAGMA synchronous = FULL did not take")
             }

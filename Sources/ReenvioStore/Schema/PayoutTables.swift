@@ -45,7 +45,7 @@ extension Tables {
         "CREATE INDEX parties_age ON parties (created_at)",
     ]
 
-    /// Finds the Invalid Data payouts of an invoice, of which there may be several: the other half of `payouts_invoice`.
+    /// Finds the Invalid Data payouts of an invoice, of which there may be several; `payouts_invoice` has the others.
     static let invalidDataInvoices = [
         "CREATE INDEX payouts_invalid_invoice ON payouts (merchant_id, invoice) WHERE status_id = 11"
     ]

@@ -123,7 +123,7 @@ extension KnownPayouts {
         if isLatest {
             compare("end_to_end", isSame(known.endToEnd, line.endToEnd))
             compare("status_detail", isSame(known.statusDetail, line.statusDetail.map(StatusChanges.detailJSON)))
-        } else if fields.isEmpty, let id = known.id, let body = known.body {
+        } else if fields.isEmpty, line.status != .awaiting, let id = known.id, let body = known.body {
             compare("end_to_end or status_detail", body == line.body(payoutID: id))
         }
         return fields

@@ -25,7 +25,7 @@ struct ImportCommand: AsyncParsableCommand {
             let input = try ImportFile(file)
             let settings = try await options.settings()
             let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
-            let store = try await settings.openStore(now: Terminal.now, waiting: .yielding)
+            let store = try await settings.openStore(now: Terminal.now, manners: .yielding)
             let clock = SystemClock()
             let run = ImportRun(
                 store: store, reader: ImportReader(file: input.descriptor, policy: policy, clock: clock), clock: clock,

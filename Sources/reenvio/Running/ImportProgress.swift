@@ -39,7 +39,7 @@ struct ImportProgress {
         drawn = nil
     }
 
-    /// Such as `[###...]  10 %  23400 lines/s, 12 s left`; without a size, lines and rate.
+    /// Such as `[###...] 10 %  23400 lines/s, 12 s left`; without a size, lines and rate.
     static func text(lines: Int64, bytesDone: Int64, of bytes: Int64?, after elapsed: Duration) -> String {
         let milliseconds = max(1, elapsed.milliseconds)
         let rate = "\(lines * 1_000 / milliseconds) lines/s"

@@ -61,11 +61,21 @@ struct ImportRunTests {
         #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
     }
 
+    @Test(
+        "writes that take longer than 25 ms become smaller, within bounds",
+        arguments: [
+            (1_000, 20, 1_000), (1_000, 25, 1_000), (1_000, 50, 500), (500, 25, 500), (500, 20, 625), (500, 0, 1_000),
+            (1_000, 10_000, 200), (3, 1, 200), (200, 5, 1_000),
+        ])
+    func sizes(lines: Int, milliseconds: Int, size: Int) {
+        #expect(ImportRun.size(after: lines, took: .milliseconds(milliseconds)) == size)
+    }
+
     @Test("refusals come in the order of the lines, counted as an editor counts them")
     func refusals() async throws {
         let fixture = try await EngineFixture()
         let text = [
-            "\u{FEFF}" + line(1), "", line(2, amount: "x"), "  \t", "nonsense", line(1, amount: "1"), line(3), "[]",
+            "\u{FEFF}" + line(1), "", line(2, amount: "x"), "  \t", "oops", line(1, amount: "1"), line(3), "[]",
             line(1), "{\"merchant_id\":" + String(repeating: " ", count: Limits.importLineBytes) + "303}",
         ].joined(separator: "\r\n")
         let report = try await run(text, into: fixture)

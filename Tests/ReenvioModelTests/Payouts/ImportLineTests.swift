@@ -162,7 +162,7 @@ private let example = """
         arguments: [
             ("", "The line ends in the middle of its JSON."),
             ("{", "The line ends in the middle of its JSON."),
-            ("nonsense", "The line is not JSON at byte 1."),
+            ("oops", "The line is not JSON at byte 1."),
             (#"{"id":1} {"id":2}"#, "The line is not JSON at byte 10."),
             ("[1]", "The line is not a JSON object."),
             ("null", "The line is not a JSON object."),
