@@ -37,6 +37,7 @@ final class World {
     private var transport = ScriptedTransport()
     private var engine: Engine
     private var invoices = 0
+    private var importedLines: [[ImportLine]] = []
     private var lastSeen: [String: Int64] = [:]
 
     init(seed: UInt64) async throws {
@@ -61,7 +62,8 @@ final class World {
 
     func act() async throws {
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<12: try await createPayouts()
+        case 0..<9: try await createPayouts()
+        case 9..<12: try await importPayouts()
         case 12..<38: try await reportChanges()
         case 38..<46: try await openResend()
         case 46..<60: _ = try await engine.runner.step(now: clock.now)
@@ -91,6 +93,48 @@ final class World {
                 changedSecond: clock.wall.seconds
             )
         }
+    }
+
+    /// New lines, or an earlier import again: what was stored then is unchanged, whatever happened since.
+    private func importPayouts() async throws {
+        if !importedLines.isEmpty, Bool.random(using: &random) {
+            let again = pick(importedLines)
+            let outcomes = try await store.importPayouts(again, now: clock.wall, nonces: again.map { _ in 1 })
+            guard outcomes.allSatisfy({ $0 == .unchanged }) else {
+                throw SimulationFault("an import changed: \(outcomes)")
+            }
+            return
+        }
+        let merchantID = pick(Self.merchants)
+        let lines = try (0..<Int.random(in: 1...60, using: &random)).map { _ in try newLine(merchantID) }
+        let nonces = lines.map { _ in entropy.next() }
+        let outcomes = try await store.importPayouts(lines, now: clock.wall, nonces: nonces)
+        var stored: [ImportLine] = []
+        for (line, outcome) in zip(lines, outcomes) {
+            guard case .imported(let id) = outcome else { continue }
+            stored.append(line)
+            payouts[id] = BookedPayout(
+                merchantID: merchantID, hasURL: line.notificationURL != nil, status: line.status,
+                changedSecond: line.updatedAt.seconds
+            )
+        }
+        importedLines.append(stored)
+    }
+
+    private func newLine(_ merchantID: Int64) throws -> ImportLine {
+        invoices += 1
+        let draft = try Fixtures.draft(
+            invoice: invoices.isMultiple(of: 23) ? "inv-1" : "inv-\(invoices)",
+            url: invoices.isMultiple(of: 10) ? nil : "https://r\(invoices % 3).example/hook"
+        )
+        let status = pick(PayoutStatus.allCases)
+        let createdAt = clock.wall - .milliseconds(Int64.random(in: 300_000...600_000, using: &random))
+        let updatedAt = clock.wall - .milliseconds(Int64.random(in: 0...300_000, using: &random))
+        return ImportLine(
+            id: invoices.isMultiple(of: 3) ? Int64(invoices) + 1_000_000 : nil, merchantID: merchantID,
+            invoice: draft.invoice, amount: draft.amount, notificationURL: draft.notificationURL, status: status,
+            createdAt: createdAt, updatedAt: status == .awaiting ? createdAt : updatedAt
+        )
     }
 
     private func reportChanges() async throws {
