@@ -195,7 +195,8 @@ struct ImportTests {
 
 /// Resends of what was imported, and imports while a resend runs (`docs/architecture.md`, rule 3).
 struct ImportedResendTests {
-    private let opening = ResendOpening(accountID: 1, jobID: String(repeating: "a", count: 32), requestedBy: "key:test")
+    private let opening = ResendOpening(
+        accountID: 1, jobID: String(repeating: "a", count: 32), requester: Requester(actor: "key:test"))
 
     private func rules() -> ChunkRules {
         ChunkRules(now: ImportFixture.now, due: Fixtures.start, policy: AddressPolicy(), backlogMax: 1_000_000)
@@ -211,7 +212,7 @@ struct ImportedResendTests {
         _ = try await store.take(try lines(1...3))
         _ = try await store.take(try lines(4...5, status: .processing))
         let opened = try #require(
-            try await store.openResend(ImportFixture.everything, opening, now: ImportFixture.now))
+            try await store.openResend(ImportFixture.everything, opening, now: ImportFixture.now).resend)
         #expect(opened.total == 3)
         while try await store.advanceResend(after: nil, rules()).progress != .idle {}
         let order = ClaimOrder(
@@ -238,7 +239,7 @@ struct ImportedResendTests {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         _ = try await store.take(try lines(1...450))
         let opened = try #require(
-            try await store.openResend(ImportFixture.everything, opening, now: ImportFixture.now))
+            try await store.openResend(ImportFixture.everything, opening, now: ImportFixture.now).resend)
         #expect(opened.total == 450)
         // Numbers before, between and behind those that match, all of them in the window.
         var next: Int64 = 1_000
