@@ -218,7 +218,7 @@ class TestCreating:
     def test_help_and_version(self, house):
         shown = house.run("--help")
         assert shown.returncode == 0
-        for command in ("serve", "demo", "check", "migrate", "account", "merchant", "key", "receiver"):
+        for command in ("serve", "demo", "check", "migrate", "account", "merchant", "key", "import", "receiver"):
             assert re.search(rf"^  {command}\b", shown.stdout, re.MULTILINE), command
         assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", house.run("--version").stdout)
         assert not house.store_path.parent.exists()

@@ -7,7 +7,9 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measures the release binary of Reenvio from outside, over HTTP on loopback.",
-        subcommands: [BlastCommand.self, LiveCommand.self, ResendCommand.self, IntakeCommand.self]
+        subcommands: [
+            BlastCommand.self, LiveCommand.self, ResendCommand.self, IntakeCommand.self, ImportCommand.self,
+        ]
     )
 
     static func main() async {

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What the benchmarks say to the API, and what the server then says to the receiver.
 enum PayoutTexts {
     static let webhookPath = "/webhooks"
@@ -10,6 +12,25 @@ enum PayoutTexts {
         "beneficiary":{"name":"Maria Benchmark","document":{"type":"CPF","number":"82608288200"}},\
         "pix":{"pix_key":"82608288200"}}
         """
+    }
+
+    /// A line of an import, its id `index` + 1: paid five minutes after its creation, a payout every 20 ms.
+    static func line(index: Int, status: Int = paidStatus) -> String {
+        let created = importedFrom + index / 50
+        return """
+            {"merchant_id":\(ServerUnderTest.merchantID),"id":\(index + 1),"invoice":"\(invoice(index))","amount":"43.34",\
+            "currency":"BRL","notification_url":"https://shop.example/webhooks/payouts","status_id":\(status),\
+            "end_to_end":"E18236120202403240805s0000000000","status_detail":null,"created_at":"\(zulu(created))",\
+            "updated_at":"\(zulu(created + 300))"}
+
+            """
+    }
+
+    /// 2026-03-24 08:00:00.
+    private static let importedFrom = 1_774_339_200
+
+    private static func zulu(_ seconds: Int) -> String {
+        CivilTime.text(seconds).replacingOccurrences(of: " ", with: "T") + "Z"
     }
 
     static func paid(id: Int) -> String {
@@ -35,7 +56,7 @@ enum PayoutTexts {
         """
     }
 
-    private static let paidStatus = 3
+    static let paidStatus = 3
 
     /// Looks like a random UUID, as invoices do, and so does not lie in the order of the ids.
     private static func invoice(_ index: Int) -> String {

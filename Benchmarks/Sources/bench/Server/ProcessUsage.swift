@@ -25,6 +25,13 @@ struct ProcessUsage: Sendable {
     /// CPU of programs that this process started and that have ended.
     static var endedChildrenMicroseconds: Int { microseconds(of: __rusage_who_t(RUSAGE_CHILDREN.rawValue)) }
 
+    /// The most memory that any of them ever held, in KiB.
+    static var endedChildrenPeakKiB: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return usage.ru_maxrss
+    }
+
     private static func microseconds(of who: __rusage_who_t) -> Int {
         var usage = rusage()
         getrusage(who, &usage)

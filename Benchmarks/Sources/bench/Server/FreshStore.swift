@@ -1,0 +1,72 @@
+import Foundation
+
+/// A new store with one merchant and an operator key, in a folder of its own, and the commands that work on it.
+struct FreshStore: Sendable {
+    let binary: String
+    let folder: String
+    let settings: [String: String]
+    let operatorKey: String
+
+    private struct KeyLine: Decodable {
+        var key: String
+    }
+
+    static func make(_ binary: String, schedule: String) throws -> FreshStore {
+        let folder = try Cleanup.makeFolder()
+        let settings = [
+            "REENVIO_STORE": "sqlite:\(folder)/bench.db",
+            "REENVIO_LISTEN": "127.0.0.1:0",
+            "REENVIO_ALLOW_HTTP_RECEIVERS": "true",
+            "REENVIO_ALLOW_PRIVATE_RECEIVERS": "127.0.0.0/8",
+            "REENVIO_RETRY_SCHEDULE": schedule,
+            "REENVIO_RATE_LIMITS": "off",
+            "REENVIO_LOG": "warning",
+        ]
+        do {
+            func command(_ arguments: String...) throws -> String {
+                try Child.output(of: binary, arguments + ["--json"], environment: settings, folder: folder)
+            }
+            let merchant = "\(ServerUnderTest.merchantID)"
+            _ = try command("account", "create", "--name", "Benchmark")
+            _ = try command("merchant", "create", "--account", "1", "--id", merchant, "--name", "Benchmark")
+            let key = try command("key", "create", "--operator", "--name", "benchmark")
+            let operatorKey = try JSONDecoder().decode(KeyLine.self, from: Data(key.utf8)).key
+            return FreshStore(binary: binary, folder: folder, settings: settings, operatorKey: operatorKey)
+        } catch {
+            Cleanup.remove(folder: folder)
+            throw error
+        }
+    }
+
+    /// Runs `body` on a new store, which is gone afterwards.
+    static func with<T>(_ binary: String, _ body: (FreshStore) async throws -> T) async throws -> T {
+        let store = try make(binary, schedule: "0s,5s,5m")
+        defer { store.remove() }
+        return try await body(store)
+    }
+
+    /// Runs a command to its end and returns what it printed.
+    func command(_ arguments: String...) throws -> String {
+        try Child.output(of: binary, arguments, environment: settings, folder: folder)
+    }
+
+    /// Starts a command that runs beside the benchmark.
+    func start(_ arguments: String...) throws -> Child {
+        try Child(binary, arguments, environment: settings, folder: folder)
+    }
+
+    /// What a query of one number yields, asked from outside and without writing.
+    func number(_ sql: String) throws -> Int {
+        let text = try Child.output(
+            of: "/usr/bin/sqlite3", ["-readonly", "-cmd", ".timeout 2000", folder + "/bench.db", sql]
+        )
+        guard let number = Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+            throw Failure("sqlite3 answered \(text)")
+        }
+        return number
+    }
+
+    func remove() {
+        Cleanup.remove(folder: folder)
+    }
+}
