@@ -35,6 +35,10 @@ package enum Recount {
             """
         ),
         (
+            "payout [id, status, holds] does not hold its invoice as its status says",
+            "SELECT id, status_id, holds_invoice FROM payouts WHERE holds_invoice <> (status_id <> 11)"
+        ),
+        (
             "queue [merchant, id, parked] is not parked as its receiver says",
             """
             SELECT q.merchant_id, q.id, q.parked FROM queues q JOIN receivers r ON r.id = q.receiver_id

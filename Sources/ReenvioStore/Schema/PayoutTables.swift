@@ -27,8 +27,8 @@ extension Tables {
             erased_at INTEGER
         ) STRICT
         """,
-        // The duplication block (docs/contract.md 2.1): Invalid Data payouts may share an invoice, others may not. It has
-        // a column of its own, because a condition on status_id would move the entry at each status change.
+        // The duplication block (docs/contract.md 2.1): Invalid Data payouts may share an invoice, others may not. It
+        // has a column of its own, because a condition on status_id would move the entry at each status change.
         "CREATE UNIQUE INDEX payouts_invoice ON payouts (merchant_id, invoice) WHERE holds_invoice = 1",
         // kind: payout | qr_code.
         """

@@ -125,7 +125,7 @@ extension ImportPayouts {
                 line.status == .paid ? .time(line.updatedAt) : .null, .int(payout.latestSeq),
                 .int(payout.latestSequence), .optional(payout.notificationID), .optional(payout.receiverID),
                 .optional(line.notificationURL?.text), .optional(line.endToEnd),
-                .optional(line.statusDetail.map(StatusChanges.detailJSON)),
+                .optional(line.statusDetail.map(StatusChanges.detailJSON)), .bool(line.status.holdsInvoice),
             ])
         }
         guard try db.batch(Self.insertPayouts, rows) == rows.count else {
@@ -194,15 +194,16 @@ extension ImportPayouts {
         ("id", .int), ("merchant_id", .int), ("invoice", .text), ("amount_minor", .int), ("currency", .text),
         ("status_id", .int), ("created", .int), ("updated", .int), ("paid", .int), ("seq", .int), ("sequence", .int),
         ("notification_id", .int), ("receiver_id", .int), ("url", .text), ("end_to_end", .text), ("detail", .text),
+        ("holds_invoice", .int),
     ]
 
     private static let insertPayouts = """
         INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at, updated_at,
             paid_at, latest_seq, latest_sequence, latest_notification_id, receiver_id, notification_url, purpose,
-            end_to_end, status_detail)
+            end_to_end, status_detail, holds_invoice)
         SELECT rows.id, rows.merchant_id, rows.invoice, rows.amount_minor, rows.currency, rows.status_id, rows.created,
             rows.updated, rows.paid, rows.seq, rows.sequence, rows.notification_id, rows.receiver_id, rows.url, '20',
-            rows.end_to_end, rows.detail
+            rows.end_to_end, rows.detail, rows.holds_invoice
         FROM {rows} WHERE true
         ON CONFLICT DO NOTHING
         """
