@@ -31,6 +31,7 @@ package struct Engine: Sendable {
     package let dispatcher: Dispatcher
     package let runner: ResendRunner
     package let janitor: Janitor
+    package let pinger: Pinger
 
     package init(
         store: Store, transport: any Transport, options: EngineOptions, clock: any TimeSource, entropy: any Entropy,
@@ -58,6 +59,7 @@ package struct Engine: Sendable {
             store: store, policy: options.policy, schedule: options.schedule,
             backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
         )
+        pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, logger: logger)
     }
 

@@ -15,7 +15,7 @@ struct Reenvio: AsyncParsableCommand {
         subcommands: [
             Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
             KeyCommands.self, ImportCommand.self, ResendCommand.self, JobCommands.self, EraseCommand.self,
-            AuditCommand.self, ReceiverCommand.self,
+            WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
         ]
     )
 }

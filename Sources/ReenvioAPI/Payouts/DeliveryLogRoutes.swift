@@ -3,7 +3,7 @@ package import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
-/// What was sent for one payout, and sending it once more (`docs/contract.md` 13.9, 13.10).
+/// What was sent for one payout, why, and sending it once more (`docs/contract.md` 13.9, 13.10, 13.15).
 package struct DeliveryLogRoutes: Sendable {
     private static let path = "/v2/payout/payments/{id}/notifications"
 
@@ -16,6 +16,7 @@ package struct DeliveryLogRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
+            Endpoint(.get, "/v2/payout/payments/{id}/why", .key(.payoutsRead), limit: .read, why),
             Endpoint(.post, Self.path + "/resend", .key(.resendWrite), limit: .resend, resend),
         ]
     }
@@ -31,6 +32,18 @@ package struct DeliveryLogRoutes: Sendable {
                 for notification in log { notification.write(into: &writer) }
             }
         }
+    }
+
+    private func why(_ call: Call) async throws -> Answer {
+        let id = try call.id("id", orThrow: .payoutNotFound)
+        let accountID = try call.requireCaller().accountID
+        // Whether there is such a payout comes before what is wrong with the question.
+        guard try await engine.store.payout(id: id, accountID: accountID) != nil else { throw Problem.payoutNotFound }
+        let window = try ResendWindow.optional(call.query)
+        let why = try await engine.store.why(
+            payoutID: id, accountID: accountID, window: window, now: engine.clock.engine)
+        guard let why else { throw Problem.payoutNotFound }
+        return .json(headers: ["Cache-Control": "no-store"]) { why.writeMembers(into: &$0) }
     }
 
     private func resend(_ call: Call) async throws -> Answer {

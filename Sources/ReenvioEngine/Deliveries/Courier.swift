@@ -6,7 +6,7 @@ import Synchronization
 /// Makes one attempt: *request, send, classify, decide*. What follows is `Delivery.after`'s to say, and the recorder's
 /// to write.
 package final class Courier: Sendable {
-    private static let userAgent = "Reenvio/1.0"
+    static let userAgent = "Reenvio/1.0"
     private static let crowdedWait: Duration = .milliseconds(250)
 
     private let transport: any Transport

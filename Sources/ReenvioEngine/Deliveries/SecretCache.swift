@@ -11,7 +11,7 @@ package final class SecretCache: Sendable {
         var readAt: Timestamp
     }
 
-    private static let keptFor: Duration = .seconds(5)
+    private static let keptFor: Duration = .seconds(1)
     private static let merchantsMax = 10_000
 
     private let entries = Mutex<[Int64: Entry]>([:])

@@ -157,8 +157,10 @@ extension FieldReader {
     }
 
     /// A URL that deliveries may be sent to, judged by syntax and literal address (`docs/contract.md` 3.3).
-    package mutating func receiverURL(_ key: String, policy: AddressPolicy) -> ReceiverURL? {
-        guard let text = string(key, max: Limits.notificationURLCharacters) else { return nil }
+    package mutating func receiverURL(
+        _ key: String, required: Bool = false, policy: AddressPolicy
+    ) -> ReceiverURL? {
+        guard let text = string(key, required: required, max: Limits.notificationURLCharacters) else { return nil }
         do {
             return try ReceiverURL(parsing: text, policy: policy)
         } catch {

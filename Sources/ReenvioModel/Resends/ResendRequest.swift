@@ -67,7 +67,7 @@ package struct ResendWindow: Hashable, Sendable {
 
     /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules
     /// run only when both times parse; an end in the future is allowed.
-    static func read(_ fields: inout FieldReader) -> ResendWindow? {
+    package static func read(_ fields: inout FieldReader) -> ResendWindow? {
         let start = time("start_time", &fields)
         let end = time("end_time", &fields)
         guard let start, let end else { return nil }
@@ -80,6 +80,18 @@ package struct ResendWindow: Hashable, Sendable {
             return nil
         }
         return ResendWindow(startSeconds: start, endSeconds: end)
+    }
+
+    /// The window of a question that may have none: both times or neither (`docs/contract.md` 13.15).
+    package static func optional(_ parameters: [(name: String, value: String)]) throws(Faults) -> ResendWindow? {
+        let times = parameters.filter { ["start_time", "end_time"].contains($0.name) && !$0.value.isEmpty }
+        if times.isEmpty { return nil }
+        var object = JSONObject()
+        for (name, value) in times { _ = object.insert(name, .string(value)) }
+        var fields = FieldReader(object)
+        let window = read(&fields)
+        try fields.throwFaults()
+        return window
     }
 
     private static func time(_ key: String, _ fields: inout FieldReader) -> Int64? {

@@ -1,0 +1,107 @@
+/// The answer to "why was this payout's webhook (not) sent?" (`docs/contract.md` 13.15): would a window match it, what
+/// was sent, what answered, what is next and when.
+package struct Why: Sendable, Equatable {
+    package var payoutID: Int64
+    package var facts: WindowMatch.Facts
+    package var isErased: Bool
+    package var window: ResendWindow?
+    /// Newest first.
+    package var log: [LoggedNotification]
+    package var receiver: Receiver?
+
+    package init(
+        payoutID: Int64, facts: WindowMatch.Facts, isErased: Bool, window: ResendWindow?, log: [LoggedNotification],
+        receiver: Receiver?
+    ) {
+        self.payoutID = payoutID
+        self.facts = facts
+        self.isErased = isErased
+        self.window = window
+        self.log = log
+        self.receiver = receiver
+    }
+
+    /// Nil where no window was asked about.
+    package var misses: [WindowMiss]? { window.map { WindowMatch.misses(facts, $0) } }
+
+    /// When something is tried next, by its schedule; nil when nothing is open.
+    package var nextAttemptAt: Timestamp? {
+        log.flatMap(\.deliveries).filter { $0.state == .waiting }.compactMap(\.nextAttemptAt).min()
+    }
+
+    /// The whole story, a sentence each.
+    package var explanation: [String] {
+        windowSentences + sentSentences + nextSentences
+    }
+
+    private var windowSentences: [String] {
+        guard let window, let misses else { return [] }
+        let span =
+            "\(TimeText.plain(Timestamp(seconds: window.startSeconds))) to "
+            + "\(TimeText.plain(Timestamp(seconds: window.endSeconds)))"
+        if misses.isEmpty {
+            let failed = isErased ? " It would count as failed there: its data was erased." : ""
+            return ["A resend of \(span) would match it.\(failed)"]
+        }
+        return ["A resend of \(span) would not match it."] + misses.map { $0.sentence(facts) }
+    }
+
+    private var sentSentences: [String] {
+        guard let latest = log.first else { return ["No webhook was ever due for it."] }
+        var sentences = ["The latest webhook is \(latest.webhookID), for \(latest.status.name)."]
+        if let at = latest.acknowledgedAt {
+            sentences.append("It was acknowledged at \(TimeText.zulu(at)).")
+        } else {
+            sentences.append("It has not been acknowledged.")
+        }
+        let attempts = latest.deliveries.flatMap(\.attempts).sorted { $0.at < $1.at }
+        if let last = attempts.last {
+            let answer = last.statusCode.map { "answered \($0)" } ?? "failed: \(last.reason ?? "unknown")"
+            sentences.append(
+                "\(attempts.count) attempts so far, the last at \(TimeText.zulu(last.at)) \(answer).")
+        } else {
+            sentences.append("It was not attempted yet.")
+        }
+        return sentences
+    }
+
+    private var nextSentences: [String] {
+        let open = log.flatMap(\.deliveries).filter { $0.state == .waiting || $0.state == .inFlight }
+        if open.contains(where: { $0.state == .inFlight }) { return ["An attempt is under way."] }
+        guard let next = nextAttemptAt else { return ["Nothing more is planned; a resend sends it again."] }
+        switch receiver?.health {
+        case .paused: return ["It waits: the receiver is paused since \(since)."]
+        case .broken: return ["It waits: the receiver is broken since \(since); probes go out until it answers."]
+        default: return ["The next attempt is due at \(TimeText.zulu(next))."]
+        }
+    }
+
+    private var since: String { receiver.map { TimeText.zulu($0.since) } ?? "" }
+
+    package func writeMembers(into writer: inout JSONWriter) {
+        writer.member("payout_id", payoutID)
+        writer.object("status") { writer in
+            writer.member("id", facts.status.id)
+            writer.member("name", facts.status.name)
+        }
+        writer.member("updated_at", TimeText.zulu(facts.updatedAt))
+        writer.member("matches", misses.map(\.isEmpty))
+        writer.array("why_not") { writer in
+            for miss in misses ?? [] { writer.value(miss.rawValue) }
+        }
+        writer.member("next_attempt_at", nextAttemptAt.map(TimeText.zulu))
+        writer.member("receiver") { writer in
+            if let receiver {
+                writer.object { receiver.writeMembers(into: &$0) }
+            } else {
+                writer.value(nil as String?)
+            }
+        }
+        writer.array("explanation") { writer in
+            for sentence in explanation { writer.value(sentence) }
+        }
+        writer.array("notifications") { writer in
+            for notification in log { notification.write(into: &writer) }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+package import ReenvioModel
+
+extension Store {
+    /// Everything that explains one payout; nil for one that the caller does not see. `now` is engine time.
+    package func why(
+        payoutID: Int64, accountID: Int64?, window: ResendWindow?, now: Timestamp
+    ) async throws -> Why? {
+        let found = try await engine.read { db in
+            try db.first(
+                """
+                SELECT p.status_id, p.updated_at, p.notification_url IS NOT NULL, p.erased_at IS NOT NULL
+                FROM payouts p JOIN merchants m ON m.id = p.merchant_id
+                WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
+                """, [.int(payoutID), .optional(accountID)]
+            ) { row in
+                let status = PayoutStatus(id: row.int(0)) ?? .awaiting
+                let facts = WindowMatch.Facts(status: status, updatedAt: row.time(1), hasURL: row.bool(2))
+                return (facts: facts, isErased: row.bool(3))
+            }
+        }
+        guard let found else { return nil }
+        return Why(
+            payoutID: payoutID, facts: found.facts, isErased: found.isErased, window: window,
+            log: try await deliveryLog(payoutID: payoutID, accountID: accountID, now: now) ?? [],
+            receiver: try await receiver(ofPayout: payoutID))
+    }
+}
