@@ -6,7 +6,7 @@ package struct SigningSecret: Equatable, Sendable {
     package static let prefix = "whsec_"
 
     package let text: String
-    private let keyBytes: [UInt8]
+    fileprivate let keyBytes: [UInt8]
 
     /// Nil unless the text is a well-formed secret. The prefix may be left out, as Standard Webhooks allows.
     package init?(_ text: String) {
@@ -64,13 +64,27 @@ package enum WebhookSignature {
 /// Signs the webhooks of one merchant: the same values as `WebhookSignature`, with what depends on the keys alone
 /// worked out beforehand.
 package struct WebhookSigner: Sendable {
-    private let keyed: [HMAC<SHA256>]
+    /// SHA-256 over the first block of each of the two rounds of HMAC (RFC 2104), which depends on the key alone.
+    private struct Keyed {
+        var inner = SHA256()
+        var outer = SHA256()
+
+        init(_ secret: SigningSecret) {
+            // Not longer than a block, so never hashed itself.
+            var block = secret.keyBytes
+            block += Array(repeating: 0, count: SHA256.blockByteCount - block.count)
+            inner.update(data: block.map { $0 ^ 0x36 })
+            outer.update(data: block.map { $0 ^ 0x5C })
+        }
+    }
+
+    private let keyed: [Keyed]
     private let compatKey: String
 
     /// Nil without a secret to sign with.
     package init?(secrets: [SigningSecret], compatKey: String) {
         if secrets.isEmpty { return nil }
-        keyed = secrets.map { HMAC<SHA256>(key: $0.key) }
+        keyed = secrets.map(Keyed.init)
         self.compatKey = compatKey
     }
 
@@ -79,10 +93,11 @@ package struct WebhookSigner: Sendable {
         let message = WebhookSignature.message(webhookID: webhookID, timestamp: timestamp, body: body)
         var values = ""
         for key in keyed {
-            var code = key
-            code.update(data: message)
+            var (inner, outer) = (key.inner, key.outer)
+            message.withUnsafeBytes { inner.update(bufferPointer: $0) }
+            inner.finalize().withUnsafeBytes { outer.update(bufferPointer: $0) }
             values += values.isEmpty ? "v1," : " v1,"
-            values += Base64.text(Array(code.finalize()))
+            values += outer.finalize().withUnsafeBytes(Base64.text)
         }
         return values
     }
@@ -97,7 +112,7 @@ package struct WebhookSigner: Sendable {
 enum Base64 {
     private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-    static func text(_ bytes: [UInt8]) -> String {
+    static func text(_ bytes: UnsafeRawBufferPointer) -> String {
         let length = (bytes.count + 2) / 3 * 4
         return String(unsafeUninitializedCapacity: length) { out in
             var place = 0
