@@ -26,10 +26,11 @@ final class Connection {
 
     var phase = Phase.dialing
     var channel: (any Channel)?
+    /// Where parsed answers arrive, and where requests leave.
     var context: ChannelHandlerContext?
+    var network: ChannelHandlerContext?
     private var tls: NIOSSLClientHandler?
     private var job: Job?
-    private var requestBytes: ByteBuffer?
     private var openedAt = ContinuousClock.now
     private var exchanges = 0
 
@@ -131,20 +132,18 @@ final class Connection {
     }
 
     private func write() {
-        guard let context, let job else { return close() }
-        guard let bytes = RequestBytes.make(job.request, allocator: context.channel.allocator) else {
+        guard let network, let job else { return close() }
+        guard let bytes = RequestBytes.make(job.request, allocator: network.channel.allocator) else {
             end(.failed(.connectionFailed))
             return close()
         }
         phase = .awaitingHead
-        requestBytes = bytes
-        Exchange.write(to: context)
+        network.writeAndFlush(NIOAny(bytes), promise: nil)
     }
 
-    /// The running exchange's request as it goes on the wire, once.
-    func takeRequestBytes() -> ByteBuffer? {
-        defer { requestBytes = nil }
-        return requestBytes
+    /// The answer is not a plain one: the parser reads it.
+    func expectParsedAnswer() {
+        if let context { Exchange.expectAnswer(context) }
     }
 
     /// All that was read is looked at, and the answer was the end of it: on to the next request, to rest, or to close.
@@ -241,6 +240,7 @@ final class Connection {
         alarm?.task.cancel()
         alarm = nil
         context = nil
+        network = nil
         channel = nil
         tls = nil
         if !expectsWord { leave() }

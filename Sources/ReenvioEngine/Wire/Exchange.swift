@@ -23,10 +23,10 @@ final class Exchange: ChannelInboundHandler {
         return [Gate(connection), ByteToMessageHandler(decoder), Exchange(connection)]
     }
 
-    /// Sends the request. The decoder wants to see a request head for every answer that it lets through: this one goes
-    /// by it, and the `Gate` puts the bytes of the request in its place.
-    static func write(to context: ChannelHandlerContext) {
-        context.writeAndFlush(NIOAny(passingHead), promise: nil)
+    /// Makes the decoder ready for an answer: it wants to see a request head for every answer that it lets through.
+    /// This one goes by it, and no further than the `Gate`.
+    static func expectAnswer(_ context: ChannelHandlerContext) {
+        context.write(NIOAny(passingHead), promise: nil)
     }
 
     private static let passingHead = HTTPClientRequestPart.head(
@@ -77,8 +77,14 @@ final class Exchange: ChannelInboundHandler {
             return
         }
         connection.phase = .readingBody
-        connection.answer = WireAnswer(statusCode: status, retryAfter: head.headers.first(name: "retry-after"))
+        connection.answer = WireAnswer(
+            statusCode: status, retryAfter: head.headers.first(name: "retry-after").map(Self.trimmed))
         connection.keepsAlive = head.isKeepAlive
+    }
+
+    /// The parser leaves the blanks behind a value.
+    private static func trimmed(_ value: String) -> String {
+        String(value.trimmingPrefix { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
     }
 
     private func read(_ bytes: ByteBuffer) {
@@ -100,7 +106,8 @@ final class Exchange: ChannelInboundHandler {
 /// Bytes that are no answer to anything: more than a head may have, or when nothing was asked.
 struct UnexpectedBytes: Error {}
 
-/// Between network and parser: counts what comes in, and writes a request as the one buffer that it is.
+/// Between network and parser: counts what comes in, reads plain answers itself, and hands the others to the parser.
+/// Requests begin here, as the one buffer that each is.
 private final class Gate: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -113,10 +120,21 @@ private final class Gate: ChannelDuplexHandler {
         self.connection = connection
     }
 
+    func handlerAdded(context: ChannelHandlerContext) {
+        connection.network = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        connection.network = nil
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch connection.phase {
         case .awaitingHead, .readingBody:
-            connection.bytesRead += unwrapInboundIn(data).readableBytes
+            let bytes = unwrapInboundIn(data)
+            if connection.bytesRead == 0, readPlain(bytes) { return }
+            if connection.bytesRead == 0 { connection.expectParsedAnswer() }
+            connection.bytesRead += bytes.readableBytes
             context.fireChannelRead(data)
             // The parser bounds the fields of a head; this bounds the rest: status line, 1xx heads.
             if connection.phase == .awaitingHead, connection.bytesRead > connection.limits.headBytes {
@@ -127,11 +145,18 @@ private final class Gate: ChannelDuplexHandler {
         }
     }
 
+    /// The first bytes of an answer: nearly always they are all of it.
+    private func readPlain(_ bytes: ByteBuffer) -> Bool {
+        let answer = bytes.withUnsafeReadableBytes { PlainAnswer.read($0, limits: connection.limits) }
+        guard let answer else { return false }
+        connection.bytesRead = bytes.readableBytes
+        connection.answer = answer
+        connection.keepsAlive = true
+        connection.phase = .answered
+        return true
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard let request = connection.takeRequestBytes() else {
-            promise?.succeed()
-            return
-        }
-        context.write(wrapOutboundOut(request), promise: promise)
+        promise?.succeed()
     }
 }
