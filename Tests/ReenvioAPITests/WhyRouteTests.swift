@@ -93,7 +93,7 @@ struct WhyRouteTests {
             let receivers = try await api.call(.get, "/v2/receivers")
             #expect(
                 receivers.body
-                    == #"{"data":[{"id":1,"merchant_id":303,"receiver":"https://shop.example:443","health":"ok","#
+                    == #"{"data":[{"id":1,"merchant_id":303,"receiver":"https://a.example:443","health":"ok","#
                     + #""since":"2026-03-24T07:59:59Z","waiting":2}],"next":null}"#)
             #expect(try await api.call(.get, "/v2/receivers", as: .otherKey).body == #"{"data":[],"next":null}"#)
             #expect(try await api.call(.get, "/v2/receivers?merchant_id=404").status == 422)
