@@ -327,7 +327,7 @@ class TestSIGTERM:
         server = house.serve(**settings)
         ids = create_payouts(server, shop, 300, receiver.url())
         server.client(shop.operator_key).transition_all(ids, 3)
-        receiver.wait_for(20)
+        receiver.wait_for(16)
         started = time.monotonic()
         server.stop()
         assert time.monotonic() - started <= 10

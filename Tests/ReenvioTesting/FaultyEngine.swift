@@ -28,6 +28,10 @@ package final class FaultyEngine: StoreEngine {
         try await base.read(body)
     }
 
+    package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await base.lookup(body)
+    }
+
     package func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {

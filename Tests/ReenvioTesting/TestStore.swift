@@ -90,6 +90,10 @@ private struct AnchoredEngine: StoreEngine {
         try await base.read(body)
     }
 
+    func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await base.lookup(body)
+    }
+
     func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {

@@ -138,7 +138,7 @@ package final class Courier: Sendable {
             case .end(let end): .end(end)
             case .retry(let wait): .retry(due: clock.engine + wait)
             }
-        log(attempt, outcome, duration)
+        log(attempt, outcome, duration, decided)
         recorder.append(
             AttemptRecord(
                 claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
@@ -166,18 +166,33 @@ package final class Courier: Sendable {
     }
 
     /// One wide line per attempt: ids and outcome, nothing of the payload or the URL.
-    private func log(_ attempt: Attempt, _ outcome: AttemptOutcome, _ duration: Duration) {
+    private func log(
+        _ attempt: Attempt, _ outcome: AttemptOutcome, _ duration: Duration, _ next: Delivery.Next
+    ) {
         guard logger.logLevel <= .info else { return }
+        let claimed = attempt.claimed
         var metadata: Logger.Metadata = [
-            "merchant": "\(attempt.claimed.merchantID)",
-            "payout": "\(attempt.claimed.payoutID)",
-            "webhook": "\(attempt.claimed.webhookID)",
-            "attempt": "\(attempt.claimed.attempt)",
+            "merchant": "\(claimed.merchantID)",
+            "payout": "\(claimed.payoutID)",
+            "webhook": "\(claimed.webhookID)",
+            "sequence": "\(claimed.sequence)",
+            "receiver": "\(claimed.queue.receiverID)",
+            "delivery": "\(claimed.id)",
+            "lane": "\(claimed.queue.lane)",
+            "attempt": "\(claimed.attempt)",
+            "attempt_id": "\(Hex.text(attempt.attemptID))",
             "duration_ms": "\(duration.milliseconds)",
         ]
         metadata["status"] = outcome.statusCode.map { "\($0)" }
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
-        metadata["resend"] = attempt.claimed.resendPublicID.map { "\($0)" }
+        metadata["resend"] = claimed.resendPublicID.map { "\($0)" }
+        if claimed.isProbe { metadata["probe"] = "true" }
+        switch next {
+        case .end(let end): metadata["next"] = "\(end.rawValue)"
+        case .retry(let wait):
+            metadata["next"] = "retry"
+            metadata["retry_after_ms"] = "\(wait.milliseconds)"
+        }
         logger.info("attempt", metadata: metadata)
     }
 }

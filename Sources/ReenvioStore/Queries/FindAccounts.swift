@@ -4,7 +4,7 @@ extension Store {
     /// The key a request shows, if there is one and its hash fits. Whether it may still be used is the caller's to
     /// judge.
     package func apiKey(_ text: APIKeyText) async throws -> APIKey? {
-        let found = try await engine.read { db in
+        let found = try await engine.lookup { db in
             try db.first("\(Self.keyColumns) WHERE id = $1", [.text(text.id)]) { (Self.key($0), $0.blob(8)) }
         }
         guard let (key, hash) = found, ConstantTime.equal(hash, text.hash) else { return nil }
@@ -31,7 +31,7 @@ extension Store {
 
     /// A merchant that the caller may act for: `accountID` nil means every account.
     package func merchant(id: Int64, accountID: Int64?) async throws -> Merchant? {
-        try await engine.read { db in
+        try await engine.lookup { db in
             try db.first(
                 "\(Self.merchantColumns) WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
                 [.int(id), .optional(accountID)], Self.merchant
@@ -41,7 +41,7 @@ extension Store {
 
     /// The account's merchant when it owns exactly one (`docs/contract.md` 2.1).
     package func onlyMerchant(accountID: Int64) async throws -> Merchant? {
-        try await engine.read { db in
+        try await engine.lookup { db in
             let merchants = try db.all(
                 "\(Self.merchantColumns) WHERE account_id = $1 ORDER BY id LIMIT 2",
                 [.int(accountID)], Self.merchant

@@ -10,7 +10,7 @@ struct SealedPayout: Sendable {
 extension Store {
     /// A payout with its parties. `accountID` limits the search to that account's merchants; nil means every account.
     package func payout(id: Int64, accountID: Int64?) async throws -> Payout? {
-        let found = try await engine.read { db in
+        let found = try await engine.lookup { db in
             try db.first(Self.findPayout, [.int(id), .optional(accountID)]) { row in
                 SealedPayout(payout: Self.payout(row), sealed: row.blobIfPresent(16), keyID: row.textIfPresent(17))
             }

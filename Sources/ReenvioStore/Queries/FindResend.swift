@@ -3,14 +3,14 @@ package import ReenvioModel
 extension Store {
     /// A v2 job by its public id, with progress, in one snapshot.
     package func resend(jobID: String) async throws -> Resend? {
-        try await engine.read { db in
+        try await engine.lookup { db in
             try db.first(
                 "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
         }
     }
 
     package func resend(id: Int64) async throws -> Resend? {
-        try await engine.read { db in try db.first("\(Self.resendColumns) WHERE id = $1", [.int(id)], Self.resend) }
+        try await engine.lookup { db in try db.first("\(Self.resendColumns) WHERE id = $1", [.int(id)], Self.resend) }
     }
 
     static let resendColumns = """

@@ -3,10 +3,20 @@
 package protocol StoreEngine: Sendable {
     func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
 
+    /// The same for a few rows that are found by their key: an engine inside the process reads them where it was
+    /// called, because waking another thread costs more than reading.
+    func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
+
     /// One transaction; committed durably before it returns, rolled back when `body` throws.
     func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T
 
     func close() throws
+}
+
+extension StoreEngine {
+    package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await read(body)
+    }
 }

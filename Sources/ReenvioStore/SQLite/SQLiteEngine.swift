@@ -36,6 +36,15 @@ package final class SQLiteEngine: StoreEngine {
         }
     }
 
+    package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try Self.mapped { try readHere(body) }
+    }
+
+    /// Not asynchronous, which chooses the one of GRDB's functions that stays on this thread.
+    private func readHere<T>(_ body: (any SQLConnection) throws -> T) throws -> T {
+        try pool.read { try body(SQLiteConnection($0)) }
+    }
+
     // Continuations, because GRDB's own async functions roll back when the surrounding task is cancelled: a commit in
     // progress must end on its own terms.
     package func write<T: Sendable>(

@@ -12,7 +12,7 @@ package enum IdempotencyState: Sendable, Equatable {
 extension Store {
     /// Looks before any work is done; the transaction that does the work looks again.
     package func idempotencyState(_ claim: IdempotencyClaim, now: Timestamp) async throws -> IdempotencyState {
-        try await engine.read { db in try IdempotencyKeys.find(claim, now: now, in: db) }
+        try await engine.lookup { db in try IdempotencyKeys.find(claim, now: now, in: db) }
     }
 }
 

@@ -72,9 +72,20 @@ extension Store {
         )
         guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return .alreadyRunning }
         try clocks.save(in: db)
+        try Self.probeSoon(merchantID: request.merchantID, now: now, in: db)
         try Audit.write(auditEntry(request, opening, now: now), in: db)
         if total == 0 { try complete(resend, now: now, in: db) }
         return .opened(resend)
+    }
+
+    /// Who asks for a resend says that the receivers work again: broken ones are probed now rather than in minutes. The
+    /// clocks of wall and engine may differ, so the next probe is only ever brought forward.
+    static func probeSoon(merchantID: Int64, now: Timestamp, in db: any SQLConnection) throws {
+        try db.run(
+            """
+            UPDATE receivers SET resume_at = $2
+            WHERE merchant_id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND resume_at > $2
+            """, [.int(merchantID), .time(now)])
     }
 
     private func auditEntry(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) -> Audit.Entry {

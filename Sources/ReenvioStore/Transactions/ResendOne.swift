@@ -107,6 +107,7 @@ extension Store {
                 .int(target.merchantID), .int(try db.nextIDs(.delivery, 1)[0]), .int(queue.raw), .time(rules.due),
                 .int(request.payoutID), .int(resendID), .time(rules.now),
             ])
+        try Self.probeSoon(merchantID: target.merchantID, now: rules.now, in: db)
         var wakes = QueueWakes()
         wakes.add(target.merchantID, queue, due: rules.due)
         try wakes.save(in: db)

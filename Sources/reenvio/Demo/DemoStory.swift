@@ -23,15 +23,16 @@ struct DemoStory: Sendable {
             "2. Open Market: \(others.count) payouts paid, \(actors.receiver.stats.acknowledged) webhooks acknowledged."
         )
 
-        actors.receiver.setDown(true)
+        actors.receiver.setLosing(true)
         try await transition(missed, to: .paid)
-        try await DemoClock.until("the failing attempts") { actors.receiver.stats.refused == Self.missedCount }
-        let refused = actors.receiver.stats.refused
-        say("3. The receiver goes down. Corner Shop: \(missed.count) payouts paid, \(refused) attempts")
-        say("   answered 503. Each is scheduled again in 5 minutes; nothing is lost.")
+        try await DemoClock.until("the webhooks that get lost") { actors.receiver.stats.lost == Self.missedCount }
+        say("3. An outage that no retry repairs: Corner Shop's receiver answers 200, but its database is away.")
+        say(
+            "   Corner Shop: \(missed.count) payouts paid, \(actors.receiver.stats.lost) acknowledged and lost."
+        )
 
-        actors.receiver.setDown(false)
-        say("4. The receiver is back. Nobody wants to wait for the retries, so first the dry run:")
+        actors.receiver.setLosing(false)
+        say("4. The database is back. All of it is to be sent again, so first the dry run:")
         let request = request(from: before)
         let dryRun = try await actors.shopClient.post(path) { body(request, dryRun: true, &$0) }
         say("   POST \(path) dry_run=true -> \(dryRun.status), total (matched): \(dryRun.body.integer("total"))")
@@ -165,10 +166,10 @@ struct DemoStory: Sendable {
         row("delivered by the job", outcome?.delivered ?? 0)
         row("undelivered", outcome?.undelivered ?? 0)
         row("webhooks received in all", Int64(stats.received))
-        row("answered 503 during the outage", Int64(stats.refused))
+        row("lost by the shop during the outage", Int64(stats.lost))
         row("signatures that did not verify", Int64(stats.invalidSignatures))
-        row("different webhooks acknowledged", Int64(stats.acknowledgedIDs.count))
-        row("acknowledged more than once", Int64(stats.acknowledgedIDs.values.count { $0 > 1 }))
+        row("different webhooks kept", Int64(stats.acknowledgedIDs.count))
+        row("kept more than once", Int64(stats.acknowledgedIDs.values.count { $0 > 1 }))
         let isGood =
             outcome?.delivered == Self.missedCount && stats.invalidSignatures == 0
             && stats.acknowledgedIDs.count == Int(Self.missedCount + Self.otherCount)

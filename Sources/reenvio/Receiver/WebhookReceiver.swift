@@ -15,13 +15,15 @@ final class WebhookReceiver: Sendable {
         var refused = 0
         var invalidSignatures = 0
         var resends = 0
+        /// Answered 200 and forgotten.
+        var lost = 0
         /// Acknowledged webhook ids, each with how often it was acknowledged.
         var acknowledgedIDs: [String: Int] = [:]
     }
 
     struct Behavior: Sendable {
-        /// While down, every request is answered with 503.
-        var isDown = false
+        /// While losing, every request is answered with 200 and forgotten, as by a shop whose database went away.
+        var isLosing = false
         /// Every Nth request is answered with 500; 0 means none.
         var failEvery = 0
         var delay: Duration = .zero
@@ -45,8 +47,8 @@ final class WebhookReceiver: Sendable {
 
     var stats: Stats { state.withLock(\.stats) }
 
-    func setDown(_ isDown: Bool) {
-        state.withLock { $0.behavior.isDown = isDown }
+    func setLosing(_ isLosing: Bool) {
+        state.withLock { $0.behavior.isLosing = isLosing }
     }
 
     func application(
@@ -74,8 +76,10 @@ final class WebhookReceiver: Sendable {
             let behavior = state.behavior
             let fails = behavior.failEvery > 0 && state.stats.received.isMultiple(of: behavior.failEvery)
             let status: HTTPResponse.Status =
-                !isGenuine ? .unauthorized : behavior.isDown ? .serviceUnavailable : fails ? .internalServerError : .ok
-            if status == .ok {
+                !isGenuine ? .unauthorized : fails ? .internalServerError : .ok
+            if status == .ok, behavior.isLosing {
+                state.stats.lost += 1
+            } else if status == .ok {
                 state.stats.acknowledged += 1
                 state.stats.acknowledgedIDs[id, default: 0] += 1
             } else {

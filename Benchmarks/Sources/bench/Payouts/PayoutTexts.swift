@@ -19,9 +19,9 @@ enum PayoutTexts {
         let created = importedFrom + index / 50
         return """
             {"merchant_id":\(ServerUnderTest.merchantID),"id":\(index + 1),"invoice":"\(invoice(index))",\
-            "amount":"43.34","currency":"BRL","notification_url":"https://shop.example/webhooks/payouts","status_id":\(status),\
-            "end_to_end":"E18236120202403240805s0000000000","status_detail":null,"created_at":"\(zulu(created))",\
-            "updated_at":"\(zulu(created + 300))"}
+            "amount":"43.34","currency":"BRL","notification_url":"https://shop.example/webhooks/payouts",\
+            "status_id":\(status),"end_to_end":"E18236120202403240805s0000000000","status_detail":null,\
+            "created_at":"\(zulu(created))","updated_at":"\(zulu(created + 300))"}
 
             """
     }
