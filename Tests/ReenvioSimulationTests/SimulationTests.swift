@@ -17,19 +17,36 @@ struct SimulationTests {
     @Test("nothing accepted is lost, nothing of a job is enqueued twice, and every count is exact")
     func worldsHold() async throws {
         let seeds = Self.seeds
-        var kills = 0
+        var seen = Seen()
         for portion in stride(from: 0, to: seeds.count, by: 2) {
             let pair = seeds[portion..<min(portion + 2, seeds.count)]
-            kills += try await withThrowingTaskGroup(of: Int.self) { tasks in
+            seen += try await withThrowingTaskGroup(of: Seen.self) { tasks in
                 for seed in pair { tasks.addTask { try await Self.run(seed) } }
-                return try await tasks.reduce(0, +)
+                return try await tasks.reduce(into: Seen()) { $0 += $1 }
             }
         }
-        // A simulation that never kills proves nothing about crashes.
-        #expect(kills >= seeds.count)
+        // A simulation that never kills proves nothing about crashes, and so with the rest.
+        #expect(seen.kills >= seeds.count)
+        if seeds.count > 1 {
+            #expect(seen.pauses >= seeds.count)
+            #expect(seen.breaks >= seeds.count / 4)
+        }
     }
 
-    private static func run(_ seed: UInt64) async throws -> Int {
+    /// What happened in the worlds.
+    private struct Seen {
+        var kills = 0
+        var pauses = 0
+        var breaks = 0
+
+        static func += (left: inout Seen, right: Seen) {
+            left.kills += right.kills
+            left.pauses += right.pauses
+            left.breaks += right.breaks
+        }
+    }
+
+    private static func run(_ seed: UInt64) async throws -> Seen {
         let world = try await World(seed: seed)
         do {
             for action in 1...actionsPerSeed {
@@ -41,6 +58,6 @@ struct SimulationTests {
         } catch {
             throw SimulationFault("seed \(seed): \(error)")
         }
-        return world.kills
+        return Seen(kills: world.kills, pauses: world.pauses, breaks: world.breaks)
     }
 }

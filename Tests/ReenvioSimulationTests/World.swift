@@ -30,6 +30,8 @@ final class World {
     private(set) var payouts: [Int64: BookedPayout] = [:]
     private(set) var resends: [String: BookedResend] = [:]
     private(set) var kills = 0
+    private(set) var pauses = 0
+    private(set) var breaks = 0
     private(set) var acknowledgedByReceiver: Set<String> = []
     private let folder: ScratchFolder
     private let entropy: SeededEntropy
@@ -39,6 +41,15 @@ final class World {
     private var invoices = 0
     private var importedLines: [[ImportLine]] = []
     private var lastSeen: [String: Int64] = [:]
+    /// Origins that do not answer now.
+    private var dead: Set<String> = []
+    /// Merchants and origins that somebody paused, with the receiver's id.
+    private var paused: [PausedKey: Int64] = [:]
+
+    private struct PausedKey: Hashable {
+        var merchantID: Int64
+        var origin: String
+    }
 
     init(seed: UInt64) async throws {
         folder = try ScratchFolder()
@@ -67,8 +78,11 @@ final class World {
         case 12..<38: try await reportChanges()
         case 38..<46: try await openResend()
         case 46..<60: _ = try await engine.runner.step(now: clock.now)
-        case 60..<76: _ = try await engine.dispatcher.step(now: clock.now)
-        case 76..<88: answerSome()
+        case 60..<76: try await dispatch()
+        case 76..<84: answerSome()
+        case 84..<86: try await pauseOrResume()
+        case 86: toggleLife()
+        case 87: clock.setWall(ahead: .seconds(pick([-3_600, -1, 1, 3_600])))
         case 88..<91: _ = try await engine.janitor.step(now: clock.now)
         case 91..<97: clock.advance(by: .milliseconds(Int64.random(in: 1...90_000, using: &random)))
         default: kill()
@@ -194,8 +208,48 @@ final class World {
         )
     }
 
+    /// One step; nothing new may go to a receiver that is paused.
+    private func dispatch() async throws {
+        let before = transport.count
+        _ = try await engine.dispatcher.step(now: clock.now)
+        for request in transport.requests.dropFirst(before) {
+            let key = PausedKey(merchantID: request.merchantID, origin: request.url.origin)
+            guard paused[key] == nil else { throw SimulationFault("sent to \(key), which is paused") }
+        }
+    }
+
+    private func pauseOrResume() async throws {
+        let known = try await store.listReceivers(merchantID: nil, accountID: nil, CursorPage(limit: 100)).receivers
+        if known.isEmpty { return }
+        let receiver = pick(known)
+        let key = PausedKey(merchantID: receiver.merchantID, origin: receiver.origin)
+        if paused[key] == nil {
+            pauses += 1
+            paused[key] = receiver.id
+            _ = try await store.pauseReceiver(
+                id: receiver.id, accountID: nil, by: Requester(actor: "simulation"), now: clock.wall)
+        } else {
+            try await resume(key)
+        }
+    }
+
+    private func resume(_ key: PausedKey) async throws {
+        guard let id = paused.removeValue(forKey: key) else { return }
+        _ = try await store.resumeReceiver(
+            id: id, accountID: nil, by: Requester(actor: "simulation"), now: clock.wall, engineNow: clock.engine)
+    }
+
+    private func toggleLife() {
+        let origin = "https://r\(Int.random(in: 0..<3, using: &random)).example:443"
+        if dead.remove(origin) == nil { dead.insert(origin) }
+    }
+
     private func answerSome() {
         for exchange in transport.take() {
+            if dead.contains(exchange.request.url.origin) {
+                exchange.end(.failed(.connectionRefused))
+                continue
+            }
             // The receiver may have heard and acknowledged what this node never learns.
             let fate = Int.random(in: 0..<10, using: &random)
             switch fate {
@@ -228,6 +282,8 @@ final class World {
 
     /// Lets everything run to its end, with a receiver that acknowledges.
     func settle() async throws {
+        for key in Array(paused.keys) { try await resume(key) }
+        dead = []
         for _ in 0..<20_000 {
             _ = try await engine.runner.step(now: clock.now)
             _ = try await engine.dispatcher.step(now: clock.now)
@@ -252,6 +308,7 @@ final class World {
 
     /// Holds at every moment.
     func checkAlways() async throws {
+        breaks += Int(try await store.number("SELECT count(*) FROM receivers WHERE broken_at IS NOT NULL") ?? 0)
         let disagreements = try await Recount.disagreements(in: store, now: clock.engine)
         guard disagreements.isEmpty else { throw SimulationFault(disagreements.joined(separator: "\n")) }
         for (jobID, booked) in resends {

@@ -17,4 +17,9 @@ package final class ManualClock: TimeSource {
     package func advance(by span: Duration) {
         times.withLock { $0 = ($0.wall + span, $0.engine + span) }
     }
+
+    /// The wall clock is set; time itself does not jump.
+    package func setWall(ahead span: Duration) {
+        times.withLock { $0.wall = $0.wall + span }
+    }
 }

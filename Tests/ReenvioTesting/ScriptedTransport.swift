@@ -50,6 +50,9 @@ package final class ScriptedTransport: Transport {
 
     package var count: Int { waiting.withLock(\.count) }
 
+    /// The requests that wait, in the order in which they were sent.
+    package var requests: [WireRequest] { waiting.withLock { $0.map(\.request) } }
+
     /// Hands over every exchange that waits; the test must end each, or forget it like a crash does.
     package func take() -> [Exchange] {
         waiting.withLock { waiting in

@@ -1,6 +1,7 @@
 package import Hummingbird
 package import Logging
 import NIOCore
+import ReenvioEngine
 import ReenvioModel
 
 /// What the server knows of a request beside its head and body.
@@ -14,7 +15,7 @@ package struct APIContext: RequestContext {
     package init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         peer = source.channel.remoteAddress?.ipAddress
-        let bits = UInt64.random(in: 0...UInt64.max)
+        let bits = SystemEntropy().next()
         requestID = Hex.text((0..<8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) })
         logger[metadataKey: "request"] = "\(requestID)"
     }

@@ -39,7 +39,9 @@ package struct PayoutRoutes: Sendable {
         let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchant.id, claim: claim)
         let result = try await engine.intake.submit(IntakeBatch(creates: [new]))
         switch result.creates.first {
-        case .payout(let id): return try await answer(201, payoutID: id, for: caller)
+        case .payout(let id):
+            let payout = Payout(id: id, draft: draft, merchant: merchant, createdAt: result.at)
+            return .json(201) { payout.writeMembers(into: &$0) }
         case .replayed(let id): return try await replay(payoutID: id, for: caller)
         case .keyReused: throw Problem.idempotencyKeyReused
         case .invoiceTaken, nil:
@@ -94,9 +96,14 @@ package struct PayoutRoutes: Sendable {
             guard try await engine.store.payout(id: id, accountID: nil) != nil else { throw Problem.payoutNotFound }
             throw error
         }
-        let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
+        return try await apply(change)
+    }
+
+    private func apply(_ change: StatusChangeRequest) async throws -> Answer {
+        let result = try await engine.intake.submit(IntakeBatch(changes: [change], shown: [change.payoutID]))
         if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
-        return try await answer(200, payoutID: id, for: call.requireCaller())
+        guard let payout = try engine.store.payout(change.payoutID, in: result) else { throw Problem.payoutNotFound }
+        return .json { payout.writeMembers(into: &$0) }
     }
 }
 
@@ -111,9 +118,7 @@ extension PayoutRoutes {
         }
         var change = StatusChangeRequest(payoutID: id, status: .canceled)
         change.canceledBy = call.requester
-        let result = try await engine.intake.submit(IntakeBatch(changes: [change]))
-        if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
-        return try await answer(200, payoutID: id, for: caller)
+        return try await apply(change)
     }
 }
 

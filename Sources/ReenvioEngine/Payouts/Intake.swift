@@ -104,7 +104,8 @@ package final class Intake: Stepping {
 
     private func commit(_ requests: [Request], now: Moment) async {
         let batch = IntakeBatch(
-            creates: requests.flatMap(\.batch.creates), changes: requests.flatMap(\.batch.changes)
+            creates: requests.flatMap(\.batch.creates), changes: requests.flatMap(\.batch.changes),
+            shown: requests.flatMap(\.batch.shown)
         )
         do {
             let result = try await store.commitIntake(
@@ -129,11 +130,7 @@ package final class Intake: Stepping {
             let ownChanges = changes.prefix(request.batch.changes.count)
             creates = creates.dropFirst(ownCreates.count)
             changes = changes.dropFirst(ownChanges.count)
-            request.answer(
-                .success(
-                    IntakeResult(
-                        creates: Array(ownCreates), changes: Array(ownChanges), deliveries: result.deliveries
-                    )))
+            request.answer(.success(result.part(creates: ownCreates, changes: ownChanges)))
         }
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 
 /// Where random bits come from: the system's generator, or a seeded one in tests and the simulation.
@@ -5,12 +6,30 @@ package protocol Entropy: Sendable {
     func next() -> UInt64
 }
 
+/// The system's generator, asked for a page of bits at a time: each question is a system call, and every request and
+/// attempt needs some. A word is given out once.
 package struct SystemEntropy: Entropy {
+    /// `getentropy` gives 256 bytes at most.
+    private static let wordsPerPage = 32
+    private static let page = Mutex<[UInt64]>([])
+
     package init() {}
 
     package func next() -> UInt64 {
+        Self.page.withLock { page in
+            if page.isEmpty { Self.fill(&page) }
+            return page.popLast() ?? 0
+        }
+    }
+
+    private static func fill(_ page: inout [UInt64]) {
+        page = Array(repeating: 0, count: wordsPerPage)
+        let failed = page.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { getentropy($0, bytes.count) } ?? -1
+        }
+        guard failed != 0 else { return }
         var generator = SystemRandomNumberGenerator()
-        return generator.next()
+        for index in page.indices { page[index] = generator.next() }
     }
 }
 

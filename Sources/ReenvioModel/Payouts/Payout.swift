@@ -45,4 +45,13 @@ package struct Payout: Equatable, Sendable {
         (first.endToEnd, first.rejectionDescription, first.authenticationCode) = (nil, nil, nil)
         return first
     }
+
+    /// The payout that a draft makes.
+    package init(id: Int64, draft: PayoutDraft, merchant: Merchant, createdAt: Timestamp) {
+        self.init(
+            id: id, merchantID: merchant.id, merchantName: merchant.name, invoice: draft.invoice, amount: draft.amount,
+            purpose: draft.purpose, status: .awaiting, endToEnd: nil, rejectionDescription: nil,
+            authenticationCode: nil, notificationURL: draft.notificationURL?.text, createdAt: createdAt,
+            updatedAt: createdAt, paidAt: nil, parties: draft.parties)
+    }
 }

@@ -10,12 +10,14 @@ struct SealedPayout: Sendable {
 extension Store {
     /// A payout with its parties. `accountID` limits the search to that account's merchants; nil means every account.
     package func payout(id: Int64, accountID: Int64?) async throws -> Payout? {
-        let found = try await engine.lookup { db in
-            try db.first(Self.findPayout, [.int(id), .optional(accountID)]) { row in
-                SealedPayout(payout: Self.payout(row), sealed: row.blobIfPresent(16), keyID: row.textIfPresent(17))
-            }
-        }
+        let found = try await engine.lookup { db in try Self.findPayout(id, accountID: accountID, in: db) }
         return try found.map { try open($0) }
+    }
+
+    static func findPayout(_ id: Int64, accountID: Int64?, in db: any SQLConnection) throws -> SealedPayout? {
+        try db.first(findPayout, [.int(id), .optional(accountID)]) { row in
+            SealedPayout(payout: payout(row), sealed: row.blobIfPresent(16), keyID: row.textIfPresent(17))
+        }
     }
 
     func open(_ row: SealedPayout) throws -> Payout {

@@ -3,8 +3,8 @@
 package protocol StoreEngine: Sendable {
     func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
 
-    /// The same for a few rows that are found by their key: an engine inside the process reads them where it was
-    /// called, because waking another thread costs more than reading.
+    /// The same for one statement that finds a few rows by their key: an engine inside the process reads them where it
+    /// was called, because waking another thread costs more than reading.
     func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
 
     /// One transaction; committed durably before it returns, rolled back when `body` throws.

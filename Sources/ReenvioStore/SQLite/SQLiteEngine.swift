@@ -40,9 +40,10 @@ package final class SQLiteEngine: StoreEngine {
         try Self.mapped { try readHere(body) }
     }
 
-    /// Not asynchronous, which chooses the one of GRDB's functions that stays on this thread.
+    /// Not asynchronous, which chooses the one of GRDB's functions that stays on this thread. "Unsafe" means without a
+    /// transaction around it: a single statement needs none, and the transaction would cost several times the lookup.
     private func readHere<T>(_ body: (any SQLConnection) throws -> T) throws -> T {
-        try pool.read { try body(SQLiteConnection($0)) }
+        try pool.unsafeRead { try body(SQLiteConnection($0)) }
     }
 
     // Continuations, because GRDB's own async functions roll back when the surrounding task is cancelled: a commit in

@@ -16,10 +16,13 @@ package struct IntakeBatch: Sendable {
 
     package var creates: [NewPayout]
     package var changes: [StatusChangeRequest]
+    /// Payouts that the answer shows, as they stand after the changes.
+    package var shown: [Int64]
 
-    package init(creates: [NewPayout] = [], changes: [StatusChangeRequest] = []) {
+    package init(creates: [NewPayout] = [], changes: [StatusChangeRequest] = [], shown: [Int64] = []) {
         self.creates = creates
         self.changes = changes
+        self.shown = shown
     }
 }
 
@@ -45,11 +48,26 @@ package struct IntakeResult: Sendable {
     package var changes: [Changed]
     /// Deliveries written, so that the dispatcher is woken only for something.
     package var deliveries: Int
+    /// Wall time of the commit: when new payouts were created.
+    package var at: Timestamp
+    /// Those that the batch asked to be shown, their parties still sealed.
+    var shown: [Int64: SealedPayout]
 
-    package init(creates: [Created], changes: [Changed], deliveries: Int) {
+    init(
+        creates: [Created], changes: [Changed], deliveries: Int, at: Timestamp, shown: [Int64: SealedPayout] = [:]
+    ) {
         self.creates = creates
         self.changes = changes
         self.deliveries = deliveries
+        self.at = at
+        self.shown = shown
+    }
+
+    /// The part of it that belongs to one request.
+    package func part(creates: ArraySlice<Created>, changes: ArraySlice<Changed>) -> IntakeResult {
+        var part = self
+        (part.creates, part.changes) = (Array(creates), Array(changes))
+        return part
     }
 }
 
@@ -79,9 +97,13 @@ extension Store {
             var changes = try StatusChanges(batch.changes, clocks: clocks, now: now, in: db)
             let changed = try changes.apply(batch.changes, due: due, nonces: nonces, in: db)
             try changes.clocks.save(in: db)
+            // Read where they were just written: a reader's snapshot would cost more than the statement.
+            var shown: [Int64: SealedPayout] = [:]
+            for id in Set(batch.shown) { shown[id] = try Self.findPayout(id, accountID: nil, in: db) }
             try Self.auditCancels(batch.changes, changed, now: now, in: db)
             return IntakeResult(
-                creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries)
+                creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries, at: now,
+                shown: shown)
         }
     }
 
@@ -100,6 +122,11 @@ extension Store {
                 target: "payout \(change.payoutID)")
             try Audit.write(entry, in: db)
         }
+    }
+
+    /// A payout as it stood after a commit that was asked to show it; nil for one that does not exist.
+    package func payout(_ id: Int64, in result: IntakeResult) throws -> Payout? {
+        try result.shown[id].map { try open($0) }
     }
 
     func seal(_ parties: Parties, merchantID: Int64, invoice: String) throws -> [UInt8] {
