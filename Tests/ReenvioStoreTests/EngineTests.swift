@@ -124,6 +124,43 @@ struct EngineTests {
         }
     }
 
+    @Test("writers of one file wait for one another, whatever their manners")
+    func writersOfOneFile() async throws {
+        let folder = try ScratchFolder()
+        let store = try await Fixtures.store(in: folder)
+        let path = folder.path + "/store.db"
+        let engines = try [SQLiteManners.eager, .yielding].map { try SQLiteEngine(path: path, manners: $0) }
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            for engine in engines {
+                tasks.addTask {
+                    for _ in 0..<50 {
+                        _ = try await engine.write(.bulk) { try $0.run("UPDATE merchant_clocks SET seq = seq + 1") }
+                    }
+                }
+            }
+            try await tasks.waitForAll()
+        }
+        #expect(try await store.number("SELECT seq FROM merchant_clocks") == 100)
+        for engine in engines { try engine.close() }
+    }
+
+    @Test("waiting for the lock ends", arguments: [(SQLiteManners.eager, 10_000), (.yielding, 12_000)])
+    func givesUp(_ manners: SQLiteManners, looks: Int) {
+        #expect(manners.waitForLock(looks: 0))
+        #expect(manners.waitForLock(looks: looks - 1))
+        #expect(!manners.waitForLock(looks: looks))
+    }
+
+    @Test("who imports copies the log to the file before a server has to", arguments: [SQLiteManners.eager, .yielding])
+    func checkpoints(_ manners: SQLiteManners) async throws {
+        let folder = try ScratchFolder()
+        let engine = try SQLiteEngine(path: folder.path + "/store.db", manners: manners)
+        let pages = try await engine.write(.bulk) { try $0.first("PRAGMA wal_autocheckpoint") { $0.int(0) } }
+        #expect(pages == Int64(manners.checkpointPages))
+        #expect(SQLiteManners.yielding.checkpointPages < SQLiteManners.eager.checkpointPages)
+        try engine.close()
+    }
+
     @Test("a database of somebody else, or no database at all, is refused and not touched")
     func foreignFiles() async throws {
         let folder = try ScratchFolder()

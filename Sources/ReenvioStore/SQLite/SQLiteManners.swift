@@ -26,7 +26,7 @@ package enum SQLiteManners: Sendable {
 
     /// Pages in the log at which a commit copies them to the file. Who writes much does it earlier than the others, so
     /// that none of them does it for him, and in pieces that the disk is not busy with for long.
-    var checkpointPages: Int {
+    package var checkpointPages: Int {
         switch self {
         case .eager: 8_000
         case .yielding: 2_000
@@ -34,7 +34,7 @@ package enum SQLiteManners: Sendable {
     }
 
     /// Sleeps before looking for the lock again; false when it is time to give up.
-    func waitForLock(looks: Int) -> Bool {
+    package func waitForLock(looks: Int) -> Bool {
         guard looks < looksMax else { return false }
         sqlite3_sleep(CInt(milliseconds))
         return true
