@@ -40,8 +40,9 @@ package struct ImportRun: Sendable {
         self.entropy = entropy
     }
 
-    private static let writeAim: Duration = .milliseconds(25)
-    /// A write takes about 20 ms, and whoever waits for it looks again every millisecond.
+    /// Somewhat below what a write is allowed: whoever waits for one has something to do of his own.
+    private static let writeAim: Duration = .milliseconds(20)
+    /// Whoever waits looks again every millisecond.
     private static let partLeftFree = 4
 
     /// - Throws: `ImportReader.Failed` or `StoreError`; what was stored before stays, and running again goes on there.

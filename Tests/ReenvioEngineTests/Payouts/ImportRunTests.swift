@@ -62,10 +62,10 @@ struct ImportRunTests {
     }
 
     @Test(
-        "writes that take longer than 25 ms become smaller, within bounds",
+        "writes that take longer than 20 ms become smaller, within bounds",
         arguments: [
-            (1_000, 20, 1_000), (1_000, 25, 1_000), (1_000, 50, 500), (500, 25, 500), (500, 20, 625), (500, 0, 1_000),
-            (1_000, 10_000, 200), (3, 1, 200), (200, 5, 1_000),
+            (1_000, 15, 1_000), (1_000, 20, 1_000), (1_000, 40, 500), (500, 20, 500), (500, 16, 625), (500, 0, 1_000),
+            (1_000, 10_000, 200), (3, 1, 200), (200, 4, 1_000),
         ])
     func sizes(lines: Int, milliseconds: Int, size: Int) {
         #expect(ImportRun.size(after: lines, took: .milliseconds(milliseconds)) == size)
