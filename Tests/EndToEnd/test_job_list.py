@@ -5,7 +5,9 @@ import pytest
 from harness.bodies import window
 from harness.client import RESEND
 
-KEYS = ["job_id", "status", "merchant_id", "start_time", "end_time", "total", "queued", "failed", "started_at", "updated_at"]
+KEYS = [
+    "job_id", "status", "merchant_id", "start_time", "end_time", "total", "queued", "failed", "started_at", "updated_at",
+]
 
 
 @pytest.fixture(scope="module")
