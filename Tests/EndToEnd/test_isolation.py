@@ -30,12 +30,6 @@ def mute():
     mute.close()
 
 
-def at_each(server, shop, urls, count, tag):
-    """Payouts for each URL, not yet paid."""
-    return [one for number, url in enumerate(urls)
-            for one in create_payouts(server, shop, count, url, tag=f"{tag}-{number}", connections=8)]
-
-
 def delays(operator, crowd, ids):
     """Pays them bit by bit, and returns how long each took from being reported to its receiver."""
     told = {}
@@ -54,8 +48,8 @@ def test_the_healthy_ones_are_not_delayed(house, shop, crowd, mute, whose):
     dead_shop = shop if whose == "same merchant" else Shop(house, merchant_id=404, name="Open Market")
     server = house.serve(REENVIO_RETRY_SCHEDULE="0s,1s,1s,1s,1h")
     operator = server.client(shop.operator_key)
-    first, second = (at_each(server, shop, crowd.urls(), EACH, tag) for tag in ("before", "during"))
-    dead = at_each(server, dead_shop, mute.urls(), TO_EACH_DEAD, "dead")
+    first, second = (create_payouts(server, shop, EACH * HEALTHY, crowd.urls(), tag) for tag in ("before", "during"))
+    dead = create_payouts(server, dead_shop, TO_EACH_DEAD * DEAD, mute.urls(), "dead")
 
     baseline = sorted(delays(operator, crowd, first).values())
     operator.transition_all(dead, 3)

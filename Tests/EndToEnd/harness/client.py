@@ -82,14 +82,17 @@ class Client:
 
 
 def create_payouts(server, shop, count, url, tag="p", connections=64):
-    """Creates payouts, one at a time on each of many connections, and returns their ids in the order of their invoices."""
+    """Creates payouts, one at a time on each of many connections, and returns their ids in the order of their invoices.
+    Several URLs take turns."""
+    urls = [url] if url is None or isinstance(url, str) else url
     sockets = [connect(server) for _ in range(min(connections, count))]
     ids = []
     try:
         for start in range(0, count, len(sockets)):
             numbers = range(start, min(start + len(sockets), count))
             for connection, number in zip(sockets, numbers):
-                body = payout_body(merchant_id=shop.merchant_id, invoice=f"{tag}-{number:06}", notification_url=url)
+                body = payout_body(
+                    merchant_id=shop.merchant_id, invoice=f"{tag}-{number:06}", notification_url=urls[number % len(urls)])
                 connection.sendall(raw_request("POST", PAYMENTS, json.dumps(body).encode(), shop.key))
             for connection, _ in zip(sockets, numbers):
                 status, body = read_short_answer(connection)
