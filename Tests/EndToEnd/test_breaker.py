@@ -167,8 +167,8 @@ def test_delays_nobody_else(world):
         (held,) = scene.paid()
         (elsewhere,) = neighbour.paid()
         neighbour.hook.wait_for_acknowledged(1, within=4)
-        made = scene.operator.create_payout(merchant_id=404, notification_url=scene.hook.url("/theirs"))
-        scene.operator.transition(made["id"], 3)
+        theirs = scene.operator.create_payout(merchant_id=404, notification_url=scene.hook.url("/theirs"))["id"]
+        scene.operator.transition(theirs, 3)
         eventually(
             lambda: any(one.path == "/theirs" for one in scene.hook.received), "the other merchant's came", within=4)
         assert not scene.attempts_recorded(held) and elsewhere in neighbour.told()
@@ -225,7 +225,6 @@ def test_many_at_once_to_a_dead_receiver(world):
         scene.hook.default = 500
         ids = scene.paid(900)
         eventually(scene.is_broken, "the breaker opened")
-        eventually(lambda: scene.row()["waiting"] == 900, "everything waited")
         tried = scene.hook.count
         assert OPENS_AT <= tried <= OPENS_AT + 256, "more than was in flight went on"
         scene.hook.default = 200
