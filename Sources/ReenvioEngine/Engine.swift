@@ -32,6 +32,7 @@ package struct Engine: Sendable {
     package let runner: ResendRunner
     package let janitor: Janitor
     package let pinger: Pinger
+    private let courier: Courier
 
     package init(
         store: Store, transport: any Transport, options: EngineOptions, clock: any TimeSource, entropy: any Entropy,
@@ -43,7 +44,7 @@ package struct Engine: Sendable {
         self.options = options
         let bell = Doorbell()
         let recorder = OutcomeRecorder(bell: bell)
-        let courier = Courier(
+        courier = Courier(
             transport: transport, recorder: recorder, policy: options.policy, schedule: options.schedule, clock: clock,
             entropy: entropy, logger: logger
         )
@@ -61,6 +62,25 @@ package struct Engine: Sendable {
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, logger: logger)
+    }
+
+    /// Pauses a receiver: when this returns, nothing more begins to it here (`docs/contract.md` 13.11).
+    package func pauseReceiver(id: Int64, accountID: Int64?, by requester: Requester) async throws -> Receiver? {
+        let paused = try await store.pauseReceiver(id: id, accountID: accountID, by: requester, now: clock.wall)
+        if paused != nil { courier.hold(id) }
+        return paused
+    }
+
+    /// Ends a pause; a broken receiver is probed at once.
+    package func resumeReceiver(id: Int64, accountID: Int64?, by requester: Requester) async throws -> Receiver? {
+        let now = clock.now
+        let resumed = try await store.resumeReceiver(
+            id: id, accountID: accountID, by: requester, now: now.wall, engineNow: now.engine)
+        if resumed != nil {
+            courier.resume(id)
+            dispatcher.doorbell.ring()
+        }
+        return resumed
     }
 
     /// Sends one payout's latest notification again (`docs/contract.md` 13.9).

@@ -42,18 +42,14 @@ package struct ReceiverRoutes: Sendable {
     }
 
     private func pause(_ call: Call) async throws -> Answer {
-        let receiver = try await engine.store.pauseReceiver(
-            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester,
-            now: engine.clock.wall)
+        let receiver = try await engine.pauseReceiver(
+            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester)
         return try Self.answer(receiver)
     }
 
     private func resume(_ call: Call) async throws -> Answer {
-        let now = engine.clock.now
-        let receiver = try await engine.store.resumeReceiver(
-            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester, now: now.wall,
-            engineNow: now.engine)
-        engine.dispatcher.doorbell.ring()
+        let receiver = try await engine.resumeReceiver(
+            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester)
         return try Self.answer(receiver)
     }
 

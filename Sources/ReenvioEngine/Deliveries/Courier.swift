@@ -7,11 +7,13 @@ import Synchronization
 /// to write.
 package final class Courier: Sendable {
     static let userAgent = "Reenvio/1.0"
+    private static let parkedWithin: Duration = .seconds(2)
     private static let crowdedWait: Duration = .milliseconds(250)
 
     private let transport: any Transport
     private let recorder: OutcomeRecorder
     private let targets: Targets
+    private let gates = StartGates()
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
@@ -46,9 +48,14 @@ package final class Courier: Sendable {
                 release(delivery, due: clock.engine + .seconds(Limits.leaseSeconds))
                 continue
             }
+            let gate = gates.gate(of: delivery.queue.receiverID)
+            guard mayBegin(delivery, gate) else {
+                release(delivery)
+                continue
+            }
             let target = targets.find(delivery.url)
             let attempt = Attempt(
-                claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin)
+                claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin, gate: gate)
             guard let target else {
                 finish(attempt, .failed(.addressForbidden), .zero)
                 continue
@@ -66,9 +73,26 @@ package final class Courier: Sendable {
         let claimed = attempt.claimed
         let request = WireRequest(
             url: url, merchantID: claimed.merchantID, lane: claimed.queue.lane,
-            headers: [], lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy
+            headers: [], lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy,
+            mayBegin: { self.mayBegin(claimed, attempt.gate) }
         )
         return Job(request: request) { result, duration in self.finish(attempt, result, duration) }
+    }
+
+    /// Nothing more begins to the receiver for a moment: until its queues are parked and what was claimed before that
+    /// has come back.
+    package func hold(_ receiverID: Int64) {
+        gates.gate(of: receiverID).close(until: clock.engine + Self.parkedWithin)
+    }
+
+    /// Ends a hold early.
+    package func resume(_ receiverID: Int64) {
+        gates.gate(of: receiverID).open()
+    }
+
+    /// A probe goes through an open breaker, and so through the gate that was closed with it.
+    private func mayBegin(_ claimed: ClaimedDelivery, _ gate: StartGate) -> Bool {
+        claimed.isProbe || !gate.isClosed { clock.engine }
     }
 
     /// Gives a claimed delivery back unsent; it comes due again at once.
@@ -87,12 +111,16 @@ package final class Courier: Sendable {
         let signer: WebhookSigner
         /// Where it counts while it is under way; nil where it never is.
         let origin: OriginGate?
+        let gate: StartGate
 
-        init(claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner, origin: OriginGate?) {
+        init(
+            claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner, origin: OriginGate?, gate: StartGate
+        ) {
             self.claimed = claimed
             self.attemptID = attemptID
             self.signer = signer
             self.origin = origin
+            self.gate = gate
         }
     }
 
@@ -138,12 +166,14 @@ package final class Courier: Sendable {
             case .end(let end): .end(end)
             case .retry(let wait): .retry(due: clock.engine + wait)
             }
+        let hold = outcome.hold(now: now)
+        if let hold, hold > .zero { attempt.gate.close(until: clock.engine + hold) }
         log(attempt, outcome, duration, decided)
         recorder.append(
             AttemptRecord(
                 claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
                 statusCode: outcome.statusCode, reason: outcome.reason, answer: answer, next: next,
-                hold: outcome.hold(now: now)
+                hold: hold
             ))
     }
 

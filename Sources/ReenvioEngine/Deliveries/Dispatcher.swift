@@ -61,6 +61,7 @@ package final class Dispatcher: Stepping {
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
         let changes = learn(from: records, now: now.engine)
+        for change in changes where change.what == .broke { courier.hold(change.receiverID) }
         let order = claimOrder(now: now)
         if records.isEmpty, order == nil { return .wait(Self.idleWait) }
         let result: (recorded: RecordResult, claimed: ClaimResult)
@@ -107,7 +108,8 @@ package final class Dispatcher: Stepping {
                     state.changes += state.book.note(
                         outcome, of: receiverID, isProbe: record.claimed.isProbe, hold: record.hold, at: now)
                 }
-                state.turns.setSlots(state.book.slots(of: receiverID), of: receiverID)
+                state.turns.setSlots(
+                    state.book.slots(of: receiverID), isProven: state.book.isProven(receiverID), of: receiverID)
             }
             state.recordsSeen = 0
             for forgotten in state.book.evict(keeping: { [turns = state.turns] in turns.isBusy($0) }) {

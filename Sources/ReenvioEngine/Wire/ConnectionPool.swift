@@ -219,7 +219,7 @@ final class ConnectionPool: Sendable {
     ) -> Job? {
         for lane in pool.waiting.indices where pool.busy <= ceilings[lane] {
             while let job = pool.waiting[lane].popFirst() {
-                guard job.request.startBy < now else { return job }
+                if job.request.startBy >= now, job.request.mayBegin() { return job }
                 late.append(job)
             }
         }

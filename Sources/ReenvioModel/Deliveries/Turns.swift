@@ -35,6 +35,12 @@ package struct Turns: Sendable {
     private let slotsAtFirst: Int
     /// What the others may hold.
     private var slotsByReceiver: [Int64: Int] = [:]
+    /// Whether receivers that never acknowledged anything share what they may hold.
+    private let boundsUnproven: Bool
+    /// Receivers that have acknowledged something.
+    private var proven: Set<Int64> = []
+    /// Whose receivers hold something.
+    private var merchantOf: [Int64: Int64] = [:]
     /// Claimed and not yet ended, by receiver and lane.
     private var held: [QueueID: Int]
     private var heldInAll: Int
@@ -52,6 +58,7 @@ package struct Turns: Sendable {
         self.nodeSlots = nodeSlots
         self.receiverSlots = receiverSlots
         self.slotsAtFirst = min(slotsAtFirst ?? receiverSlots, receiverSlots)
+        boundsUnproven = slotsAtFirst != nil
         held = [:]
         heldInAll = 0
         backlog = []
@@ -60,13 +67,26 @@ package struct Turns: Sendable {
     package var heldCount: Int { heldInAll }
 
     /// Sets how much the receiver may hold from now on; what it holds already stays.
-    package mutating func setSlots(_ slots: Int, of receiverID: Int64) {
+    package mutating func setSlots(_ slots: Int, isProven: Bool = true, of receiverID: Int64) {
         slotsByReceiver[receiverID] = min(slots, receiverSlots)
+        if isProven { proven.insert(receiverID) } else { proven.remove(receiverID) }
     }
 
     /// Back to what a receiver gets of which nothing is known.
     package mutating func forgetSlots(of receiverID: Int64) {
         slotsByReceiver[receiverID] = nil
+        proven.remove(receiverID)
+    }
+
+    /// Of a merchant's new and silent receivers together, and of those of all merchants: who names many URLs that never
+    /// answer must not hold the node.
+    private var unprovenPerMerchant: Int { max(1, nodeSlots / 16) }
+    private var unprovenInAll: Int { max(1, nodeSlots / 4) }
+    /// What one merchant may hold.
+    private var merchantSlots: Int { boundsUnproven ? max(1, nodeSlots / 2) : nodeSlots }
+
+    private func isBounded(_ receiverID: Int64) -> Bool {
+        boundsUnproven && !proven.contains(receiverID)
     }
 
     package func isBusy(_ receiverID: Int64) -> Bool {
@@ -96,6 +116,7 @@ package struct Turns: Sendable {
 
     package mutating func took(_ count: Int, from candidate: Candidate, hasMore: Bool) {
         if count > 0 {
+            merchantOf[candidate.queue.receiverID] = candidate.merchantID
             held[candidate.queue, default: 0] += count
             heldInAll += count
         }
@@ -107,6 +128,7 @@ package struct Turns: Sendable {
         let after = before - count
         held[queue] = after > 0 ? after : nil
         heldInAll -= min(count, before)
+        if after <= 0, !isBusy(queue.receiverID) { merchantOf[queue.receiverID] = nil }
     }
 
     /// How many due deliveries of each of so many candidates are worth looking at: enough to fill what is free, without
@@ -175,6 +197,10 @@ package struct Turns: Sendable {
         private var due: [Int]
         private var grantedInAll = 0
         private var grantedByReceiver: [Int64: Int] = [:]
+        /// Held and granted: by merchant, by the unproven of a merchant, and by all unproven.
+        private var byMerchant: [Int64: Int] = [:]
+        private var unproven: [Int64: Int] = [:]
+        private var unprovenInAll = 0
         /// Places in `grants` by lane, those of one merchant together, merchants in ascending order.
         private var merchants: [Lane: [ArraySlice<Int>]] = [:]
 
@@ -184,6 +210,10 @@ package struct Turns: Sendable {
             let sorted = candidates.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
             grants = sorted.map { Grant(merchantID: $0.merchantID, queue: $0.queue, count: 0) }
             self.due = sorted.map(due)
+            for (queue, count) in turns.held {
+                let merchantID = turns.merchantOf[queue.receiverID] ?? 0
+                note(count, merchantID, queue.receiverID)
+            }
             for lane in Lane.allCases {
                 var rest = grants.indices.filter { grants[$0].queue.lane == lane }
                     .sorted { order(grants[$0]) < order(grants[$1]) }[...]
@@ -226,12 +256,13 @@ package struct Turns: Sendable {
             if let turn = turn[lane], turn.merchantID == merchantID, turn.left > 0 { left = turn.left }
             let portion = left
             for index in indices {
-                let room = min(due[index], receiverRoom(grants[index].queue), left, remaining)
+                let room = min(due[index], receiverRoom(grants[index]), left, remaining)
                 guard room > 0 else { continue }
                 grants[index].count += room
                 due[index] -= room
                 grantedInAll += room
                 grantedByReceiver[grants[index].queue.receiverID, default: 0] += room
+                note(room, merchantID, grants[index].queue.receiverID)
                 left -= room
                 remaining -= room
             }
@@ -256,8 +287,25 @@ package struct Turns: Sendable {
             max(0, turns.nodeSlots * lane.ceilingPercent / 100 - turns.heldInAll - grantedInAll)
         }
 
-        private func receiverRoom(_ queue: QueueID) -> Int {
-            max(0, turns.room(queue) - (grantedByReceiver[queue.receiverID] ?? 0))
+        private mutating func note(_ count: Int, _ merchantID: Int64, _ receiverID: Int64) {
+            byMerchant[merchantID, default: 0] += count
+            guard turns.isBounded(receiverID) else { return }
+            unproven[merchantID, default: 0] += count
+            unprovenInAll += count
+        }
+
+        private func receiverRoom(_ grant: Grant) -> Int {
+            let id = grant.queue.receiverID
+            let room = min(
+                turns.room(grant.queue) - (grantedByReceiver[id] ?? 0),
+                turns.merchantSlots - (byMerchant[grant.merchantID] ?? 0))
+            guard turns.isBounded(id) else { return max(0, room) }
+            let most = turns.unprovenPerMerchant
+            let holds = unproven[grant.merchantID] ?? 0
+            let isNew = !turns.isBusy(id) && grantedByReceiver[id] == nil
+            // Half of what they share is kept for those that hold nothing yet, one attempt each.
+            let own = isNew && holds >= most / 2 ? min(1, most - holds) : (isNew ? most : most / 2) - holds
+            return max(0, min(room, own, turns.unprovenInAll - unprovenInAll))
         }
     }
 }

@@ -29,6 +29,8 @@ package struct ReceiverBook: Sendable {
         var load: ReceiverLoad
         /// What was said last.
         var isSlow = false
+        /// It has acknowledged something since it was met, or since it broke.
+        var isProven = false
     }
 
     private let ceiling: Int
@@ -49,6 +51,11 @@ package struct ReceiverBook: Sendable {
         entries[receiverID]?.load.slots ?? min(ReceiverLoad.slotsAtFirst, ceiling)
     }
 
+    /// Whether the receiver has acknowledged anything lately.
+    package func isProven(_ receiverID: Int64) -> Bool {
+        entries[receiverID]?.isProven ?? false
+    }
+
     /// Takes in the end of an attempt, and returns what all nodes must be told. `isProbe`: it went through an open
     /// breaker. `hold` is how long the receiver asked to be left alone.
     package mutating func note(
@@ -56,6 +63,7 @@ package struct ReceiverBook: Sendable {
     ) -> [ReceiverChange] {
         var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
         entry.load.note(outcome)
+        if outcome == .acknowledged { entry.isProven = true }
         var changes: [ReceiverChange] = []
         func say(_ what: ReceiverChange.What) {
             changes.append(ReceiverChange(receiverID: receiverID, what: what, at: now))
@@ -65,6 +73,7 @@ package struct ReceiverBook: Sendable {
         } else if entry.load.isBroken {
             // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
             entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
+            entry.isProven = false
             say(.broke)
         }
         if let hold, hold > .zero { say(.held(until: now + hold)) }

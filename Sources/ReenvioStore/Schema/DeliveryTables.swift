@@ -1,8 +1,8 @@
 extension Tables {
     static let deliveries = [
-        // Nothing but probes goes to a receiver between broken_at and the end of its breaker; resume_at is when the
-        // next probe may go, or a hold (Retry-After) ends. health_since dates the last change of the health that is
-        // shown.
+        // Nothing but probes goes to a receiver between broken_at and the end of its breaker; probe_at is when the next
+        // probe may go; resume_at is when to look: then, later where nothing is due, or when a hold (Retry-After) ends.
+        // health_since dates the last change of the health that is shown.
         """
         CREATE TABLE receivers (
             id INTEGER PRIMARY KEY,
@@ -13,6 +13,7 @@ extension Tables {
             broken_at INTEGER,
             failed_probes INTEGER NOT NULL DEFAULT 0,
             acked_probes INTEGER NOT NULL DEFAULT 0,
+            probe_at INTEGER,
             resume_at INTEGER,
             is_slow INTEGER NOT NULL DEFAULT 0,
             health_since INTEGER NOT NULL,

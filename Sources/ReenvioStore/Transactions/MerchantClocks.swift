@@ -121,6 +121,12 @@ struct QueueWakes {
         )
     }
 
+    private func earliest(of receiverID: Int64) -> Timestamp? {
+        Lane.allCases.flatMap { lane in
+            dues.filter { $0.key.queue == QueueID(receiverID: receiverID, lane: lane) }.values
+        }.min()
+    }
+
     /// Those to which nothing may go now. A receiver is listed from its first delivery on (`docs/contract.md` 13.11),
     /// which is noted here.
     private func parkedReceivers(in db: any SQLConnection) throws -> Set<Int64> {
@@ -128,15 +134,23 @@ struct QueueWakes {
         for id in Set(dues.keys.map(\.queue.receiverID)).sorted() { wanted.append([.int(id)]) }
         var parked: Set<Int64> = []
         var unknown = SQLRows([("id", .int)])
+        var sooner = SQLRows([("id", .int), ("at", .int)])
         try db.batch(
             """
-            SELECT r.id, r.is_known, coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL
+            SELECT r.id, r.is_known, coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL, r.probe_at,
+                r.resume_at
             FROM receivers r, {rows} WHERE r.id = rows.id
             """, wanted
         ) { row in
             if !row.bool(1) { unknown.append([.int(row.int(0))]) }
             if row.bool(2) { parked.insert(row.int(0)) }
+            // A broken receiver that had nothing to be probed with has something now.
+            guard let probeAt = row.timeIfPresent(3), let resumeAt = row.timeIfPresent(4),
+                let due = earliest(of: row.int(0)), max(probeAt, due) < resumeAt
+            else { return }
+            sooner.append([.int(row.int(0)), .time(max(probeAt, due))])
         }
+        try db.batch("UPDATE receivers SET resume_at = rows.at FROM {rows} WHERE receivers.id = rows.id", sooner)
         try db.batch("UPDATE receivers SET is_known = 1 FROM {rows} WHERE receivers.id = rows.id", unknown)
         return parked
     }

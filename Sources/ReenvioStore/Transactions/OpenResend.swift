@@ -83,7 +83,7 @@ extension Store {
     static func probeSoon(merchantID: Int64, now: Timestamp, in db: any SQLConnection) throws {
         try db.run(
             """
-            UPDATE receivers SET resume_at = $2
+            UPDATE receivers SET resume_at = $2, probe_at = CASE WHEN probe_at > $2 THEN $2 ELSE probe_at END
             WHERE merchant_id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND resume_at > $2
             """, [.int(merchantID), .time(now)])
     }

@@ -14,23 +14,24 @@ enum ProbeReceivers {
             if state.breaker == nil {
                 state.heldUntil = nil
             } else {
-                let next = try probe(state, order, into: &result, in: db)
-                state.breaker?.nextProbe = next
+                try probe(&state, order, into: &result, in: db)
             }
             try state.save(before: before, wall: order.wall, in: db)
         }
     }
 
-    /// Claims the delivery that has been due for longest, and returns when to look again: when its lease ends, or when
-    /// there is something to probe with.
+    /// Claims the delivery that has been due for longest; the next probe may go when its lease ends. With nothing due
+    /// it is looked again when something is; what comes in meanwhile brings that forward.
     private static func probe(
-        _ state: ReceiverState, _ order: ClaimOrder, into result: inout ClaimResult, in db: any SQLConnection
-    ) throws -> Timestamp {
-        guard let next = try ReceiverStates.earliestDue(state, in: db) else { return order.now + idleWait }
-        guard next.at <= order.now else { return next.at }
+        _ state: inout ReceiverState, _ order: ClaimOrder, into result: inout ClaimResult, in db: any SQLConnection
+    ) throws {
+        guard let next = try ReceiverStates.earliestDue(state, in: db), next.at <= order.now else {
+            state.lookAt = try ReceiverStates.earliestDue(state, in: db)?.at ?? order.now + idleWait
+            return
+        }
         let candidate = Turns.Candidate(merchantID: state.merchantID, queue: next.queue)
         try ClaimDeliveries.claim(candidate, 1, order, isProbe: true, into: &result, in: db)
         result.queues.append((state.merchantID, next.queue, false))
-        return order.leaseUntil
+        state.breaker?.nextProbe = order.leaseUntil
     }
 }

@@ -9,6 +9,8 @@ struct ReceiverState: Equatable {
     var breaker: Breaker?
     /// Engine time; a breaker's next probe waits for it as well.
     var heldUntil: Timestamp?
+    /// When to look for something to probe with, where that is later than the next probe may go.
+    var lookAt: Timestamp?
     var isSlow: Bool
     var since: Timestamp
 
@@ -20,10 +22,14 @@ struct ReceiverState: Equatable {
         return isSlow || heldUntil != nil ? .slow : .ok
     }
 
-    private var resumeAt: Timestamp? { breaker?.nextProbe ?? heldUntil }
+    private var resumeAt: Timestamp? {
+        guard let breaker else { return heldUntil }
+        return max(breaker.nextProbe, lookAt ?? breaker.nextProbe)
+    }
 
     static let columns = """
-        SELECT id, merchant_id, paused_at, broken_at, failed_probes, acked_probes, resume_at, is_slow, health_since
+        SELECT id, merchant_id, paused_at, broken_at, failed_probes, acked_probes, resume_at, is_slow, health_since,
+            probe_at
         FROM receivers
         """
 
@@ -37,7 +43,7 @@ struct ReceiverState: Equatable {
         if let openedAt = row.timeIfPresent(3) {
             breaker = Breaker(
                 openedAt: openedAt, failedProbes: Int(row.int(4)), acknowledgedProbes: Int(row.int(5)),
-                nextProbe: resumeAt ?? openedAt)
+                nextProbe: row.timeIfPresent(9) ?? openedAt)
         } else {
             heldUntil = resumeAt
         }
@@ -82,13 +88,13 @@ struct ReceiverState: Equatable {
         try db.run(
             """
             UPDATE receivers SET paused_at = $2, broken_at = $3, failed_probes = $4, acked_probes = $5, resume_at = $6,
-                is_slow = $7, health_since = $8
+                is_slow = $7, health_since = $8, probe_at = $9
             WHERE id = $1
             """,
             [
                 .int(id), .optional(pausedAt), .optional(breaker?.openedAt), .int(breaker?.failedProbes ?? 0),
                 .int(breaker?.acknowledgedProbes ?? 0), .optional(resumeAt), .bool(isSlow),
-                .time(health == before.health ? since : wall),
+                .time(health == before.health ? since : wall), .optional(breaker?.nextProbe),
             ])
         guard isParked != before.isParked else { return }
         for lane in Lane.allCases {
