@@ -60,7 +60,8 @@ class TestLogging:
             assert always <= found <= set(fields), found ^ always
             assert ("reason" in found) == (line.get("status") != "200")
             seen |= found
-        assert seen == set(fields), "a documented field was never seen"
+        # `probe` needs an open breaker; `test_breaker.py` has those.
+        assert seen | {"probe"} == set(fields), "a documented field was never seen"
         assert {line["resend"] for line in lines if "resend" in line} >= {job_id}
 
     def test_the_example_has_the_form_of_a_line(self, fields):
