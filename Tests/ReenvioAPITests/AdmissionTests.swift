@@ -59,7 +59,7 @@ struct AdmissionTests {
         let proxies = ["10.0.0.0/8", "::1"].compactMap { CIDR($0) }
         let resolver = ClientAddress(trustedProxies: proxies)
         func resolve(_ peer: String?, _ forwarded: String...) -> String? {
-            resolver.resolve(peer: peer, forwardedFor: forwarded)?.description
+            resolver.resolve(peer: peer.flatMap { IPAddress($0) }, forwardedFor: forwarded)?.description
         }
         #expect(resolve("198.51.100.7", "1.2.3.4") == "198.51.100.7", "not a proxy: its header counts for nothing")
         #expect(resolve("10.0.0.1", "1.2.3.4") == "1.2.3.4")

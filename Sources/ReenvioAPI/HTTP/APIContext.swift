@@ -2,21 +2,32 @@ package import Hummingbird
 package import Logging
 import NIOCore
 import ReenvioEngine
-import ReenvioModel
+package import ReenvioModel
 
 /// What the server knows of a request beside its head and body.
 package struct APIContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// The peer of the socket, without its port; nil in tests without a socket.
-    package let peer: String?
+    package let peer: IPAddress?
     /// Names the request in its answer and in every log line about it.
     package let requestID: String
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
-        peer = source.channel.remoteAddress?.ipAddress
+        peer = source.channel.remoteAddress.flatMap(IPAddress.init)
         let bits = SystemEntropy().next()
         requestID = Hex.text((0..<8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) })
-        logger[metadataKey: "request"] = "\(requestID)"
+    }
+}
+
+extension IPAddress {
+    /// The address of a socket's peer, from its bytes: behind family and port, and in version 6 the flow; nil for a
+    /// Unix socket.
+    init?(_ address: SocketAddress) {
+        switch address {
+        case .v4(let peer): self.init(bytes: withUnsafeBytes(of: peer.address) { Array($0[4..<8]) })
+        case .v6(let peer): self.init(bytes: withUnsafeBytes(of: peer.address) { Array($0[8..<24]) })
+        case .unixDomainSocket: return nil
+        }
     }
 }

@@ -31,10 +31,14 @@ package final class Authenticator: Sendable {
         return Caller(key: key)
     }
 
+    /// What follows the scheme, whose case does not matter, and at least one blank.
     private static func bearer(_ header: String) -> String? {
-        let parts = header.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return parts[1].trimmingPrefix { $0 == " " }.description
+        let scheme = "bearer "
+        let text = header.utf8
+        guard text.count > scheme.utf8.count,
+            zip(text, scheme.utf8).allSatisfy({ $0 == $1 || $0 | 0x20 == $1 })
+        else { return nil }
+        return String(text.dropFirst(scheme.utf8.count).drop { $0 == UInt8(ascii: " ") })
     }
 
     /// The cache is keyed by the key's hash: no key stands in memory longer than its request.

@@ -10,11 +10,11 @@ package struct ClientAddress: Sendable {
     }
 
     /// Nil where there is no socket, or a trusted proxy sends something that is no address.
-    package func resolve(peer: String?, forwardedFor: [String]) -> IPAddress? {
-        guard let peer, let address = IPAddress(peer.prefix { $0 != "%" }.description)?.unwrapped else { return nil }
+    package func resolve(peer: IPAddress?, forwardedFor: @autoclosure () -> [String]) -> IPAddress? {
+        guard let address = peer?.unwrapped else { return nil }
         guard isTrusted(address) else { return address }
         var nearest = address
-        for entry in forwardedFor.joined(separator: ",").split(separator: ",").reversed() {
+        for entry in forwardedFor().joined(separator: ",").split(separator: ",").reversed() {
             let text = entry.filter { $0 != " " && $0 != "\t" }
             guard let hop = IPAddress(String(text))?.unwrapped else { return nearest }
             nearest = hop

@@ -75,13 +75,12 @@ package struct Gateway: Sendable {
     /// 429 for an address with too many failures, then 401, then 403 for a foreign address.
     private func authenticate(_ request: Request, _ access: Access, from address: IPAddress?) async throws -> Caller? {
         if access == .open { return nil }
-        let origin = address?.description ?? ""
-        try failedLogins.check(origin, now: clock.engine)
+        try failedLogins.check(address, now: clock.engine)
         let caller: Caller
         do {
             caller = try await authenticator.caller(authorization: request.headers[.authorization])
         } catch let problem as Problem where problem.status == 401 {
-            failedLogins.note(origin, now: clock.engine)
+            failedLogins.note(address, now: clock.engine)
             throw problem
         }
         let cidrs = caller.key.cidrs
@@ -165,7 +164,8 @@ struct ProblemMiddleware: RouterMiddleware {
             let problem = problem(for: error, request)
             if problem.status >= 500 {
                 context.logger.error(
-                    "request failed", metadata: ["status": "\(problem.status)", "error": "\(error)"])
+                    "request failed",
+                    metadata: ["request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)"])
             }
             return Answer(problem).response(requestID: context.requestID)
         }

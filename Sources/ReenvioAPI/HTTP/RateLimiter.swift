@@ -37,12 +37,12 @@ package final class FailedLogins: Sendable {
     private static let within: Duration = .seconds(60)
     private static let addressesMax = 10_000
 
-    private let failures = Mutex<[String: [Timestamp]]>([:])
+    private let failures = Mutex<[IPAddress?: [Timestamp]]>([:])
 
     package init() {}
 
     /// - Throws: 429 with `Retry-After` while the address is refused.
-    package func check(_ address: String, now: Timestamp) throws {
+    package func check(_ address: IPAddress?, now: Timestamp) throws {
         let wait = failures.withLock { failures -> Int64? in
             guard let times = failures[address] else { return nil }
             let recent = times.filter { now - $0 < Self.within }
@@ -54,7 +54,7 @@ package final class FailedLogins: Sendable {
         if let wait { throw Problem.tooManyRequests(retryAfterSeconds: wait) }
     }
 
-    package func note(_ address: String, now: Timestamp) {
+    package func note(_ address: IPAddress?, now: Timestamp) {
         failures.withLock { failures in
             if failures.count >= Self.addressesMax {
                 failures = failures.filter { now - ($0.value.last ?? now) < Self.within }
