@@ -194,6 +194,14 @@ def assert_every_accepted_change_arrived(house, receiver, load, within):
     assert load.created <= known, "a created payout is gone"
 
 
+def resume_receivers(server, shop):
+    """What a person does who knows that the receiver works again: an open breaker is probed at once."""
+    client = server.client(shop.key)
+    for one in client.expect(200, "GET", "/v2/receivers")["data"]:
+        if one["health"] != "ok":
+            client.expect(200, "POST", f"/v2/receivers/{one['id']}/resume")
+
+
 def kill_under_load(house, shop, receiver, rng, kills, restless=False):
     """Before the last kill the receiver holds its answers, so that something is in flight for certain."""
     load = Load(shop, receiver.url())
@@ -211,6 +219,8 @@ def kill_under_load(house, shop, receiver, rng, kills, restless=False):
         if restless:
             receiver.answers = [rng.choice([200, 200, 500, 503, 204]) for _ in range(50)]
         if kill == kills - 1:
+            receiver.answers = []
+            resume_receivers(server, shop)
             receiver.hold()
             seen = receiver.count
             eventually(lambda: receiver.count > seen, "a webhook was in flight")
@@ -218,7 +228,7 @@ def kill_under_load(house, shop, receiver, rng, kills, restless=False):
         load.stop()
     receiver.let_go()
     receiver.answers = []
-    house.serve(**settings)
+    resume_receivers(house.serve(**settings), shop)
     assert_every_accepted_change_arrived(house, receiver, load, within=LEASE_S + 90)
     assert_each_claim_has_its_number(receiver)
     return load
