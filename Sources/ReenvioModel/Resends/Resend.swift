@@ -5,6 +5,10 @@ package struct Resend: Equatable, Sendable {
         case v2Payout = "v2-payout"
         /// One payout's latest notification (`docs/contract.md` 13.9); complete with the commit that enqueues it.
         case v2One = "v2-one"
+        /// Events of QR codes, for one user (`docs/contract.md` 6).
+        case v3CashIn = "v3-cashin"
+        /// Events of payouts, for one user (`docs/contract.md` 6).
+        case v3CashOut = "v3-cashout"
     }
 
     package enum State: String, Sendable {

@@ -57,6 +57,16 @@ extension Tables {
             PRIMARY KEY (user_id, merchant_id)
         ) STRICT, WITHOUT ROWID
         """,
+        // What access tokens are signed with; the two newest are valid.
+        """
+        CREATE TABLE token_keys (
+            id TEXT PRIMARY KEY,
+            version INTEGER NOT NULL UNIQUE,
+            sealed BLOB NOT NULL,
+            key_id TEXT NOT NULL,
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
         // account_id is null for an operator key.
         """
         CREATE TABLE api_keys (

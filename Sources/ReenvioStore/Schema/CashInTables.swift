@@ -22,25 +22,30 @@ extension Tables {
             sequence INTEGER NOT NULL,
             occurred_at INTEGER NOT NULL,
             occurred_s INTEGER NOT NULL,
-            notification_id INTEGER,
+            notification_id INTEGER NOT NULL,
             PRIMARY KEY (merchant_id, seq)
         ) STRICT, WITHOUT ROWID
         """,
         "CREATE INDEX object_events_walk ON object_events (merchant_id, category, occurred_s, seq)",
         "CREATE INDEX object_events_of ON object_events (merchant_id, category, object_id, seq)",
+        // is_moving: what waits for it has to follow its change of receiver, or to be dropped after its end.
         """
         CREATE TABLE registrations (
             merchant_id INTEGER NOT NULL,
             id INTEGER NOT NULL,
+            receiver_id INTEGER NOT NULL,
             url TEXT NOT NULL,
             type TEXT NOT NULL,
             authorization_sealed BLOB,
             functions_key_sealed BLOB,
             key_id TEXT,
+            is_moving INTEGER NOT NULL DEFAULT 0,
             deleted_at INTEGER,
             created_at INTEGER NOT NULL,
             PRIMARY KEY (merchant_id, id)
         ) STRICT, WITHOUT ROWID
         """,
+        "CREATE UNIQUE INDEX registrations_id ON registrations (id)",
+        "CREATE INDEX registrations_moving ON registrations (id) WHERE is_moving = 1",
     ]
 }

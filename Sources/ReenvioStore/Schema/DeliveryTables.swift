@@ -66,6 +66,10 @@ extension Tables {
         CREATE UNIQUE INDEX deliveries_of_log ON deliveries (merchant_id, resend_id, event_id, registration_id)
             WHERE resend_id IS NOT NULL AND event_id IS NOT NULL
         """,
+        """
+        CREATE INDEX deliveries_of_registration ON deliveries (merchant_id, registration_id, event_id)
+            WHERE registration_id IS NOT NULL
+        """,
         // Ended deliveries. object_id is the payout, or the event in v3.
         """
         CREATE TABLE settled (

@@ -24,6 +24,7 @@ extension Tables {
             status_detail TEXT,
             rejection_description TEXT,
             authentication_code TEXT,
+            refunded_at INTEGER,
             erased_at INTEGER
         ) STRICT
         """,

@@ -1,7 +1,8 @@
 extension Tables {
     static let resends = [
         // Both faces. frozen_seq is the merchant clock at dispatch (docs/architecture.md, rule 3); the cursor is the
-        // last entry looked at; public_id the job id of v2.
+        // last entry looked at; public_id the job id of v2. Of a v3 log: log_status is the status shown, mirror_id the
+        // account that its request named, registrations those that its messages go to, failure the last message's.
         """
         CREATE TABLE resends (
             id INTEGER PRIMARY KEY,
@@ -18,6 +19,10 @@ extension Tables {
             window_end INTEGER,
             statuses TEXT NOT NULL,
             object_id INTEGER,
+            mirror_id INTEGER,
+            log_status TEXT,
+            registrations TEXT,
+            failure TEXT,
             only_unacked INTEGER NOT NULL DEFAULT 0,
             max_per_second INTEGER,
             canary INTEGER,
@@ -39,6 +44,11 @@ extension Tables {
             WHERE state = 'processing' AND kind = 'v2-payout'
         """,
         "CREATE INDEX resends_running ON resends (id) WHERE state = 'processing'",
+        // The lists of a user's logs (docs/contract.md 7), one index per filter.
+        "CREATE INDEX resends_of_user ON resends (user_id, started_at, id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX resends_by_status ON resends (user_id, log_status, started_at, id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX resends_by_object ON resends (user_id, object_id, started_at, id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX resends_by_mirror ON resends (user_id, mirror_id, started_at, id) WHERE user_id IS NOT NULL",
         "CREATE INDEX resends_of_account ON resends (account_id, id)",
         "CREATE INDEX resends_of_merchant ON resends (merchant_id, id)",
         "CREATE INDEX resends_ended ON resends (ended_at) WHERE ended_at IS NOT NULL",
