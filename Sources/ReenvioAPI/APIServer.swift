@@ -52,6 +52,7 @@ package struct APIServer: Sendable {
             PayoutRoutes(engine).endpoints
                 + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
                 + DeliveryLogRoutes(engine).endpoints
+                + CashInRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints

@@ -69,4 +69,6 @@ package enum Limits {
     package static let notificationURLCharacters = 255
     package static let invoiceCharacters = 255
     package static let occurredAheadSeconds: Int64 = 300
+    /// A text of a QR code, an image among them (`docs/contract.md` 8.2).
+    package static let cashInTextCharacters = 256 << 10
 }

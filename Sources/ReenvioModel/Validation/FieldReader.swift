@@ -2,7 +2,7 @@
 /// `null` counts as absent; so does empty text where a field takes text.
 package struct FieldReader {
     private let object: JSONObject
-    private let path: String
+    package let path: String
     package private(set) var faults = Faults()
 
     package init(_ object: JSONObject, path: String = "") {

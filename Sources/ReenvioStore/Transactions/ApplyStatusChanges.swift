@@ -39,6 +39,7 @@ struct StatusChanges {
         var previousSeq: Int64
         var endToEnd: String?
         var statusDetail: StatusChangeRequest.Detail?
+        var rejection: String?
         var supersededSeq: Int64?
         var notificationID: Int64?
     }
@@ -46,6 +47,7 @@ struct StatusChanges {
     private(set) var clocks: MerchantClocks
     private(set) var deliveries = 0
     private let now: Timestamp
+    private let sealing: SealingKey
     private var payouts: [Int64: Current] = [:]
     private let mismatchMerchants: Set<Int64>
     private var newChanges: [NewChange] = []
@@ -63,8 +65,12 @@ struct StatusChanges {
     }
 
     /// Reads the payouts under the locked clocks: their state cannot change until the commit.
-    init(_ changes: [StatusChangeRequest], clocks: MerchantClocks, now: Timestamp, in db: any SQLConnection) throws {
+    init(
+        _ changes: [StatusChangeRequest], clocks: MerchantClocks, sealing: SealingKey, now: Timestamp,
+        in db: any SQLConnection
+    ) throws {
         self.clocks = clocks
+        self.sealing = sealing
         self.now = now
         var loaded: [Int64: Current] = [:]
         try db.batch(Self.load, Self.ids(of: changes)) { row in
@@ -94,6 +100,7 @@ struct StatusChanges {
         try writeNotifications(due: due, nonces: nonces, in: db)
         try writeChanges(in: db)
         try writePayouts(in: db)
+        try writeEvents(due: due, nonces: nonces, in: db)
         try counts.save(in: db)
         try wakes.save(in: db)
         return results
@@ -116,7 +123,7 @@ struct StatusChanges {
                 NewChange(
                     payoutID: change.payoutID, merchantID: payout.merchantID, status: change.status, seq: seq,
                     sequence: payout.sequence + 1, at: at, previousSeq: payout.seq, endToEnd: payout.endToEnd,
-                    statusDetail: change.statusDetail
+                    statusDetail: change.statusDetail, rejection: change.rejectionDescription
                 )
             )
             payout.isNotified = change.status.isNotifiable && payout.hasURL
@@ -227,6 +234,20 @@ extension StatusChanges {
         try db.batch(
             "UPDATE payouts SET holds_invoice = rows.holds FROM {rows} WHERE payouts.id = rows.id", invoices
         )
+    }
+
+    /// The same changes as v3 tells them, where their merchant is an account mirror.
+    private mutating func writeEvents(due: Timestamp, nonces: [UInt64], in db: any SQLConnection) throws {
+        let changes = zip(newChanges, nonces).map { change, nonce in
+            PayoutEvents.Change(
+                payoutID: change.payoutID, merchantID: change.merchantID, status: change.status, seq: change.seq,
+                sequence: change.sequence, at: change.at, endToEnd: change.endToEnd, rejection: change.rejection,
+                statusDetail: change.statusDetail?.detail, nonce: nonce)
+        }
+        guard var events = try PayoutEvents(changes, sealing: sealing, in: db) else { return }
+        var writer = NewEvents(sealing: sealing, now: now)
+        try writer.write(events.events(of: changes), due: due, wakes: &wakes, in: db)
+        deliveries += writer.deliveries
     }
 
     static func detailJSON(_ detail: StatusChangeRequest.Detail) -> String {

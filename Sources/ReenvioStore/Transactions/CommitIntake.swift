@@ -83,18 +83,18 @@ extension Store {
         let sealed = try batch.creates.map {
             try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice)
         }
-        let keyID = sealing.id
+        let sealing = sealing
         return try await engine.write(.intake) { db in
             let merchants = try StatusChanges.merchants(of: batch.changes, in: db)
             var clocks = try MerchantClocks(locking: merchants + batch.creates.map(\.merchantID), in: db)
             var creates = IdempotentCreates(batch.creates)
             try creates.run(batch.creates, now: now, in: db) { indices in
                 try NewPayouts.insert(
-                    indices.map { batch.creates[$0] }, sealed: indices.map { sealed[$0] }, keyID: keyID,
+                    indices.map { batch.creates[$0] }, sealed: indices.map { sealed[$0] }, keyID: sealing.id,
                     clocks: &clocks, now: now, in: db
                 )
             }
-            var changes = try StatusChanges(batch.changes, clocks: clocks, now: now, in: db)
+            var changes = try StatusChanges(batch.changes, clocks: clocks, sealing: sealing, now: now, in: db)
             let changed = try changes.apply(batch.changes, due: due, nonces: nonces, in: db)
             try changes.clocks.save(in: db)
             // Read where they were just written: a reader's snapshot would cost more than the statement.

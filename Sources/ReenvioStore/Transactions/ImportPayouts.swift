@@ -10,7 +10,7 @@ package enum ImportOutcome: Equatable, Sendable {
 
 extension Store {
     /// One transaction for many lines (`docs/importing.md`): each new payout with its history and, where its status has
-    /// a webhook, that webhook as sent elsewhere and not acknowledged. No delivery is made; a resend finds it. Each
+    /// a webhook, that webhook as sent elsewhere and not acknowledged; likewise the event of v3. No delivery is made; a resend finds it. Each
     /// line is decided on its own, in order; a refused one disturbs nobody.
     /// - Parameters:
     ///   - lines: at most `Limits.importLinesPerCommit`.
@@ -20,10 +20,13 @@ extension Store {
     package func importPayouts(
         _ lines: [ImportLine], now: Timestamp, nonces: [UInt64]
     ) async throws -> [ImportOutcome] {
-        try await engine.write(.bulk) { db in
+        let sealing = sealing
+        return try await engine.write(.bulk) { db in
             let clocks = try MerchantClocks(locking: lines.map(\.merchantID), in: db)
             var batch = try ImportPayouts(lines, clocks: clocks, now: now, in: db)
-            return try batch.run(nonces: nonces, in: db)
+            let outcomes = try batch.run(nonces: nonces, in: db)
+            try batch.writeEvents(sealing: sealing, nonces: nonces, in: db)
+            return outcomes
         }
     }
 }
@@ -163,6 +166,21 @@ extension ImportPayouts {
             ])
         }
         try db.batch(Self.insertChanges, rows)
+    }
+
+    /// What v3 would have told of these payouts; nothing is delivered, a resend finds it.
+    fileprivate func writeEvents(sealing: SealingKey, nonces: [UInt64], in db: any SQLConnection) throws {
+        let changes = accepted.map { payout in
+            let line = payout.line
+            return PayoutEvents.Change(
+                payoutID: payout.id, merchantID: line.merchantID, status: line.status, seq: payout.latestSeq,
+                sequence: Int64(payout.latestSequence), at: line.updatedAt, endToEnd: line.endToEnd,
+                statusDetail: line.statusDetail?.detail, nonce: nonces[payout.index])
+        }
+        guard var events = try PayoutEvents(changes, sealing: sealing, in: db) else { return }
+        var writer = NewEvents(sealing: sealing, now: now)
+        var wakes = QueueWakes()
+        try writer.write(events.events(of: changes), due: nil, wakes: &wakes, in: db)
     }
 
     private func countMinutes(in db: any SQLConnection) throws {

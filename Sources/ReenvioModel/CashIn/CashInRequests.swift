@@ -1,0 +1,70 @@
+/// The checked body of `POST /v3/cashin/qrcodes` (`docs/contract.md` 8.4). Whose merchant it names is not judged here.
+package struct QRCodeDraft: Equatable, Sendable {
+    package var merchantID: Int64
+    package var data: QRCode.Data
+
+    /// The draft where nothing is wrong with it, its faults, and the merchant it names in any case.
+    package struct Reading {
+        package var draft: QRCodeDraft?
+        package var faults: Faults
+        package var merchantID: Int64?
+    }
+
+    package static func read(_ object: JSONObject) -> Reading {
+        var fields = FieldReader(object)
+        let merchantID = fields.integer("merchant_id", required: true)
+        let data = QRCode.Data.readNew(&fields)
+        guard fields.faults.isEmpty, let merchantID else {
+            return Reading(draft: nil, faults: fields.faults, merchantID: merchantID)
+        }
+        return Reading(
+            draft: QRCodeDraft(merchantID: merchantID, data: data), faults: Faults(), merchantID: merchantID)
+    }
+}
+
+/// The checked body of `POST /v3/cashin/qrcodes/{id}/events` (`docs/contract.md` 8.4).
+package struct CashInReport: Equatable, Sendable {
+    package var type: EventType
+    package var data: QRCode.Data
+    package var occurredAt: Timestamp?
+
+    package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> CashInReport {
+        var fields = FieldReader(object)
+        let type = fields.string("type", required: true).flatMap { text -> EventType? in
+            if let type = EventType(rawValue: text), type.category == .cashIn { return type }
+            fields.fault("type", "The selected type is invalid.")
+            return nil
+        }
+        let data = fields.nestedOrEmpty("data", QRCode.Data.readUpdate)
+        let occurredAt = fields.occurredAt(now: now)
+        try fields.throwFaults()
+        guard let type, let data else { throw fields.faults }
+        return CashInReport(type: type, data: data, occurredAt: occurredAt)
+    }
+}
+
+/// The checked body of `POST /v2/payout/payments/{id}/refund` (`docs/contract.md` 8.4).
+package struct RefundReport: Equatable, Sendable {
+    /// The end-to-end id of the refund itself.
+    package var endToEnd: String?
+    package var occurredAt: Timestamp?
+
+    package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> RefundReport {
+        var fields = FieldReader(object)
+        let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
+        let occurredAt = fields.occurredAt(now: now)
+        try fields.throwFaults()
+        return RefundReport(endToEnd: endToEnd, occurredAt: occurredAt)
+    }
+}
+
+extension FieldReader {
+    /// When something happened: at most 5 minutes ahead (`docs/contract.md` 1.2).
+    fileprivate mutating func occurredAt(now: Timestamp) -> Timestamp? {
+        guard let moment = rfc3339("occurred_at") else { return nil }
+        if moment > now + .seconds(Limits.occurredAheadSeconds) {
+            fault("occurred_at", "The occurred_at field must not be more than 5 minutes in the future.")
+        }
+        return moment
+    }
+}
