@@ -136,7 +136,14 @@ package final class Courier: Sendable {
         lines.add(
             "webhook-signature",
             attempt.signer.standard(webhookID: webhookID, timestamp: timestamp, body: claimed.body))
-        lines.add("x-webhook-wp-signature", attempt.signer.compat(invoice: claimed.invoice, amount: claimed.amount))
+        switch claimed.message {
+        case .payout(_, let invoice, let amount):
+            lines.add("x-webhook-wp-signature", attempt.signer.compat(invoice: invoice, amount: amount))
+        case .event(let event):
+            // docs/contract.md 6.5: what its registration asks for.
+            if let token = event.authorization { lines.add("authorization", token) }
+            if let key = event.functionsKey { lines.add("x-functions-key", key) }
+        }
         lines.add("x-webhook-attempt", Int64(claimed.attempt))
         lines.add("x-webhook-attempt-id", Hex.text(attempt.attemptID))
         lines.add("x-webhook-sequence", claimed.sequence)
@@ -159,7 +166,8 @@ package final class Courier: Sendable {
         let now = clock.wall
         var generator = EntropyGenerator(entropy)
         let decided = Delivery.after(
-            outcome, attempt: attempt.claimed.attempt, schedule: schedule, now: now, using: &generator
+            outcome, attempt: attempt.claimed.attempt,
+            schedule: attempt.claimed.isLogResend ? .logResend : schedule, now: now, using: &generator
         )
         let next: AttemptRecord.Next =
             switch decided {
@@ -203,7 +211,6 @@ package final class Courier: Sendable {
         let claimed = attempt.claimed
         var metadata: Logger.Metadata = [
             "merchant": "\(claimed.merchantID)",
-            "payout": "\(claimed.payoutID)",
             "webhook": "\(claimed.webhookID)",
             "sequence": "\(claimed.sequence)",
             "receiver": "\(claimed.queue.receiverID)",
@@ -213,6 +220,13 @@ package final class Courier: Sendable {
             "attempt_id": "\(Hex.text(attempt.attemptID))",
             "duration_ms": "\(duration.milliseconds)",
         ]
+        switch claimed.message {
+        case .payout(let id, _, _): metadata["payout"] = "\(id)"
+        case .event(let event):
+            metadata[event.category == .cashOut ? "payout" : "qr_code"] = "\(event.objectID)"
+            metadata["event"] = "\(event.id)"
+            metadata["registration"] = "\(event.registrationID)"
+        }
         metadata["status"] = outcome.statusCode.map { "\($0)" }
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
         metadata["resend"] = claimed.resendPublicID.map { "\($0)" }

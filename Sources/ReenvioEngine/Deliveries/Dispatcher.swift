@@ -72,6 +72,10 @@ package final class Dispatcher: Stepping {
             throw error
         }
         note(result.recorded, result.claimed, at: now.engine)
+        if result.claimed.unreadable > 0 {
+            logger.error(
+                "events cannot be opened; they wait", metadata: ["count": "\(result.claimed.unreadable)"])
+        }
         try await send(result.claimed.deliveries, startBy: startBy)
         return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
     }

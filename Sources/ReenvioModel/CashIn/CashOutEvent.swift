@@ -39,20 +39,20 @@ package struct CashOutEvent: Equatable, Sendable {
     /// `PIX_CASHOUT_CREATED` is emitted, which is the caller's to see to.
     package static func type(of status: PayoutStatus) -> EventType? {
         switch status {
-        case .received, .inReview: .cashOutCreated
-        case .paid: .cashOutSuccess
-        case .rejected, .expired, .invalidData: .cashOutError
-        case .canceled: .cashOutCanceled
+        case .received, .inReview: .pixCashOutCreated
+        case .paid: .pixCashOutSuccess
+        case .rejected, .expired, .invalidData: .pixCashOutError
+        case .canceled: .pixCashOutCanceled
         case .awaiting, .processing, .processed: nil
         }
     }
 
     private var status: String {
         switch type {
-        case .cashOutSuccess: "SUCCESS"
-        case .cashOutError: "ERROR"
-        case .cashOutCanceled: "CANCELED"
-        case .cashOutRefund: "REFUNDED"
+        case .pixCashOutSuccess: "SUCCESS"
+        case .pixCashOutError: "ERROR"
+        case .pixCashOutCanceled: "CANCELED"
+        case .pixCashOutRefund: "REFUNDED"
         default: "NEW"
         }
     }

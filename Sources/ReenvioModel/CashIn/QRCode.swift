@@ -22,7 +22,7 @@ package struct QRCode: Equatable, Sendable {
     package static func status(after type: EventType, from status: Status) -> Status {
         switch type {
         case .qrCodePaid: .paid
-        case .qrCodeRefunded, .cashInRefunded: .chargeback
+        case .qrCodeRefunded, .pixCashInRefunded: .chargeback
         default: status
         }
     }
@@ -203,7 +203,7 @@ package struct CashInEvent: Sendable {
     private func needs(_ key: String) -> Bool {
         switch type {
         case .qrCodePaid: key != "chargeback_id"
-        case .qrCodeRefundedError, .cashInRefundedError: key == "chargeback_id"
+        case .qrCodeRefundedError, .pixCashInRefundedError: key == "chargeback_id"
         default: false
         }
     }

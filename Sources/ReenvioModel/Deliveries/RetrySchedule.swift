@@ -9,6 +9,9 @@ package struct RetrySchedule: Equatable, Sendable {
         .seconds(36_000),
     ])
 
+    /// That of a v3 resend, whatever the settings say (`docs/contract.md` 6.4).
+    package static let logResend = RetrySchedule(waits: [.seconds(0), .seconds(5), .seconds(300)])
+
     package init(waits: [Duration]) {
         self.waits = waits
     }

@@ -21,61 +21,6 @@ package struct ClaimOrder: Sendable {
     }
 }
 
-extension ClaimedDelivery {
-    var candidate: Turns.Candidate { Turns.Candidate(merchantID: merchantID, queue: queue) }
-}
-
-/// Everything one attempt needs, and what its record must know. A reference: it goes through many hands on its way.
-package final class ClaimedDelivery: Sendable {
-    package let merchantID: Int64
-    package let id: Int64
-    package let token: Int64
-    package let queue: QueueID
-    /// The number of this attempt, from 1.
-    package let attempt: Int
-    package let createdAt: Timestamp
-    package let payoutID: Int64
-    package let invoice: String
-    package let amount: Money
-    package let url: String
-    package let notificationID: Int64
-    package let webhookID: WebhookID
-    /// The number of the status change within its payout, and on its merchant's clock.
-    package let sequence: Int64
-    package let changeSeq: Int64
-    /// The live delivery of the same notification.
-    package let liveDeliveryID: Int64?
-    package let body: [UInt8]
-    package let resendID: Int64?
-    package let resendPublicID: String?
-    /// It goes through an open breaker.
-    package let isProbe: Bool
-
-    /// Nil where the row lost its payout or notification, which is damage.
-    init?(_ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, resendPublicID: String?, isProbe: Bool) {
-        if row.isNull(3) || row.isNull(7) { return nil }
-        merchantID = queue.merchantID
-        id = row.int(0)
-        self.token = token
-        self.queue = queue.queue
-        attempt = Int(row.int(1)) + 1
-        payoutID = row.int(2)
-        invoice = row.text(3)
-        amount = Money(minor: row.int(4), currency: row.text(5))
-        url = row.text(6)
-        notificationID = row.int(7)
-        webhookID = WebhookID(id: row.int(7), nonce: UInt64(bitPattern: row.int(8)))
-        sequence = row.int(9)
-        body = row.blob(10)
-        resendID = row.intIfPresent(11)
-        self.resendPublicID = resendPublicID
-        self.isProbe = isProbe
-        createdAt = row.time(12)
-        changeSeq = row.int(13)
-        liveDeliveryID = row.intIfPresent(14)
-    }
-}
-
 package struct ClaimResult: Sendable {
     package var deliveries: [ClaimedDelivery] = []
     /// The queues that were looked at, with whether they still hold due work.
@@ -84,18 +29,24 @@ package struct ClaimResult: Sendable {
     package var turns: Turns?
     /// When the next queue or receiver comes due; nil when none waits. Engine time.
     package var nextDue: Timestamp?
+    /// Claimed events of v3 that could not be opened; they come due again when their leases end.
+    package var unreadable = 0
+    /// Claimed events of v3, still sealed.
+    var sealedEvents: [SealedEvent] = []
     var publicIDs = PublicIDs()
 
     package init() {}
 }
 
-/// The names of the jobs met in one claim, looked up once each.
+/// The names of the jobs and logs met in one claim, looked up once each.
 struct PublicIDs {
     private var known: [Int64: String?] = [:]
 
     mutating func name(of resendID: Int64, in db: any SQLConnection) throws -> String? {
         if let name = known[resendID] { return name }
-        let name = try db.first("SELECT public_id FROM resends WHERE id = $1", [.int(resendID)]) {
+        let name = try db.first(
+            "SELECT coalesce(public_id, CAST(id AS TEXT)) FROM resends WHERE id = $1", [.int(resendID)]
+        ) {
             $0.textIfPresent(0)
         }
         known[resendID] = name ?? nil
@@ -116,6 +67,7 @@ enum ClaimDeliveries {
         try ProbeReceivers.run(order, into: &result, in: db)
         var turns = order.turns
         for delivery in result.deliveries { turns.took(1, from: delivery.candidate, hasMore: false) }
+        for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let candidates = known + found
@@ -194,7 +146,9 @@ enum ClaimDeliveries {
             .int(candidate.merchantID), .int(candidate.queue.raw), .time(order.now), .int(count),
         ]
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
+        var events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
         try db.query(load, due) { row in
+            if !row.isNull(15) { return events.add(deliveryID: row.int(0)) }
             rows.append([
                 .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
             ])
@@ -202,6 +156,9 @@ enum ClaimDeliveries {
             let delivery = ClaimedDelivery(
                 row, candidate, token: order.token, resendPublicID: publicID, isProbe: isProbe)
             if let delivery { result.deliveries.append(delivery) }
+        }
+        for id in try events.run(order, into: &result, in: db) {
+            rows.append([.int(candidate.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
         }
         try db.batch(lease, rows)
     }
@@ -215,7 +172,8 @@ enum ClaimDeliveries {
     /// (`docs/contract.md` 4.2). Outer joins, so that a damaged row is leased like the others and not met each time.
     private static let load = """
         SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
-            n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id
+            n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
+            d.registration_id
         FROM deliveries d
         LEFT JOIN payouts p ON p.id = d.payout_id
         LEFT JOIN notifications n ON n.id =

@@ -38,8 +38,8 @@ private struct BrokenQueue {
         var tallies = ResendTallies()
         try db.query(
             """
-            SELECT d.id, d.payout_id, d.resend_id, d.attempts, d.created_at,
-                coalesce(d.notification_id, p.latest_notification_id)
+            SELECT d.id, coalesce(d.payout_id, d.event_id), d.resend_id, d.attempts, d.created_at,
+                coalesce(d.notification_id, p.latest_notification_id), d.registration_id
             FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
             WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 ORDER BY d.due_at, d.id LIMIT $4
             """, [.int(merchantID), .int(queue.raw), .time(before), .int(limit)]
@@ -48,10 +48,13 @@ private struct BrokenQueue {
             settled.append(
                 Settling.row(
                     merchantID: merchantID, objectID: row.int(1), deliveryID: row.int(0), queue: queue,
-                    notificationID: row.int(5), resendID: row.intIfPresent(2), end: .exhausted, reason: .receiverBroken,
+                    notificationID: row.int(5), resendID: row.intIfPresent(2),
+                    registrationID: row.intIfPresent(6), end: .exhausted, reason: .receiverBroken,
                     attempts: Int(row.int(3)), statusCode: nil, createdAt: row.time(4), endedAt: now))
             if let resendID = row.intIfPresent(2) {
-                tallies.add(.exhausted, merchantID: merchantID, resendID: resendID)
+                tallies.add(
+                    .exhausted, merchantID: merchantID, resendID: resendID, isLog: !row.isNull(6),
+                    failure: row.isNull(6) ? nil : .receiverPaused)
             }
         }
         try db.batch(
@@ -60,7 +63,7 @@ private struct BrokenQueue {
             WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             """, ended)
         try db.batch(Settling.insert, settled)
-        try tallies.save(in: db)
+        try tallies.save(now: now, in: db)
         return ended.count
     }
 }

@@ -28,7 +28,8 @@ struct Mirrors {
     init(_ merchantIDs: some Sequence<Int64>, in db: any SQLConnection) throws {
         var rows = SQLRows([("id", .int)])
         for id in Set(merchantIDs).sorted() { rows.append([.int(id)]) }
-        let sql = "SELECT m.id, m.branch, m.number FROM merchants m, {rows} WHERE m.id = rows.id AND m.number IS NOT NULL"
+        let sql =
+            "SELECT m.id, m.branch, m.number FROM merchants m, {rows} WHERE m.id = rows.id AND m.number IS NOT NULL"
         try db.batch(sql, rows) { mirrors[$0.int(0)] = Mirror(branch: $0.textIfPresent(1) ?? "", number: $0.text(2)) }
     }
 
@@ -49,7 +50,7 @@ struct NewEvents {
     private struct Registration {
         var id: Int64
         var receiverID: Int64
-        var type: String
+        var selection: EventSelection
     }
 
     init(sealing: SealingKey, now: Timestamp) {
@@ -93,7 +94,7 @@ struct NewEvents {
         var wanted: [(index: Int, registration: Registration)] = []
         for (index, event) in events.enumerated() {
             for registration in try registrations(of: event.merchantID, in: db)
-            where event.type.isTaken(by: registration.type) {
+            where registration.selection.takes(event.type) {
                 wanted.append((index, registration))
             }
         }
@@ -118,7 +119,11 @@ struct NewEvents {
             """
             SELECT id, receiver_id, type FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL ORDER BY id
             """, [.int(merchantID)]
-        ) { Registration(id: $0.int(0), receiverID: $0.int(1), type: $0.text(2)) }
+        ) { row in
+            EventSelection(rawValue: row.text(2)).map {
+                Registration(id: row.int(0), receiverID: row.int(1), selection: $0)
+            }
+        }.compactMap { $0 }
         registrations[merchantID] = found
         return found
     }

@@ -45,12 +45,12 @@ struct PayoutEvents {
             guard let mirror = mirrors[change.merchantID], let type = CashOutEvent.type(of: change.status),
                 let payout = payouts[change.payoutID]
             else { return nil }
-            if type == .cashOutCreated, !hasCreated.insert(change.payoutID).inserted { return nil }
+            if type == .pixCashOutCreated, !hasCreated.insert(change.payoutID).inserted { return nil }
             let rejection = change.rejection ?? payout.rejection
             let addition: CashOutEvent.Addition =
                 switch type {
-                case .cashOutError: .error(rejection ?? change.status.name)
-                case .cashOutCanceled: .cancelDescription(rejection ?? change.statusDetail)
+                case .pixCashOutError: .error(rejection ?? change.status.name)
+                case .pixCashOutCanceled: .cancelDescription(rejection ?? change.statusDetail)
                 default: .none
                 }
             let event = CashOutEvent(

@@ -61,13 +61,14 @@ extension Store {
     package func recordAndClaim(
         _ records: [AttemptRecord], changes: [ReceiverChange] = [], now: Timestamp, claim order: ClaimOrder?
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
-        try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
+        let (recorded, claimed) = try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
             var outcomes = RecordOutcomes(records, now: now)
             try outcomes.write(in: db)
             try ReceiverStates.apply(changes, wall: now, in: db)
             let claimed = try order.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
             return (RecordResult(late: outcomes.late), claimed)
         }
+        return (recorded, open(claimed))
     }
 }
 
@@ -88,14 +89,18 @@ struct RecordOutcomes {
     mutating func write(in db: any SQLConnection) throws {
         if records.isEmpty { return }
         let acked = records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
-        let clocks = try MerchantClocks(locking: Set(acked.lazy.map(\.merchantID)), in: db)
+        let payouts = acked.filter { $0.event == nil }
+        let clocks = try MerchantClocks(locking: Set(payouts.lazy.map(\.merchantID)), in: db)
         try writeAttempts(in: db)
         try endDeliveries(in: db)
         try retryDeliveries(in: db)
-        try acknowledge(acked, clocks, in: db)
+        try acknowledge(payouts, clocks, in: db)
+        if payouts.count < acked.count {
+            try AcknowledgeEvents(acked.filter { $0.event != nil }, now: now).write(in: db)
+        }
         try counts.save(in: db)
         try wakes.save(in: db)
-        try tallies.save(in: db)
+        try tallies.save(now: now, in: db)
     }
 
     private func writeAttempts(in db: any SQLConnection) throws {
@@ -128,14 +133,20 @@ struct RecordOutcomes {
             let claimed = record.claimed
             settled.append(
                 Settling.row(
-                    merchantID: claimed.merchantID, objectID: claimed.payoutID, deliveryID: claimed.id,
-                    queue: claimed.queue, notificationID: claimed.notificationID, resendID: claimed.resendID, end: end,
-                    reason: record.reason, attempts: claimed.attempt, statusCode: record.statusCode,
-                    createdAt: claimed.createdAt, endedAt: now
+                    merchantID: claimed.merchantID, objectID: claimed.settledUnder, deliveryID: claimed.id,
+                    queue: claimed.queue, notificationID: claimed.notificationID, resendID: claimed.resendID,
+                    registrationID: claimed.event?.registrationID, end: end, reason: record.reason,
+                    attempts: claimed.attempt, statusCode: record.statusCode, createdAt: claimed.createdAt,
+                    endedAt: now
                 )
             )
             if let resendID = claimed.resendID {
-                tallies.add(end, merchantID: claimed.merchantID, resendID: resendID)
+                let failure = claimed.event.flatMap { _ in
+                    LogFailure(end, reason: record.reason, statusCode: record.statusCode)
+                }
+                tallies.add(
+                    end, merchantID: claimed.merchantID, resendID: resendID, isLog: claimed.event != nil,
+                    failure: failure)
             }
         }
         late += rows.count - settled.count
@@ -281,26 +292,27 @@ extension QueueID {
 enum Settling {
     static let columns: [(name: String, type: SQLRows.ColumnType)] = [
         ("merchant_id", .int), ("object_id", .int), ("delivery_id", .int), ("queue_id", .int),
-        ("notification_id", .int), ("resend_id", .int), ("state", .text), ("reason", .text), ("attempts", .int),
-        ("status_code", .int), ("created", .int), ("ended", .int),
+        ("notification_id", .int), ("resend_id", .int), ("registration_id", .int), ("state", .text),
+        ("reason", .text), ("attempts", .int), ("status_code", .int), ("created", .int), ("ended", .int),
     ]
 
     static let insert = """
-        INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id, resend_id, state, reason,
-            attempts, last_status_code, created_at, ended_at)
+        INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id, resend_id,
+            registration_id, state, reason, attempts, last_status_code, created_at, ended_at)
         SELECT rows.merchant_id, rows.object_id, rows.delivery_id, rows.queue_id, rows.notification_id,
-            rows.resend_id, rows.state, rows.reason, rows.attempts, rows.status_code, rows.created, rows.ended
+            rows.resend_id, rows.registration_id, rows.state, rows.reason, rows.attempts, rows.status_code, rows.created, rows.ended
         FROM {rows}
         """
 
     static func row(
         merchantID: Int64, objectID: Int64, deliveryID: Int64, queue: QueueID, notificationID: Int64, resendID: Int64?,
-        end: DeliveryEnd, reason: AttemptFailure?, attempts: Int, statusCode: Int?, createdAt: Timestamp,
-        endedAt: Timestamp
+        registrationID: Int64? = nil, end: DeliveryEnd, reason: AttemptFailure?, attempts: Int, statusCode: Int?,
+        createdAt: Timestamp, endedAt: Timestamp
     ) -> [SQLValue] {
         [
             .int(merchantID), .int(objectID), .int(deliveryID), .int(queue.raw), .int(notificationID),
-            .optional(resendID), .text(end.rawValue), .optional(reason?.rawValue), .int(attempts),
+            .optional(resendID), .optional(registrationID), .text(end.rawValue), .optional(reason?.rawValue),
+            .int(attempts),
             .optional(statusCode),
             .time(createdAt), .time(endedAt),
         ]

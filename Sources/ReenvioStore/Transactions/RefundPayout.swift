@@ -34,7 +34,7 @@ extension Store {
             try db.run("UPDATE payouts SET refunded_at = $2 WHERE id = $1", [.int(id), .time(at)])
             if let mirror = try Mirrors([merchantID], in: db)[merchantID] {
                 let event = NewEvent(
-                    merchantID: merchantID, type: .cashOutRefund, objectID: id, seq: clocks.next(merchantID),
+                    merchantID: merchantID, type: .pixCashOutRefund, objectID: id, seq: clocks.next(merchantID),
                     sequence: found.latestSequence + 1, occurredAt: at, nonce: stamp.nonce,
                     body: found.event(report, fromAccount: mirror.number).body)
                 var wakes = QueueWakes()
@@ -76,7 +76,7 @@ private struct RefundedPayout {
 
     func event(_ report: RefundReport, fromAccount: String) -> CashOutEvent {
         CashOutEvent(
-            type: .cashOutRefund, transactionID: id, endToEnd: report.endToEnd, amount: amount,
+            type: .pixCashOutRefund, transactionID: id, endToEnd: report.endToEnd, amount: amount,
             pixKey: parties?.pix.pixKey, paymentDate: paidAt, fromAccount: fromAccount,
             recipientName: parties?.beneficiary.name, addition: .refund(originEndToEnd: endToEnd))
     }
