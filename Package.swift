@@ -19,6 +19,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
@@ -46,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         // Arrows point one way: Model <- Store <- Engine <- API <- reenvio (docs/architecture.md).
@@ -63,7 +65,7 @@ let package = Package(
             name: "ReenvioAPI",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS,
-                httpTypes, nioCore, nioHTTPTypes, nioSSL, logging, metrics,
+                httpTypes, jwtKit, nioCore, nioHTTPTypes, nioSSL, logging, metrics,
             ],
             swiftSettings: strict
         ),
@@ -113,7 +115,8 @@ let package = Package(
             name: "ReenvioAPITests",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioAPI", "ReenvioTesting", hummingbird,
-                .product(name: "HummingbirdTesting", package: "hummingbird"), httpTypes, nioCore, nioPosix, logging,
+                .product(name: "HummingbirdTesting", package: "hummingbird"), crypto, httpTypes, nioCore, nioPosix,
+                logging,
             ],
             swiftSettings: strict
         ),

@@ -40,9 +40,11 @@ package struct APIServer: Sendable {
     private let engine: Engine
     private let readiness: Readiness
     private let options: Options
+    private let tokens: AccessTokens
 
     package init(_ engine: Engine, readiness: Readiness, options: Options = Options()) {
         self.engine = engine
+        tokens = AccessTokens(store: engine.store, clock: engine.clock, entropy: engine.entropy)
         self.readiness = readiness
         self.options = options
     }
@@ -55,18 +57,23 @@ package struct APIServer: Sendable {
                 + CashInRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + TokenRoutes(engine, tokens: tokens).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
         )
     }
 
-    package func router() -> Router<APIContext> {
-        let gateway = Gateway(
-            authenticator: Authenticator(store: engine.store, clock: engine.clock),
+    /// The checks before every endpoint.
+    package var gateway: Gateway {
+        Gateway(
+            authenticator: Authenticator(store: engine.store, tokens: tokens, clock: engine.clock),
             limiter: RateLimiter(options.rateLimits),
             clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
-        return gateway.router(for: table)
+    }
+
+    package func router() -> Router<APIContext> {
+        gateway.router(for: table)
     }
 
     /// The server as a service. `onListening` gets the address really bound.

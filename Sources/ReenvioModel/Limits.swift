@@ -65,6 +65,12 @@ package enum Limits {
     package static let overlapHoursDefault: Int64 = 24
     package static let overlapHoursMax: Int64 = 30 * 24
 
+    // Users and their tokens (`docs/contract.md` 9)
+    package static let accessTokenSeconds: Int64 = 3_600
+    package static let accessTokenBytes = 2_048
+    package static let clientFieldCharacters = 255
+    package static let policiesPerUser = 1_000
+
     // Fields (`docs/contract.md` 2.1)
     package static let notificationURLCharacters = 255
     package static let invoiceCharacters = 255

@@ -26,6 +26,7 @@ struct APIFixture: Sendable {
     enum Credential: Sendable {
         case none, operatorKey, ownKey, otherKey
         case text(String)
+        case token(AccessToken)
     }
 
     static let merchantID: Int64 = 303
@@ -39,7 +40,8 @@ struct APIFixture: Sendable {
 
     /// Runs `body` against a running API.
     static func run(
-        limits: RateLimits = .off, _ body: @Sendable @escaping (APIFixture) async throws -> Void
+        limits: RateLimits = .off, probes: [Endpoint] = [],
+        _ body: @Sendable @escaping (APIFixture) async throws -> Void
     ) async throws {
         let folder = try ScratchFolder()
         let store = try await Fixtures.store(in: folder)
@@ -61,12 +63,11 @@ struct APIFixture: Sendable {
             clock: clock, entropy: SystemEntropy(), logger: logger)
         let readiness = Readiness(store: store)
         let loops = MultiThreadedEventLoopGroup.singleton
+        let server = APIServer(
+            engine, readiness: readiness,
+            options: APIServer.Options(rateLimits: limits, publicURL: PublicURL("https://api.example.com")))
         let application = Application(
-            router: APIServer(
-                engine, readiness: readiness,
-                options: APIServer.Options(
-                    rateLimits: limits, publicURL: PublicURL("https://api.example.com"))
-            ).router(),
+            router: server.gateway.router(for: RouteTable(server.table.endpoints + probes)),
             services: [
                 PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),
@@ -92,6 +93,28 @@ struct APIFixture: Sendable {
     func key(_ scopes: [Scope] = Scope.defaults, cidrs: [String] = []) async throws -> Credential {
         let cidrs = cidrs.compactMap { CIDR($0) }
         return .text("Bearer " + (try await Self.key(store, account: Fixtures.accountID, scopes, cidrs)))
+    }
+
+    /// A user of the first account, or of another.
+    func user(
+        id: Int64? = nil, accountID: Int64 = Fixtures.accountID, merchants: Set<Int64>? = nil
+    ) async throws -> (id: Int64, credentials: ClientCredentials) {
+        var generator = SystemRandomNumberGenerator()
+        let user = NewUser(
+            id: id, accountID: accountID, merchants: merchants, credentials: ClientCredentials(using: &generator))
+        let made = try await store.createUser(user, by: Requester(actor: "test"), now: Fixtures.start)
+        return (made, user.credentials)
+    }
+
+    /// What the token endpoint answers to a pair.
+    func signIn(_ credentials: ClientCredentials, path: String = "/v2/finance/auth-token") async throws -> Reply {
+        let body = #"{"client_id":"\#(credentials.clientID)","client_secret":"\#(credentials.secret)"}"#
+        return try await call(.post, path, body, as: .none)
+    }
+
+    /// A user's access token, from the token endpoint.
+    func token(of credentials: ClientCredentials) async throws -> Credential {
+        .token(try AccessToken(answer: try await signIn(credentials).body))
     }
 
     private static func key(
@@ -130,6 +153,7 @@ struct APIFixture: Sendable {
         case .ownKey: headers[.authorization] = "Bearer \(keys.own)"
         case .otherKey: headers[.authorization] = "Bearer \(keys.other)"
         case .text(let text): headers[.authorization] = text
+        case .token(let token): headers[.authorization] = "Bearer \(token.text)"
         }
         let response = try await client.execute(
             uri: path, method: method, headers: headers, body: bytes.map { ByteBuffer(bytes: $0) })

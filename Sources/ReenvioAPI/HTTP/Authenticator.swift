@@ -3,8 +3,9 @@ package import ReenvioModel
 package import ReenvioStore
 import Synchronization
 
-/// Turns `Authorization: Bearer <key>` into a caller (`docs/contract.md` 9). Keys are looked up at most once a second
-/// each.
+/// Turns `Authorization: Bearer <key or token>` into a caller (`docs/contract.md` 9). One kind of credential per
+/// dialect: a token is none where a key is asked for, nor a key where a token is. Keys are looked up at most once a
+/// second each; a token's user at each request, so that a deactivated one is refused at once.
 package final class Authenticator: Sendable {
     private struct Entry {
         var key: APIKey?
@@ -16,19 +17,35 @@ package final class Authenticator: Sendable {
 
     private let entries = Mutex<[[UInt8]: Entry]>([:])
     private let store: Store
+    private let tokens: AccessTokens
     private let clock: any TimeSource
 
-    package init(store: Store, clock: any TimeSource) {
+    package init(store: Store, tokens: AccessTokens, clock: any TimeSource) {
         self.store = store
+        self.tokens = tokens
         self.clock = clock
     }
 
-    /// - Throws: 401 for a missing, malformed, unknown, expired or revoked key, all alike.
-    package func caller(authorization: String?) async throws -> Caller {
-        guard let authorization, let text = Self.bearer(authorization), let shown = APIKeyText(text),
-            let key = try await key(shown), key.isUsable(now: clock.wall)
+    /// - Throws: 401 for a missing, malformed, unknown, expired or revoked credential, all alike; for a token that is
+    ///   there but not valid with `"code":"token_not_valid"`.
+    package func caller(authorization: String?, access: Access) async throws -> Caller {
+        let shown = authorization.flatMap(Self.bearer)
+        if access == .token { return .user(try await user(token: shown)) }
+        guard let shown, let text = APIKeyText(shown), let key = try await key(text), key.isUsable(now: clock.wall)
         else { throw Problem.unauthorized }
-        return Caller(key: key)
+        return .key(key)
+    }
+
+    private func user(token: String?) async throws -> User {
+        guard let token, !token.isEmpty else { throw Problem.unauthorized }
+        guard let id = try await tokens.userID(of: token), let user = try await store.user(id: id), user.isActive
+        else { throw Problem.tokenNotValid }
+        return user
+    }
+
+    /// The key with which a user signs its bodies; nil where it has none.
+    package func hmacKey(userID: Int64) async throws -> [UInt8]? {
+        try await store.hmacKey(userID: userID)
     }
 
     /// What follows the scheme, whose case does not matter, and at least one blank.

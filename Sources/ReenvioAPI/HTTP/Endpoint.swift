@@ -11,21 +11,42 @@ package enum Access: Sendable, Equatable {
     /// known only once its body was looked at (`docs/contract.md` 4.4).
     case resendKey
     case operatorKey
+    /// A user's access token: the endpoints of v3, whose 422 has a message without full stop (`docs/contract.md` 10).
+    case token
+    /// The credential stands in the body, and the endpoint judges it.
+    case signIn
 }
 
-/// Who calls: a key, and with it an account, or every account.
-package struct Caller: Sendable, Equatable {
-    package var key: APIKey
+/// Who calls: a key, and with it an account or every account, or a user with a token.
+package enum Caller: Sendable, Equatable {
+    case key(APIKey)
+    case user(User)
 
     /// Nil for an operator, who acts on every account.
-    package var accountID: Int64? { key.accountID }
-
-    package func may(_ scope: Scope) -> Bool {
-        key.isOperator || key.scopes.contains(scope)
+    package var accountID: Int64? {
+        switch self {
+        case .key(let key): key.accountID
+        case .user(let user): user.accountID
+        }
     }
 
-    package init(key: APIKey) {
-        self.key = key
+    /// How history and audit name it; also what its requests are counted by.
+    package var actor: String {
+        switch self {
+        case .key(let key): "key:\(key.id)"
+        case .user(let user): user.actor
+        }
+    }
+
+    /// Whether it is a key with that scope; an operator key has every scope.
+    package func may(_ scope: Scope) -> Bool {
+        guard case .key(let key) = self else { return false }
+        return key.isOperator || key.scopes.contains(scope)
+    }
+
+    package var isOperator: Bool {
+        guard case .key(let key) = self else { return false }
+        return key.isOperator
     }
 }
 
@@ -59,7 +80,7 @@ package struct Call: Sendable {
     /// How history and audit name who called.
     package var requester: Requester {
         Requester(
-            actor: caller.map { "key:\($0.key.id)" } ?? "anonymous", requestID: requestID,
+            actor: caller?.actor ?? "anonymous", requestID: requestID,
             address: address?.description)
     }
 
@@ -85,6 +106,12 @@ package struct Call: Sendable {
         guard let caller else { throw Problem.unauthorized }
         return caller
     }
+
+    /// The user of an endpoint that takes a token.
+    package func requireUser() throws -> User {
+        guard case .user(let user)? = caller else { throw Problem.unauthorized }
+        return user
+    }
 }
 
 /// One row of the route table, from which routes, 405 answers and later the API description are made.
@@ -96,17 +123,21 @@ package struct Endpoint: Sendable {
     package var takesBody: Bool
     /// The bucket that a call takes from; nil where calls are not limited.
     package var limit: RateLimits.Kind?
+    /// Whether a user with an HMAC key must have signed the body (`docs/contract.md` 9).
+    package var isSigned: Bool
     package var handle: @Sendable (Call) async throws -> Answer
 
     package init(
         _ method: HTTPRequest.Method, _ path: String, _ access: Access, takesBody: Bool = false,
-        limit: RateLimits.Kind? = nil, _ handle: @escaping @Sendable (Call) async throws -> Answer
+        limit: RateLimits.Kind? = nil, isSigned: Bool = false,
+        _ handle: @escaping @Sendable (Call) async throws -> Answer
     ) {
         self.method = method
         self.path = path
         self.access = access
         self.takesBody = takesBody
         self.limit = limit
+        self.isSigned = isSigned
         self.handle = handle
     }
 }

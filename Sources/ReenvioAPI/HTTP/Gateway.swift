@@ -36,15 +36,33 @@ package struct Gateway: Sendable {
         return router
     }
 
+    /// 429 for an address with too many failed authentications; a 401, wherever it comes from, counts as one more.
     private func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Answer {
         let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
+        if endpoint.access == .open { return try await admitted(request, context, endpoint, address) }
+        try failedLogins.check(address, now: clock.engine)
+        do {
+            return try await admitted(request, context, endpoint, address)
+        } catch let problem as Problem where problem.status == 401 {
+            failedLogins.note(address, now: clock.engine)
+            throw problem
+        } catch let faults as Faults where endpoint.access == .token {
+            throw Problem.invalid(faults).inV3
+        } catch let problem as Problem where endpoint.access == .token {
+            throw problem.inV3
+        }
+    }
+
+    private func admitted(
+        _ request: Request, _ context: APIContext, _ endpoint: Endpoint, _ address: IPAddress?
+    ) async throws -> Answer {
         let caller = try await authenticate(request, endpoint.access, from: address)
         let body: Body
         if endpoint.access == .resendKey, let caller {
             body = try await admitResend(request, caller)
         } else {
             if let caller { try admit(caller, to: endpoint) }
-            body = endpoint.takesBody ? try await readBody(request) : Body()
+            body = endpoint.takesBody ? try await readBody(request, signedBy: endpoint.isSigned ? caller : nil) : Body()
         }
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
@@ -72,32 +90,23 @@ package struct Gateway: Sendable {
         HTTPField.Name("x-forwarded-for").map { request.headers[values: $0] } ?? []
     }
 
-    /// 429 for an address with too many failures, then 401, then 403 for a foreign address.
+    /// 401, then 403 for a foreign address.
     private func authenticate(_ request: Request, _ access: Access, from address: IPAddress?) async throws -> Caller? {
-        if access == .open { return nil }
-        try failedLogins.check(address, now: clock.engine)
-        let caller: Caller
-        do {
-            caller = try await authenticator.caller(authorization: request.headers[.authorization])
-        } catch let problem as Problem where problem.status == 401 {
-            failedLogins.note(address, now: clock.engine)
-            throw problem
-        }
-        let cidrs = caller.key.cidrs
-        guard cidrs.isEmpty || address.map({ address in cidrs.contains { $0.contains(address) } }) == true else {
-            throw Problem.forbidden
-        }
+        if access == .open || access == .signIn { return nil }
+        let caller = try await authenticator.caller(authorization: request.headers[.authorization], access: access)
+        guard case .key(let key) = caller, !key.cidrs.isEmpty else { return caller }
+        guard let address, key.cidrs.contains(where: { $0.contains(address) }) else { throw Problem.forbidden }
         return caller
     }
 
     /// 403 for the scope, then 429 for the bucket.
     private func admit(_ caller: Caller, to endpoint: Endpoint) throws {
         switch endpoint.access {
-        case .open, .resendKey: break
-        case .operatorKey: guard caller.key.isOperator else { throw Problem.forbidden }
+        case .open, .resendKey, .token, .signIn: break
+        case .operatorKey: guard caller.isOperator else { throw Problem.forbidden }
         case .key(let scope): guard caller.may(scope) else { throw Problem.forbidden }
         }
-        if let limit = endpoint.limit { try limiter.take(limit, for: caller.key.id, now: clock.engine) }
+        if let limit = endpoint.limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
     }
 
     /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
@@ -112,7 +121,7 @@ package struct Gateway: Sendable {
         }
         let isDryRun = (try? body.get())?.object["dry_run"] == .bool(true)
         guard caller.may(isDryRun ? .resendDryRun : .resendWrite) else { throw Problem.forbidden }
-        try limiter.take(isDryRun ? .read : .resend, for: caller.key.id, now: clock.engine)
+        try limiter.take(isDryRun ? .read : .resend, for: caller.actor, now: clock.engine)
         return try body.get()
     }
 
@@ -122,8 +131,8 @@ package struct Gateway: Sendable {
         var bytes = ByteBuffer()
     }
 
-    /// 415 before 413 before 400.
-    private func readBody(_ request: Request) async throws -> Body {
+    /// 415 before 413 before 401 for the `hmac` of a user who has to sign, before 400.
+    private func readBody(_ request: Request, signedBy signer: Caller? = nil) async throws -> Body {
         guard Self.isJSON(request.headers[.contentType]) else { throw Problem.notJSON }
         if let length = request.headers[.contentLength].flatMap(Int.init), length > Limits.requestBodyBytes {
             throw Problem.bodyTooLarge
@@ -137,10 +146,20 @@ package struct Gateway: Sendable {
             // Broken chunks, or a client that went away in the middle.
             throw Problem.malformedBody
         }
+        if case .user(let user)? = signer { try await verifySignature(request, buffer, of: user) }
         guard let value = try? JSONParser.parse(buffer.readableBytesView), case .object(let object) = value else {
             throw Problem.malformedBody
         }
         return Body(object: object, bytes: buffer)
+    }
+
+    /// The `hmac` header over the bytes as they came, where the user has a key (`docs/contract.md` 9).
+    private func verifySignature(_ request: Request, _ body: ByteBuffer, of user: User) async throws {
+        guard let key = try await authenticator.hmacKey(userID: user.id) else { return }
+        let shown = HTTPField.Name("hmac").flatMap { request.headers[$0] }
+        guard let shown, BodySignature.isValid(shown, of: body.readableBytesView, key: key) else {
+            throw Problem.unauthorized
+        }
     }
 
     /// An absent content type counts as JSON; `application/json` and `application/*+json` pass.

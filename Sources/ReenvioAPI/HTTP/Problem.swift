@@ -7,11 +7,19 @@ package struct Problem: Error, Equatable, Sendable {
     package var message: String
     package var errors = Faults()
     package var headers: [String: String] = [:]
+    /// A word for programs beside the message (`docs/contract.md` 10).
+    package var code: String?
 
     package static let malformedBody = Problem(status: 400, message: "Malformed JSON body.")
     package static let unauthorized = Problem(
         status: 401, message: "Unauthorized", headers: ["WWW-Authenticate": "Bearer"]
     )
+    /// A token that is there, but not valid: clients of v3 look at the code.
+    package static let tokenNotValid: Problem = {
+        var problem = unauthorized
+        problem.code = "token_not_valid"
+        return problem
+    }()
     package static let forbidden = Problem(status: 403, message: "This key may not do that.")
     package static let unknownPath = Problem(status: 404, message: "Not found.")
     package static let payoutNotFound = Problem(status: 404, message: "Payout not found.")
@@ -41,6 +49,14 @@ package struct Problem: Error, Equatable, Sendable {
         Problem(status: 422, message: "Validation error.", errors: faults)
     }
 
+    /// The same fault in the words of v3, whose 422 has no full stop.
+    package var inV3: Problem {
+        guard status == 422, message == "Validation error." else { return self }
+        var problem = self
+        problem.message = "Validation error"
+        return problem
+    }
+
     package init(status: Int, message: String, errors: Faults = Faults(), headers: [String: String] = [:]) {
         self.status = status
         self.message = message
@@ -62,6 +78,7 @@ package struct Problem: Error, Equatable, Sendable {
         var writer = JSONWriter()
         writer.object { writer in
             writer.member("message", message)
+            if let code { writer.member("code", code) }
             if !errors.isEmpty { writer.member("errors") { errors.write(into: &$0) } }
         }
         return writer.bytes

@@ -1,0 +1,39 @@
+import HTTPTypes
+package import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+
+/// Signing in: a client id and secret for an access token (`docs/contract.md` 9). The path ends with a slash or not;
+/// the router takes both for the same.
+package struct TokenRoutes: Sendable {
+    private let engine: Engine
+    private let tokens: AccessTokens
+
+    package init(_ engine: Engine, tokens: AccessTokens) {
+        self.engine = engine
+        self.tokens = tokens
+    }
+
+    package var endpoints: [Endpoint] {
+        [Endpoint(.post, "/v2/finance/auth-token", .signIn, takesBody: true, signIn)]
+    }
+
+    private func signIn(_ call: Call) async throws -> Answer {
+        var fields = FieldReader(call.body)
+        let clientID = fields.string("client_id", required: true, max: Limits.clientFieldCharacters)
+        let secret = fields.string("client_secret", required: true, max: Limits.clientFieldCharacters)
+        try fields.throwFaults()
+        guard let clientID, let secret,
+            let user = try await engine.store.user(clientID: clientID, secretHash: ClientCredentials.hash(secret)),
+            user.isActive
+        else { throw Problem.unauthorized }
+        let token = try await tokens.issue(userID: user.id)
+        var requester = call.requester
+        requester.actor = user.actor
+        try await engine.store.recordSignIn(user, by: requester, now: engine.clock.wall)
+        return .json(headers: ["Cache-Control": "no-store"]) { writer in
+            writer.member("worked", true)
+            writer.member("access_token", token)
+        }
+    }
+}
