@@ -9,6 +9,7 @@ struct Bench: AsyncParsableCommand {
         abstract: "Measures the release binary of Reenvio from outside, over HTTP on loopback.",
         subcommands: [
             BlastCommand.self, LiveCommand.self, ResendCommand.self, IntakeCommand.self, ImportCommand.self,
+            NeighbourCommand.self, LatencyCommand.self, BacklogCommand.self,
         ]
     )
 

@@ -46,7 +46,8 @@ struct ImportCommand: AsyncParsableCommand {
         defer { Cleanup.remove(folder: folder) }
         let file = try ImportFile(folder + "/alone.ndjson", lines: 0..<payouts)
         let long = try ImportFile(folder + "/beside.ndjson", lines: changes..<changes + beside)
-        let base = try ImportFile(folder + "/base.ndjson", lines: 0..<changes, status: 7)
+        let unpaid = ImportedKind(status: PayoutTexts.waitingStatus)
+        let base = try ImportFile(folder + "/base.ndjson", lines: 0..<changes, unpaid)
         for _ in 0..<common.runs {
             alone.add(try await FreshStore.with(options.binary) { try measureAlone($0, file) })
             both.add(
@@ -96,7 +97,7 @@ struct ImportCommand: AsyncParsableCommand {
         let paced = PacedChanges(server: server, connections: reporters, perSecond: pace)
         let without = try await paced.run(1...half)
         let importing = try server.store.start("import", long.path, "--json")
-        try await eventually("the first imported payouts", within: .seconds(20)) {
+        _ = try await eventually("the first imported payouts", within: .seconds(20)) {
             try server.number("SELECT count(*) FROM payouts") > changes ? true : nil
         }
         let before = try server.number("SELECT count(*) FROM payouts")
@@ -108,24 +109,5 @@ struct ImportCommand: AsyncParsableCommand {
             without.percentile(50), without.percentile(99), without.othersPercent, beside.percentile(50),
             beside.percentile(99), beside.percentile(100), Double(after - before) / beside.seconds,
         ]
-    }
-}
-
-/// Lines to import, in a file.
-private struct ImportFile {
-    let path: String
-
-    init(_ path: String, lines: Range<Int>, status: Int = PayoutTexts.paidStatus) throws {
-        self.path = path
-        guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
-        else { throw Failure("\(path) cannot be written") }
-        for start in stride(from: lines.lowerBound, to: lines.upperBound, by: 1_000) {
-            var text = ""
-            for index in start..<min(start + 1_000, lines.upperBound) {
-                text += PayoutTexts.line(index: index, status: status)
-            }
-            try file.write(contentsOf: Data(text.utf8))
-        }
-        try file.close()
     }
 }

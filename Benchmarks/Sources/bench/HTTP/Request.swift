@@ -1,13 +1,14 @@
 import NIOCore
 
-/// A POST with a body, or a GET without.
+/// A POST with a body, or a GET without, where nothing else is said.
 struct Request: Sendable {
+    var method: String?
     var path: String
     var headers: [(String, String)] = []
     var body = ""
 
     func bytes(host: String) -> ByteBuffer {
-        var text = "\(body.isEmpty ? "GET" : "POST") \(path) HTTP/1.1\r\nhost: \(host)\r\n"
+        var text = "\(method ?? (body.isEmpty ? "GET" : "POST")) \(path) HTTP/1.1\r\nhost: \(host)\r\n"
         if !body.isEmpty { text += "content-length: \(body.utf8.count)\r\n" }
         for (name, value) in headers { text += "\(name): \(value)\r\n" }
         text += "\r\n"

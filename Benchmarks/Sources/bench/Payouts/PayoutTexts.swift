@@ -1,33 +1,56 @@
 import Foundation
 
+/// What the payouts of an import have in common.
+struct ImportedKind: Sendable {
+    var merchantID = ServerUnderTest.merchantID
+    var status = PayoutTexts.paidStatus
+    /// Payouts created in each second of their history.
+    var perSecond = 50
+    /// Their webhooks have bodies of 300 bytes.
+    var isPadded = false
+    /// Where their webhooks go, by index.
+    var url: @Sendable (Int) -> String = { _ in "https://shop.example/webhooks/payouts" }
+
+    /// Payouts whose webhooks really arrive somewhere.
+    static func at(
+        _ receiver: Address, merchantID: Int = ServerUnderTest.merchantID, status: Int = PayoutTexts.paidStatus
+    ) -> ImportedKind {
+        let url = PayoutTexts.webhookURL(receiver)
+        return ImportedKind(merchantID: merchantID, status: status, perSecond: 100, isPadded: true) { _ in url }
+    }
+}
+
 /// What the benchmarks say to the API, and what the server then says to the receiver.
 enum PayoutTexts {
     static let webhookPath = "/webhooks"
     static let webhookBytes = 300
 
+    static func webhookURL(_ receiver: Address) -> String { "http://\(receiver)\(webhookPath)" }
+
     static func create(index: Int, receiver: Address) -> String {
         """
         {"merchant_id":\(ServerUnderTest.merchantID),"payment_method":"PIX","currency":"BRL","country":"BR",\
-        "amount":43.34,"invoice":"\(invoice(index))","notification_url":"http://\(receiver)\(webhookPath)",\
+        "amount":43.34,"invoice":"\(invoice(index))","notification_url":"\(webhookURL(receiver))",\
         "beneficiary":{"name":"Maria Benchmark","document":{"type":"CPF","number":"82608288200"}},\
         "pix":{"pix_key":"82608288200"}}
         """
     }
 
-    /// A line of an import, its id `index` + 1: paid five minutes after its creation, a payout every 20 ms.
-    static func line(index: Int, status: Int = paidStatus) -> String {
-        let created = importedFrom + index / 50
+    /// The line of an import for the payout whose id is `index` + 1: paid five minutes after its creation.
+    static func line(index: Int, _ kind: ImportedKind = ImportedKind()) -> String {
+        let created = importedFrom + index / kind.perSecond
+        let endToEnd = kind.isPadded ? endToEnd(id: index + 1) : "E18236120202403240805s0000000000"
         return """
-            {"merchant_id":\(ServerUnderTest.merchantID),"id":\(index + 1),"invoice":"\(invoice(index))",\
-            "amount":"43.34","currency":"BRL","notification_url":"https://shop.example/webhooks/payouts",\
-            "status_id":\(status),"end_to_end":"E18236120202403240805s0000000000","status_detail":null,\
+            {"merchant_id":\(kind.merchantID),"id":\(index + 1),"invoice":"\(invoice(index))",\
+            "amount":"43.34","currency":"BRL","notification_url":"\(kind.url(index))",\
+            "status_id":\(kind.status),"end_to_end":"\(endToEnd)","status_detail":null,\
             "created_at":"\(zulu(created))","updated_at":"\(zulu(created + 300))"}
 
             """
     }
 
     /// 2026-03-24 08:00:00.
-    private static let importedFrom = 1_774_339_200
+    static let importedFrom = 1_774_339_200
 
     private static func zulu(_ seconds: Int) -> String {
         CivilTime.text(seconds).replacingOccurrences(of: " ", with: "T") + "Z"
@@ -42,9 +65,9 @@ enum PayoutTexts {
         return "{\"transitions\":[\(items.joined(separator: ","))]}"
     }
 
-    static func resend(from start: Int, to end: Int) -> String {
+    static func resend(from start: Int, to end: Int, merchantID: Int = ServerUnderTest.merchantID) -> String {
         """
-        {"merchant_id":\(ServerUnderTest.merchantID),"start_time":"\(CivilTime.text(start))",\
+        {"merchant_id":\(merchantID),"start_time":"\(CivilTime.text(start))",\
         "end_time":"\(CivilTime.text(end))","status_ids":[\(paidStatus)],"dry_run":false}
         """
     }
@@ -57,6 +80,7 @@ enum PayoutTexts {
     }
 
     static let paidStatus = 3
+    static let waitingStatus = 7
 
     /// Looks like a random UUID, as invoices do, and so does not lie in the order of the ids.
     private static func invoice(_ index: Int) -> String {

@@ -2,8 +2,9 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A merchant's side, as cheap as SwiftNIO allows: one event loop, raw bytes, 200 to everything. It serves the
-/// reference blast and the servers under test alike, so that its cost is the same in both.
+/// A merchant's side, as cheap as SwiftNIO allows: one event loop, raw bytes, 200 to everything, after a while where
+/// that is asked for. It serves the reference blast and the servers under test alike, so that its cost is the same in
+/// both.
 final class Receiver: Sendable {
     /// What it remembers of a request, by `webhook-id`.
     enum Memory: Sendable {
@@ -33,13 +34,16 @@ final class Receiver: Sendable {
 
     private let state = Mutex(State())
     private let group: MultiThreadedEventLoopGroup
-    private let channel: Mutex<(any Channel)?> = Mutex(nil)
+    private let channels: Mutex<[any Channel]> = Mutex([])
+    fileprivate let delay: TimeAmount?
 
-    init() {
+    init(answeringAfter delay: Duration? = nil) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        self.delay = delay.map { TimeAmount($0) }
     }
 
-    func start() async throws -> Address {
+    /// Listens at one more address of the loopback; port 0 picks one.
+    func start(host: String = "127.0.0.1", port: Int = 0) async throws -> Address {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -49,13 +53,13 @@ final class Receiver: Sendable {
                     try channel.pipeline.syncOperations.addHandler(ReceiverHandler(self))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
-        self.channel.withLock { $0 = channel }
-        return Address(host: "127.0.0.1", port: channel.localAddress?.port ?? 0)
+            .bind(host: host, port: port).get()
+        channels.withLock { $0.append(channel) }
+        return Address(host: host, port: channel.localAddress?.port ?? 0)
     }
 
     func stop() async throws {
-        try await channel.withLock { $0 }?.close()
+        for channel in channels.withLock({ $0 }) { try await channel.close() }
         try await group.shutdownGracefully()
     }
 
@@ -120,7 +124,13 @@ private final class ReceiverHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         unread.read(unwrapInboundIn(data)) { scan, body in
             receiver.note(scan, body)
-            context.write(wrapOutboundOut(Self.answer), promise: nil)
+            if let delay = receiver.delay {
+                context.eventLoop.assumeIsolated().scheduleTask(in: delay) {
+                    context.writeAndFlush(self.wrapOutboundOut(Self.answer), promise: nil)
+                }
+            } else {
+                context.write(wrapOutboundOut(Self.answer), promise: nil)
+            }
         }
         context.flush()
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A new store with one merchant and an operator key, in a folder of its own, and the commands that work on it.
+/// A new store with merchants and an operator key, in a folder of its own, and the commands that work on it.
 struct FreshStore: Sendable {
     let binary: String
     let folder: String
@@ -11,7 +11,7 @@ struct FreshStore: Sendable {
         var key: String
     }
 
-    static func make(_ binary: String, schedule: String) throws -> FreshStore {
+    static func make(_ binary: String, schedule: String, merchants: [Int]) throws -> FreshStore {
         let folder = try Cleanup.makeFolder()
         let settings = [
             "REENVIO_STORE": "sqlite:\(folder)/bench.db",
@@ -26,9 +26,10 @@ struct FreshStore: Sendable {
             func command(_ arguments: String...) throws -> String {
                 try Child.output(of: binary, arguments + ["--json"], environment: settings, folder: folder)
             }
-            let merchant = "\(ServerUnderTest.merchantID)"
             _ = try command("account", "create", "--name", "Benchmark")
-            _ = try command("merchant", "create", "--account", "1", "--id", merchant, "--name", "Benchmark")
+            for merchant in merchants {
+                _ = try command("merchant", "create", "--account", "1", "--id", "\(merchant)", "--name", "Benchmark")
+            }
             let key = try command("key", "create", "--operator", "--name", "benchmark")
             let operatorKey = try JSONDecoder().decode(KeyLine.self, from: Data(key.utf8)).key
             return FreshStore(binary: binary, folder: folder, settings: settings, operatorKey: operatorKey)
@@ -39,8 +40,10 @@ struct FreshStore: Sendable {
     }
 
     /// Runs `body` on a new store, which is gone afterwards.
-    static func with<T>(_ binary: String, _ body: (FreshStore) async throws -> T) async throws -> T {
-        let store = try make(binary, schedule: "0s,5s,5m")
+    static func with<T>(
+        _ binary: String, merchants: [Int] = [ServerUnderTest.merchantID], _ body: (FreshStore) async throws -> T
+    ) async throws -> T {
+        let store = try make(binary, schedule: "0s,5s,5m", merchants: merchants)
         defer { store.remove() }
         return try await body(store)
     }
@@ -57,13 +60,21 @@ struct FreshStore: Sendable {
 
     /// What a query of one number yields, asked from outside and without writing.
     func number(_ sql: String) throws -> Int {
+        guard let number = try numbers(sql).first else { throw Failure("sqlite3 answered nothing") }
+        return number
+    }
+
+    /// What a query of one column of numbers yields.
+    func numbers(_ sql: String) throws -> [Int] {
         let text = try Child.output(
             of: "/usr/bin/sqlite3", ["-readonly", "-cmd", ".timeout 2000", folder + "/bench.db", sql]
         )
-        guard let number = Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-            throw Failure("sqlite3 answered \(text)")
+        return try text.split(whereSeparator: \.isNewline).map { line in
+            guard let number = Int(line.trimmingCharacters(in: .whitespaces)) else {
+                throw Failure("sqlite3 answered \(text)")
+            }
+            return number
         }
-        return number
     }
 
     func remove() {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// `reenvio serve` on a fresh store in a folder of its own, with one merchant; everything is gone after `stop`.
+/// `reenvio serve` on a store of its own.
 final class ServerUnderTest: Sendable {
     static let merchantID = 303
 
@@ -14,28 +14,29 @@ final class ServerUnderTest: Sendable {
         address = listener.address
     }
 
-    static func start(_ binary: String, schedule: String) async throws -> ServerUnderTest {
-        let store = try FreshStore.make(binary, schedule: schedule)
-        do {
-            let path = store.folder + "/log"
-            guard FileManager.default.createFile(atPath: path, contents: nil),
-                let log = FileHandle(forWritingAtPath: path)
-            else { throw Failure("no log file can be made") }
-            let listener = try await Listener.start(
-                binary, ["serve"], environment: store.settings, folder: store.folder, errors: log
-            )
-            return ServerUnderTest(listener: listener, store: store)
-        } catch {
-            store.remove()
-            throw error
-        }
+    static func start(on store: FreshStore) async throws -> ServerUnderTest {
+        let path = store.folder + "/log"
+        guard FileManager.default.createFile(atPath: path, contents: nil),
+            let log = FileHandle(forWritingAtPath: path)
+        else { throw Failure("no log file can be made") }
+        let listener = try await Listener.start(
+            store.binary, ["serve"], environment: store.settings, folder: store.folder, errors: log
+        )
+        return ServerUnderTest(listener: listener, store: store)
     }
 
-    /// Runs `body` on a fresh server and stops it, whatever happens.
+    /// Runs `body` on a server with a fresh store, and removes both, whatever happens.
     static func with<T>(
         _ binary: String, schedule: String = "0s,5s,5m", _ body: (ServerUnderTest) async throws -> T
     ) async throws -> T {
-        let server = try await start(binary, schedule: schedule)
+        let store = try FreshStore.make(binary, schedule: schedule, merchants: [merchantID])
+        defer { store.remove() }
+        return try await with(store, body)
+    }
+
+    /// Runs `body` on a server and stops it, whatever happens; the store stays.
+    static func with<T>(_ store: FreshStore, _ body: (ServerUnderTest) async throws -> T) async throws -> T {
+        let server = try await start(on: store)
         do {
             let result = try await body(server)
             await server.stop()
@@ -50,7 +51,6 @@ final class ServerUnderTest: Sendable {
 
     func stop() async {
         await listener.child.stop()
-        store.remove()
     }
 
     var pid: pid_t { listener.child.pid }
