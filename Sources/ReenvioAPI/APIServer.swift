@@ -55,6 +55,7 @@ package struct APIServer: Sendable {
                 + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
                 + DeliveryLogRoutes(engine).endpoints
                 + CashInRoutes(engine).endpoints
+                + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints

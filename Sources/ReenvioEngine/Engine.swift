@@ -61,7 +61,7 @@ package struct Engine: Sendable {
             backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
-        janitor = Janitor(store: store, retention: options.retention, logger: logger)
+        janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)
     }
 
     /// Pauses a receiver: when this returns, nothing more begins to it here (`docs/contract.md` 13.11).

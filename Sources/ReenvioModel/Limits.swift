@@ -59,6 +59,12 @@ package enum Limits {
     package static let resendChunk = 200
     package static let resendEntriesPerStep = 5_000
     package static let resendWindowSeconds: Int64 = 3 * 3_600
+    /// The longest range of a v3 resend (`docs/contract.md` 6.3).
+    package static let logWindowSeconds: Int64 = 31 * 86_400
+    /// How long a message of a v3 resend waits behind a pause or an open breaker (`docs/contract.md` 6.4).
+    package static let logWaitSeconds: Int64 = 24 * 3_600
+    /// Changed registrations that one step of the janitor looks after.
+    package static let registrationsPerSweep = 100
     package static let resendShownSeconds: Int64 = 24 * 3_600
 
     // Secrets (`docs/contract.md` 13.12)

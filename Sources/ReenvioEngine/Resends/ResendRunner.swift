@@ -33,7 +33,8 @@ package final class ResendRunner: Stepping {
 
     package func step(now: Moment) async throws -> Step {
         let rules = ChunkRules(
-            now: now.wall, due: now.engine + schedule.firstWait, policy: policy, backlogMax: backlogMax
+            now: now.wall, due: now.engine + schedule.firstWait, logDue: now.engine, policy: policy,
+            backlogMax: backlogMax
         )
         let step: ResendStep
         do {

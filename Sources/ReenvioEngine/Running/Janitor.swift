@@ -6,16 +6,20 @@ import Synchronization
 /// Forgets: one bounded sweep per step, then a rest.
 package final class Janitor: Stepping {
     private static let rest: Duration = .seconds(60)
+    /// Until attempts that were under way at a registration's old address have ended.
+    private static let movingRest: Duration = .seconds(1)
 
     package let name = "janitor"
     package let doorbell = Doorbell()
     private let position = Mutex(SweepPosition())
     private let store: Store
     private let retention: Retention
+    private let dispatcherBell: Doorbell
     private let logger: Logger
 
-    package init(store: Store, retention: Retention, logger: Logger) {
+    package init(store: Store, retention: Retention, dispatcherBell: Doorbell, logger: Logger) {
         self.store = store
+        self.dispatcherBell = dispatcherBell
         self.retention = retention
         self.logger = logger
     }
@@ -30,7 +34,15 @@ package final class Janitor: Stepping {
         }
         let expired = try await store.expireBroken(now: now.wall, engineNow: now.engine)
         if expired > 0 { logger.warning("deliveries to broken receivers given up", metadata: ["count": "\(expired)"]) }
-        return result.hasMore || expired >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
+        let paused = try await store.expirePausedLogs(now: now.wall)
+        if paused > 0 {
+            logger.warning("messages of resends to paused receivers given up", metadata: ["count": "\(paused)"])
+        }
+        let moving = try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
+        if moving.wake { dispatcherBell.ring() }
+        if moving.moved >= Store.sweepMax { return .again }
+        if moving.hasMore { return .wait(Self.movingRest) }
+        return result.hasMore || max(expired, paused) >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
     }
 
     package func finish() async {}

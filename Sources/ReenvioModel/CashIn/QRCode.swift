@@ -1,5 +1,5 @@
-/// A QR code, the object of cash-in (`docs/contract.md` 8.2). Its data is the operator's, as it came: dates, numbers and
-/// texts stay as given.
+/// A QR code, the object of cash-in (`docs/contract.md` 8.2). Its data is the operator's: dates, numbers and texts stay
+/// as given.
 package struct QRCode: Equatable, Sendable {
     package enum Status: String, Sendable {
         case new = "NEW"

@@ -12,7 +12,10 @@ package struct Resend: Equatable, Sendable {
     }
 
     package enum State: String, Sendable {
-        case processing, completed, failed
+        case processing
+        /// Of v3: everything is enqueued, outcomes are awaited.
+        case awaiting
+        case completed, failed
     }
 
     package var id: Int64

@@ -45,6 +45,13 @@ package struct ResendLog: Equatable, Sendable {
         self.errorMessage = errorMessage
     }
 
+    /// As it was answered when it was created.
+    package var atCreation: ResendLog {
+        var log = self
+        (log.status, log.updatedAt, log.processedAt, log.errorMessage) = (.pending, createdAt, nil, nil)
+        return log
+    }
+
     /// Writes the members of the log object: always all twelve, in the order of `docs/contract.md` 7.2. The object's id
     /// is text here, and an integer in requests.
     package func write(into writer: inout JSONWriter) {

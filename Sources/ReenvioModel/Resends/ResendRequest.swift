@@ -65,6 +65,10 @@ package struct ResendWindow: Hashable, Sendable {
         self.endSeconds = endSeconds
     }
 
+    package func contains(_ second: Int64) -> Bool {
+        (startSeconds...endSeconds).contains(second)
+    }
+
     /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules
     /// run only when both times parse; an end in the future is allowed.
     package static func read(_ fields: inout FieldReader) -> ResendWindow? {

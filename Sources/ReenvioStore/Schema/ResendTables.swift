@@ -44,6 +44,7 @@ extension Tables {
             WHERE state = 'processing' AND kind = 'v2-payout'
         """,
         "CREATE INDEX resends_running ON resends (id) WHERE state = 'processing'",
+        "CREATE INDEX resends_awaiting ON resends (started_at) WHERE state = 'awaiting'",
         // The lists of a user's logs (docs/contract.md 7), one index per filter.
         "CREATE INDEX resends_of_user ON resends (user_id, started_at, id) WHERE user_id IS NOT NULL",
         "CREATE INDEX resends_by_status ON resends (user_id, log_status, started_at, id) WHERE user_id IS NOT NULL",

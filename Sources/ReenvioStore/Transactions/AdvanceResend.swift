@@ -37,10 +37,15 @@ package struct ChunkRules: Sendable {
     package var policy: AddressPolicy
     /// Most deliveries of one resend that may wait undelivered.
     package var backlogMax: Int64
+    /// Engine time of the first attempts of a v3 resend, which has a schedule of its own (`docs/contract.md` 6.4).
+    package var logDue: Timestamp
 
-    package init(now: Timestamp, due: Timestamp, policy: AddressPolicy, backlogMax: Int64) {
+    package init(
+        now: Timestamp, due: Timestamp, logDue: Timestamp? = nil, policy: AddressPolicy, backlogMax: Int64
+    ) {
         self.now = now
         self.due = due
+        self.logDue = logDue ?? due
         self.policy = policy
         self.backlogMax = backlogMax
     }
@@ -59,6 +64,7 @@ extension Store {
                 return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting)
             }
             do {
+                if let category = running.kind.category { return try LogChunk(running, category, rules).run(in: db) }
                 return try ResendChunk(running, rules).run(in: db)
             } catch StoreError.failed(let why) {
                 throw ResendBroken(resendID: running.id, why: why)
@@ -71,7 +77,8 @@ extension Store {
         try await engine.write(.chunks) { db in
             try db.run(
                 """
-                UPDATE resends SET state = 'failed', ended = 'failed', reason = $2, ended_at = $3, updated_at = $3
+                UPDATE resends SET state = 'failed', ended = 'failed', reason = $2, ended_at = $3, updated_at = $3,
+                    log_status = CASE WHEN log_status IS NULL THEN NULL ELSE 'FAILED' END
                 WHERE id = $1 AND state = 'processing'
                 """,
                 [.int(id), .text(reason), .time(now)]
@@ -85,11 +92,16 @@ extension Store {
 struct RunningResend {
     var id: Int64
     var merchantID: Int64
+    var kind: Resend.Kind
     var statuses: Set<Int64>
+    var windowStart: Int64
     var windowEnd: Int64
     var frozenSeq: Int64
     var cursorSecond: Int64
     var cursorSeq: Int64
+    /// Of v3: the one object, and the registrations, once it has begun.
+    var objectID: Int64?
+    var registrations: String?
 
     /// The first one after `last` whose backlog has room, then from the beginning: resends take turns.
     static func next(after last: Int64, backlogMax: Int64, in db: any SQLConnection) throws -> RunningResend? {
@@ -97,7 +109,8 @@ struct RunningResend {
         for (from, to) in [(last + 1, Int64.max), (0, last)] where found == nil {
             found = try db.first(
                 """
-                SELECT r.id, r.merchant_id, r.statuses, r.window_end, r.frozen_seq, r.cursor_s, r.cursor_seq
+                SELECT r.id, r.merchant_id, r.statuses, r.window_end, r.frozen_seq, r.cursor_s, r.cursor_seq, r.kind,
+                    r.window_start, r.object_id, r.registrations
                 FROM resends r WHERE r.state = 'processing' AND r.id BETWEEN $1 AND $2 AND r.queued - (
                     SELECT coalesce(sum(t.delivered + t.undelivered + t.skipped), 0) FROM resend_tallies t
                     WHERE t.merchant_id = r.merchant_id AND t.resend_id = r.id) < $3
@@ -105,9 +118,14 @@ struct RunningResend {
                 """,
                 [.int(from), .int(to), .int(backlogMax)]
             ) { row in
-                RunningResend(
-                    id: row.int(0), merchantID: row.int(1), statuses: StatusList.statuses(row.text(2)),
-                    windowEnd: row.int(3), frozenSeq: row.int(4), cursorSecond: row.int(5), cursorSeq: row.int(6)
+                guard let kind = Resend.Kind(rawValue: row.text(7)) else {
+                    throw StoreError.failed("resend \(row.int(0)) is of an unknown kind")
+                }
+                return RunningResend(
+                    id: row.int(0), merchantID: row.int(1), kind: kind, statuses: StatusList.statuses(row.text(2)),
+                    windowStart: row.intIfPresent(8) ?? 0, windowEnd: row.intIfPresent(3) ?? 0,
+                    frozenSeq: row.int(4), cursorSecond: row.int(5), cursorSeq: row.int(6),
+                    objectID: row.intIfPresent(9), registrations: row.textIfPresent(10)
                 )
             }
         }

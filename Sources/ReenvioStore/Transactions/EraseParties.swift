@@ -45,6 +45,8 @@ extension Store {
                 WHERE parties.merchant_id = rows.merchant_id AND parties.kind = 'payout' AND parties.object_id = rows.id
                 """, rows)
             for target in targets {
+                try EraseEvents(merchantID: target.merchantID, category: .cashOut, objectID: target.id)
+                    .run(now: now, in: db)
                 let entry = Audit.Entry(
                     at: now, accountID: target.accountID, by: requester, action: "payout.erase",
                     target: "payout \(target.id)")

@@ -10,8 +10,8 @@ package enum ImportOutcome: Equatable, Sendable {
 
 extension Store {
     /// One transaction for many lines (`docs/importing.md`): each new payout with its history and, where its status has
-    /// a webhook, that webhook as sent elsewhere and not acknowledged; likewise the event of v3. No delivery is made; a resend finds it. Each
-    /// line is decided on its own, in order; a refused one disturbs nobody.
+    /// a webhook, that webhook as sent elsewhere and not acknowledged; likewise the event of v3. No
+    /// delivery is made; a resend finds it. Each line is decided on its own, in order; a refused one disturbs nobody.
     /// - Parameters:
     ///   - lines: at most `Limits.importLinesPerCommit`.
     ///   - now: wall time, at which the rows are made.

@@ -300,7 +300,8 @@ enum Settling {
         INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id, resend_id,
             registration_id, state, reason, attempts, last_status_code, created_at, ended_at)
         SELECT rows.merchant_id, rows.object_id, rows.delivery_id, rows.queue_id, rows.notification_id,
-            rows.resend_id, rows.registration_id, rows.state, rows.reason, rows.attempts, rows.status_code, rows.created, rows.ended
+            rows.resend_id, rows.registration_id, rows.state, rows.reason, rows.attempts,
+            rows.status_code, rows.created, rows.ended
         FROM {rows}
         """
 

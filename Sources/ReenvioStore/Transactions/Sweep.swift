@@ -65,8 +65,7 @@ extension Store {
                     after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)
             }
             result.resends = try sweepResends(endedBefore: retention.cutoff(.resends, now: now), in: db)
-            result.parties = try db.run(
-                Self.deleteParties, [.time(retention.cutoff(.parties, now: now)), .int(Self.sweepMax)])
+            result.parties = try sweepParties(cutoff: retention.cutoff(.parties, now: now), now: now, in: db)
             result.audit = try db.run(
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)",
                 [.time(retention.cutoff(.audit, now: now)), .int(Self.sweepMax)])
@@ -77,14 +76,32 @@ extension Store {
         }
     }
 
-    /// Never what a running resend could still need.
-    private static let deleteParties = """
-        DELETE FROM parties WHERE (merchant_id, kind, object_id) IN (
+    /// People's data, and with it the v3 bodies that repeat it. Never what a running resend could still need.
+    private func sweepParties(cutoff: Timestamp, now: Timestamp, in db: any SQLConnection) throws -> Int {
+        let old = try db.all(
+            """
             SELECT p.merchant_id, p.kind, p.object_id FROM parties p
             WHERE p.created_at < $1 AND NOT EXISTS (
-                SELECT 1 FROM resends r WHERE r.state = 'processing' AND r.merchant_id = p.merchant_id)
-            ORDER BY p.created_at LIMIT $2)
-        """
+                SELECT 1 FROM resends r WHERE r.state IN ('processing', 'awaiting') AND r.merchant_id = p.merchant_id)
+            ORDER BY p.created_at LIMIT $2
+            """, [.time(cutoff), .int(Self.sweepMax)]
+        ) { (merchantID: $0.int(0), kind: $0.text(1), objectID: $0.int(2)) }
+        var rows = SQLRows([("merchant_id", .int), ("kind", .text), ("object_id", .int)])
+        for party in old { rows.append([.int(party.merchantID), .text(party.kind), .int(party.objectID)]) }
+        try db.batch(
+            """
+            DELETE FROM parties USING {rows}
+            WHERE parties.merchant_id = rows.merchant_id AND parties.kind = rows.kind
+                AND parties.object_id = rows.object_id
+            """, rows)
+        let mirrors = try Mirrors(old.map(\.merchantID), in: db)
+        for party in old where mirrors[party.merchantID] != nil {
+            let category: EventCategory = party.kind == "qr_code" ? .cashIn : .cashOut
+            try EraseEvents(merchantID: party.merchantID, category: category, objectID: party.objectID)
+                .run(now: now, in: db)
+        }
+        return rows.count
+    }
 
     private static let deleteIdempotencyKeys = """
         DELETE FROM idempotency_keys WHERE (account_id, method, path, key) IN (

@@ -6,10 +6,10 @@ import ReenvioStore
 struct EraseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "erase",
-        abstract: "Destroys people's data: of one payout, or of every payout that names a document.",
+        abstract: "Destroys people's data: of one payout, or of every payout and QR code that names a document.",
         discussion: """
-            Ids, amounts and history stay. A resend of an erased payout counts as failed. By document every payout
-            stored so far is looked through; one that comes in meanwhile is not.
+            Ids, amounts and history stay. A resend of what was erased counts as failed. By document everything
+            stored so far is looked through; what comes in meanwhile is not.
             """
     )
 
@@ -33,7 +33,9 @@ struct EraseCommand: AsyncParsableCommand {
                 } else {
                     erased = try await eraseByDocument(store, now)
                 }
-                options.report("The people's data of \(erased) payouts is gone.") { $0.member("erased", erased) }
+                options.report("The people's data of \(erased) payouts and QR codes is gone.") {
+                    $0.member("erased", erased)
+                }
             }
         }
     }
@@ -58,6 +60,11 @@ struct EraseCommand: AsyncParsableCommand {
             if Terminal.isErrorInteractive {
                 Terminal.error("\rlooked at \(seen) payouts, erased \(erased) ", terminator: "")
             }
+        } while next != nil
+        repeat {
+            let page = try await store.findQRCodes(document: digits, after: next)
+            erased += try await store.eraseQRCodes(ids: page.ids, by: CommandActor.requester, now: now).count
+            next = page.next
         } while next != nil
         if Terminal.isErrorInteractive { Terminal.error("") }
         return erased
