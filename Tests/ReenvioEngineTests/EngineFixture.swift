@@ -14,6 +14,7 @@ struct EngineFixture {
 
     init(
         schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
         folder = try ScratchFolder()
@@ -23,7 +24,7 @@ struct EngineFixture {
             store: store, transport: transport,
             options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
             clock: clock,
-            entropy: SeededEntropy(seed: 1), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            entropy: SeededEntropy(seed: 1), logger: logger
         )
     }
 

@@ -61,7 +61,7 @@ package final class Dispatcher: Stepping {
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         let records = recorder.take(atMost: Limits.outcomesPerCommit)
         let changes = learn(from: records, now: now.engine)
-        for change in changes where change.what == .broke { courier.hold(change.receiverID) }
+        for change in changes { if case .broke = change.what { courier.hold(change.receiverID) } }
         let order = claimOrder(now: now)
         if records.isEmpty, order == nil { return .wait(Self.idleWait) }
         let result: (recorded: RecordResult, claimed: ClaimResult)
@@ -155,6 +155,7 @@ package final class Dispatcher: Stepping {
 
     private func note(_ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
         defer { recorder.ring(at: max(1, min(Limits.outcomesPerCommit, state.withLock(\.turns.heldCount) / 2))) }
+        log(recorded.events)
         state.withLock { state in
             state.committedAt = now
             state.lateResults += recorded.late
@@ -167,6 +168,26 @@ package final class Dispatcher: Stepping {
                 state.turns.took(taken[queue] ?? 0, from: candidate, hasMore: hasMore)
             }
             state.nextDue = claimed.nextDue
+        }
+    }
+
+    /// One line for each breaker that opened or closed and each receiver that asked for time, after the commit.
+    private func log(_ events: [ReceiverEvent]) {
+        for event in events {
+            var metadata: Logger.Metadata = ["receiver": "\(event.receiverID)", "merchant": "\(event.merchantID)"]
+            switch event.what {
+            case .opened(let reason):
+                metadata["reason"] = reason.map { "\($0.rawValue)" }
+                metadata["failures"] = "\(Breaker.failuresToOpen)"
+                logger.warning("a receiver failed too often in a row; its breaker is open", metadata: metadata)
+            case .closed(let duration):
+                metadata["probes"] = "\(Breaker.acknowledgementsToClose)"
+                metadata["open_ms"] = "\(duration.milliseconds)"
+                logger.notice("a receiver answers again; its breaker is closed", metadata: metadata)
+            case .held(let duration):
+                metadata["hold_ms"] = "\(duration.milliseconds)"
+                logger.info("a receiver asked to be left alone", metadata: metadata)
+            }
         }
     }
 

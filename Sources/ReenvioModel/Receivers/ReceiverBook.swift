@@ -1,8 +1,8 @@
 /// What a node learned of a receiver and every node must follow.
 package struct ReceiverChange: Sendable, Equatable {
     package enum What: Sendable, Equatable {
-        /// It failed too often in a row: its breaker opens.
-        case broke
+        /// It failed too often in a row, the last time for this reason: its breaker opens.
+        case broke(AttemptFailure?)
         /// A probe of its open breaker ended.
         case probed(isAcknowledged: Bool)
         /// It asked to be left alone until then (`Retry-After`). Engine time.
@@ -74,7 +74,7 @@ package struct ReceiverBook: Sendable {
             // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
             entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
             entry.isProven = false
-            say(.broke)
+            say(.broke(outcome.reason))
         }
         if let hold, hold > .zero { say(.held(until: now + hold)) }
         let isSlow = entry.load.isSlow(before: entry.isSlow)

@@ -81,6 +81,17 @@ struct ReceiverState: Equatable {
         }
     }
 
+    /// What the change meant, if it meant anything new.
+    fileprivate func event(of change: ReceiverChange, before: ReceiverState) -> ReceiverEvent.What? {
+        switch change.what {
+        case .broke(let reason): before.breaker == nil && breaker != nil ? .opened(reason) : nil
+        case .probed:
+            if let open = before.breaker, breaker == nil { .closed(after: change.at - open.openedAt) } else { nil }
+        case .held(let until): before.heldUntil == nil && heldUntil != nil ? .held(for: until - change.at) : nil
+        case .slow: nil
+        }
+    }
+
     /// Writes what differs from `before`, and parks or opens the receiver's queues with it. `wall` dates a change of
     /// health.
     func save(before: ReceiverState, wall: Timestamp, in db: any SQLConnection) throws {
@@ -105,15 +116,41 @@ struct ReceiverState: Equatable {
     }
 }
 
+/// What a commit changed of a receiver that somebody wants to read about in the log (`docs/logging.md`).
+package struct ReceiverEvent: Sendable, Equatable {
+    package enum What: Sendable, Equatable {
+        /// Its breaker is open from now on; the reason is that of the last failure.
+        case opened(AttemptFailure?)
+        /// Enough probes were acknowledged. How long it was open.
+        case closed(after: Duration)
+        /// It asked to be left alone for so long.
+        case held(for: Duration)
+    }
+
+    package var receiverID: Int64
+    package var merchantID: Int64
+    package var what: What
+}
+
 enum ReceiverStates {
-    /// `wall` dates changes of health.
-    static func apply(_ changes: [ReceiverChange], wall: Timestamp, in db: any SQLConnection) throws {
+    /// `wall` dates changes of health. Returns what began or ended with it; what was so before is no event.
+    static func apply(
+        _ changes: [ReceiverChange], wall: Timestamp, in db: any SQLConnection
+    ) throws -> [ReceiverEvent] {
+        var events: [ReceiverEvent] = []
         for (id, own) in Dictionary(grouping: changes, by: \.receiverID).sorted(by: { $0.key < $1.key }) {
-            guard let before = try ReceiverState.load(id, in: db) else { continue }
-            var state = before
-            for change in own { state.apply(change) }
-            try state.save(before: before, wall: wall, in: db)
+            guard var state = try ReceiverState.load(id, in: db) else { continue }
+            let loaded = state
+            for change in own {
+                let before = state
+                state.apply(change)
+                if let what = state.event(of: change, before: before) {
+                    events.append(ReceiverEvent(receiverID: id, merchantID: state.merchantID, what: what))
+                }
+            }
+            try state.save(before: loaded, wall: wall, in: db)
         }
+        return events
     }
 
     /// Receivers whose hold has ended, or whose next probe is due; bounded.

@@ -53,6 +53,8 @@ extension AttemptRecord {
 package struct RecordResult: Sendable {
     /// Results whose claim was no longer theirs: kept as history, the delivery left alone.
     package var late = 0
+    /// What began or ended for receivers.
+    package var events: [ReceiverEvent] = []
 }
 
 extension Store {
@@ -64,9 +66,9 @@ extension Store {
         let (recorded, claimed) = try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
             var outcomes = RecordOutcomes(records, now: now)
             try outcomes.write(in: db)
-            try ReceiverStates.apply(changes, wall: now, in: db)
+            let events = try ReceiverStates.apply(changes, wall: now, in: db)
             let claimed = try order.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
-            return (RecordResult(late: outcomes.late), claimed)
+            return (RecordResult(late: outcomes.late, events: events), claimed)
         }
         return (recorded, open(claimed))
     }
