@@ -1,15 +1,20 @@
 import NIOSSL
+import ReenvioModel
 
 /// The certificate has no DNS name for the host of the URL.
 struct WrongHost: Error {}
 
-/// Which hosts a certificate is for, by its DNS names alone (RFC 9525): no common name, no address, and a wildcard
-/// stands for one whole label, the first.
+/// Which hosts a certificate is for (RFC 9525): a name by its DNS names alone, where a wildcard stands for one whole
+/// label, the first; a literal address by its addresses alone. The common name never counts.
 enum CertificateNames {
-    static func of(_ certificate: NIOSSLCertificate, cover host: String) -> Bool {
+    static func of(_ certificate: NIOSSLCertificate, cover host: ReceiverURL.Host) -> Bool {
         certificate._subjectAlternativeNames().contains { entry in
-            guard entry.nameType == .dnsName else { return false }
-            return covers(host, name: String(decoding: entry.contents, as: UTF8.self))
+            switch host {
+            case .name(let name):
+                entry.nameType == .dnsName && covers(name, name: String(decoding: entry.contents, as: UTF8.self))
+            case .address(let address):
+                entry.nameType == .ipAddress && entry.contents.elementsEqual(address.bytes)
+            }
         }
     }
 

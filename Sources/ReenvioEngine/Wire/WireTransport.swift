@@ -9,19 +9,21 @@ package final class WireTransport: Transport {
 
     /// - Parameters:
     ///   - policy: which addresses may be dialed.
+    ///   - proxy: what every connection is made through; nil for none.
     ///   - trustRoots: a PEM file of certificate authorities beside the system's.
     ///   - group: the event loops; they belong to the caller.
     ///   - clock: tells an expired certificate from an untrusted one.
     ///   - lookup: how names become addresses; runs on threads of the resolver, never on an event loop.
     /// - Throws: when `trustRoots` cannot be read.
     package init(
-        policy: AddressPolicy, trustRoots: String? = nil, limits: WireLimits = WireLimits(),
+        policy: AddressPolicy, proxy: EgressProxy? = nil, trustRoots: String? = nil,
+        limits: WireLimits = WireLimits(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
         lookup: @escaping Lookup = systemLookup
     ) throws {
         let dialer = Dialer(
             policy: policy, resolver: NameResolver(limits: limits, lookup: lookup),
-            tls: try Dialer.tlsContext(trustRoots: trustRoots, limits: limits), limits: limits
+            tls: try Dialer.TLSContexts(trustRoots: trustRoots, limits: limits), limits: limits, proxy: proxy
         )
         wire = Wire(limits: limits, dialer: dialer, group: group, clock: clock)
         wire.startSweeping()

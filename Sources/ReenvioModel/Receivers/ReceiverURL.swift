@@ -99,7 +99,7 @@ extension ReceiverURL {
     }
 
     /// The host, with its brackets if it has any, and what follows the colon behind it.
-    private static func splitPort(
+    static func splitPort(
         _ authority: Substring.UTF8View
     ) throws(ReceiverURLFault) -> (host: Substring.UTF8View, port: Substring.UTF8View?) {
         var hostEnd = authority.firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
@@ -113,14 +113,14 @@ extension ReceiverURL {
         return (authority[..<hostEnd], rest.dropFirst())
     }
 
-    private static func readPort(_ text: Substring.UTF8View) throws(ReceiverURLFault) -> UInt16 {
+    static func readPort(_ text: Substring.UTF8View) throws(ReceiverURLFault) -> UInt16 {
         guard let number = readDecimal(text, digits: 5), let port = UInt16(exactly: number), port > 0 else {
             throw .port
         }
         return port
     }
 
-    private static func readHost(_ text: Substring.UTF8View) throws(ReceiverURLFault) -> Host {
+    static func readHost(_ text: Substring.UTF8View) throws(ReceiverURLFault) -> Host {
         if text.first == UInt8(ascii: "[") {
             let inner = text.dropFirst().dropLast()
             guard case .v6(let bits)? = IPAddress(String(Substring(inner))) else { throw .malformed }

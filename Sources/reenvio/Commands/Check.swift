@@ -33,8 +33,16 @@ struct Check: AsyncParsableCommand {
 
     private func shown(_ name: SettingName, _ reader: SettingsReader) -> String {
         guard let text = reader.texts[name] else { return name.defaultText }
-        if name.isSecret { return "(hidden)" }
-        return name == .store ? Self.withoutPassword(text) : text
+        switch name {
+        case .store: return Self.withoutPassword(text)
+        // A text that is no proxy may hold a password anywhere.
+        case .egressProxy: return EgressProxy(text).map { Self.shown($0) } ?? "(hidden)"
+        default: return name.isSecret ? "(hidden)" : text
+        }
+    }
+
+    private static func shown(_ proxy: EgressProxy) -> String {
+        proxy.authorization == nil ? proxy.description : "\(proxy.description) (credentials hidden)"
     }
 
     /// `postgres://user:password@host` and `password=...` with the password hidden.

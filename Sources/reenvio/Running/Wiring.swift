@@ -20,7 +20,8 @@ enum Wiring {
         let group = MultiThreadedEventLoopGroup.singleton
         let clock = SystemClock()
         let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
-        let transport = try WireTransport(policy: policy, trustRoots: settings.trustRoots, group: group)
+        let transport = try WireTransport(
+            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group)
         let engine = Engine(
             store: store, transport: transport,
             options: EngineOptions(

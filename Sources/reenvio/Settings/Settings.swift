@@ -44,6 +44,8 @@ struct Settings: Sendable {
     var allowPrivateReceivers: [CIDR]
     var allowHTTPReceivers: Bool
     var trustRoots: String?
+    /// What deliveries leave through; nil: directly.
+    var egressProxy: EgressProxy?
     var retrySchedule: RetrySchedule
     var resendBacklog: Int64
     var rateLimits: RateLimits

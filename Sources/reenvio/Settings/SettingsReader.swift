@@ -7,12 +7,13 @@ import SystemPackage
 /// One setting: its name in the environment (after `REENVIO_`) and, in lower case, in the file.
 enum SettingName: String, CaseIterable {
     case store, listen, encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
-    case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", retrySchedule = "retry_schedule"
+    case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", egressProxy = "egress_proxy"
+    case retrySchedule = "retry_schedule"
     case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
     case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", retention, log, logFormat = "log_format"
 
     var variable: String { "REENVIO_" + rawValue.uppercased() }
-    var isSecret: Bool { self == .encryptionKey }
+    var isSecret: Bool { self == .encryptionKey || self == .egressProxy }
 
     var defaultText: String {
         switch self {
@@ -25,7 +26,8 @@ enum SettingName: String, CaseIterable {
         case .retention: Retention.defaultText
         case .log: "info"
         case .logFormat: "json"
-        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .trustedProxies, .publicURL, .tlsCert, .tlsKey: ""
+        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .egressProxy, .trustedProxies, .publicURL: ""
+        case .tlsCert, .tlsKey: ""
         }
     }
 }
@@ -94,6 +96,9 @@ struct SettingsReader {
             allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
             allowHTTPReceivers: check.parse(.allowHTTPReceivers, "must be true or false") { Bool($0) } ?? false,
             trustRoots: check.file(.trustRoots),
+            egressProxy: check.optional(.egressProxy, "must be http://host:port or http://user:password@host:port") {
+                EgressProxy($0)
+            },
             retrySchedule: check.parse(.retrySchedule, "must be waits such as \(RetrySchedule.defaultText)") {
                 RetrySchedule($0)
             } ?? .standard,

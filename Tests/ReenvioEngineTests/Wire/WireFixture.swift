@@ -31,11 +31,13 @@ struct WireFixture: Sendable {
     let durations = Watched<[Int: Duration]>([:])
 
     init(
-        limits: WireLimits = Self.limits, trustRoots: String? = nil, allowed: String = "127.0.0.0/8",
+        limits: WireLimits = Self.limits, proxy: EgressProxy? = nil, trustRoots: String? = nil,
+        allowed: String = "127.0.0.0/8",
         lookup: @escaping Lookup = { _ in [try #require(IPAddress("127.0.0.1"))] }
     ) throws {
         policy = AddressPolicy(allowed: [try #require(CIDR(allowed))], allowHTTP: true)
-        transport = try WireTransport(policy: policy, trustRoots: trustRoots, limits: limits, lookup: lookup)
+        transport = try WireTransport(
+            policy: policy, proxy: proxy, trustRoots: trustRoots, limits: limits, lookup: lookup)
     }
 
     func url(_ text: String) throws -> ReceiverURL {
