@@ -14,8 +14,8 @@ struct Reenvio: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
-            KeyCommands.self, ImportCommand.self, ResendCommand.self, JobCommands.self, EraseCommand.self,
-            WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
+            KeyCommands.self, UserCommands.self, TokenKeyCommands.self, ImportCommand.self, ResendCommand.self,
+            JobCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
         ]
     )
 }

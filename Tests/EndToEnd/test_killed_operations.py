@@ -32,12 +32,13 @@ def test_one_payouts_resend(house, shop, receiver):
 
 
 def test_a_command_killed_anywhere_leaves_all_or_nothing(tmp_path):
-    """Accounts, merchants, keys, and the store itself when it is new: killed later and later, until each ran through."""
+    """Accounts, merchants, keys, users, and the store itself when it is new: killed later and later, until each ran through."""
     house = House(tmp_path)
     commands = [
         ("account", "create", "--name", "Shop"),
         ("merchant", "create", "--account", 1, "--name", "Corner Shop"),
         ("key", "create", "--account", 1, "--name", "k"),
+        ("user", "create", "--account", 1, "--merchants", 1),
     ]
     for command in commands:
         done = killed = 0
@@ -59,12 +60,14 @@ def test_a_command_killed_anywhere_leaves_all_or_nothing(tmp_path):
 def assert_whole(house, kind, done):
     """Every row of it has what belongs to it, and its audit row."""
     count = house.one({"account": "SELECT count(*) FROM accounts", "merchant": "SELECT count(*) FROM merchants",
-                       "key": "SELECT count(*) FROM api_keys"}[kind])
+                       "key": "SELECT count(*) FROM api_keys", "user": "SELECT count(*) FROM users"}[kind])
     assert count >= done
     assert house.one("SELECT count(*) FROM audit WHERE action = ?", f"{kind}.create") == count
     if kind == "merchant":
         assert house.rows("SELECT merchant_id, count(*) FROM secrets GROUP BY 1 HAVING count(*) <> 2") == []
         assert house.one("SELECT count(DISTINCT merchant_id) FROM secrets") == count
+    if kind == "user":
+        assert house.one("SELECT count(*) FROM user_policies WHERE merchant_id = 1") == count
 
 
 def age(house, hours):

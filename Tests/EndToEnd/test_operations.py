@@ -255,7 +255,7 @@ class TestCompletion:
         """`--generate-completion-script`; bash reads its own."""
         done = house.run("--generate-completion-script", shell)
         assert done.returncode == 0
-        for command in ("serve", "resend", "job", "erase", "audit"):
+        for command in ("serve", "resend", "job", "erase", "audit", "user", "token-key"):
             assert command in done.stdout
         if shell == "bash":
             script = tmp_path / "completion.bash"

@@ -30,6 +30,7 @@ package struct Problem: Error, Equatable, Sendable {
     package static let idempotencyKeyReused = Problem.invalid(
         Faults("idempotency_key", "The idempotency_key has already been used with another body.")
     )
+    package static let accountNotFound = Problem(status: 404, message: "Account not found.")
     package static let accountClosed = Problem(status: 400, message: "Account is closed.")
     package static let internalError = Problem(status: 500, message: "Internal server error.")
     package static let unavailable = Problem(status: 503, message: "Service unavailable.")

@@ -35,6 +35,18 @@ extension Store {
         return found
     }
 
+    /// The merchant behind an account mirror that the user has a policy for, closed or not; nil where there is none or
+    /// it is another's (`docs/contract.md` 6.3 and 9).
+    package func mirror(branch: String, number: String, for user: User) async throws -> Merchant? {
+        let found = try await engine.lookup { db in
+            try db.first(
+                "\(Self.merchantColumns) WHERE branch = $1 AND number = $2", [.text(branch), .text(number)],
+                Self.merchant)
+        }
+        guard let found, user.mayUse(merchantID: found.id, accountID: found.accountID) else { return nil }
+        return found
+    }
+
     /// The keys that access tokens may be signed with, newest first: the two newest are valid (`docs/contract.md` 9).
     package func tokenKeys() async throws -> [TokenKey] {
         let sealed = try await engine.lookup { db in

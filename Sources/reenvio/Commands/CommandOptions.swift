@@ -46,6 +46,19 @@ struct CommandOptions: ParsableArguments {
     }
 }
 
+/// What ids given at the terminal must keep to.
+enum CommandLimits {
+    /// The largest number that every JSON reader keeps exactly.
+    private static let idMax: Int64 = 1 << 53
+
+    /// - Throws: `CreationRefused`, naming `--id`.
+    static func checkID(_ id: Int64) throws {
+        guard (1...idMax).contains(id) else {
+            throw CreationRefused(description: "--id must be between 1 and \(idMax)")
+        }
+    }
+}
+
 /// Runs a command's work; what is refused or fails is one clear line on standard error and exit code 1.
 func reportingFailures(_ body: () async throws -> Void) async throws {
     do {

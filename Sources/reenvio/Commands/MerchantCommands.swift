@@ -99,9 +99,6 @@ struct MerchantCommands: AsyncParsableCommand {
             }
         }
 
-        /// The largest number that every JSON reader keeps exactly.
-        private static let idMax: Int64 = 1 << 53
-
         private func merchant() throws -> NewMerchant {
             var generator = SystemRandomNumberGenerator()
             guard let secret = signingSecret.map({ SigningSecret($0) }) ?? SigningSecret(using: &generator),
@@ -115,9 +112,7 @@ struct MerchantCommands: AsyncParsableCommand {
             guard (branch == nil) == (number == nil) else {
                 throw CreationRefused(description: "--branch and --number belong together")
             }
-            if let id, !(1...Self.idMax).contains(id) {
-                throw CreationRefused(description: "--id must be between 1 and \(Self.idMax)")
-            }
+            if let id { try CommandLimits.checkID(id) }
             return NewMerchant(
                 id: id, accountID: account, name: name, branch: branch, number: number,
                 accountMismatch: accountMismatch,
