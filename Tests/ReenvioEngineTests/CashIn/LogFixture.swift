@@ -1,0 +1,87 @@
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+import Testing
+
+/// An engine with an account mirror, a user, and registrations at scripted receivers.
+struct LogFixture {
+    static let mirrorID: Int64 = 500
+    static let account = ResendLogRequest.Account(branch: "0001", number: "900002")
+
+    let base: EngineFixture
+    let user: User
+
+    var store: Store { base.store }
+    var engine: Engine { base.engine }
+    var clock: ManualClock { base.clock }
+
+    init(schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport()) async throws {
+        base = try await EngineFixture(schedule: schedule, transport: transport)
+        try await base.store.createMirror(id: Self.mirrorID)
+        user = try await base.store.createUser(id: 246)
+    }
+
+    /// Registers a URL for a category or a type; returns the registration's id.
+    func register(
+        _ type: String, at url: String = "https://hooks.example/v3", merchantID: Int64 = mirrorID,
+        authorization: String? = nil
+    ) async throws -> Int64 {
+        let draft = RegistrationDraft(
+            url: try ReceiverURL(parsing: url, policy: AddressPolicy()),
+            selection: try #require(EventSelection(rawValue: type)), authorizationToken: authorization,
+            functionsKey: nil)
+        let made = try await store.createRegistration(
+            draft, merchantID: merchantID, accountID: Fixtures.accountID, by: Requester(actor: "test"),
+            now: clock.wall)
+        guard case .stored(let registration) = made else { throw Fixtures.Missing() }
+        return registration.id
+    }
+
+    /// Payouts of the mirror, reported as paid now.
+    func paid(_ count: Int, prefix: String = "p") async throws -> [Int64] {
+        let ids = try await store.createPayouts(
+            count, merchantID: Self.mirrorID, prefix: prefix, url: nil, now: clock.wall)
+        try await store.report(.paid, ids, at: clock.wall, due: clock.engine)
+        return ids
+    }
+
+    func qrCode() async throws -> QRCode {
+        var data = JSONObject()
+        data.set("amount", .number(JSONNumber(Int64(10))))
+        data.set("debtor_document", .string("08293847532"))
+        return try #require(
+            try await engine.createQRCode(
+                QRCodeDraft(merchantID: Self.mirrorID, data: QRCode.Data(stored: data))))
+    }
+
+    /// Asks for a resend of one object, or of the last hour of all.
+    func resend(_ category: EventCategory, object: Int64? = nil) async throws -> ResendLog {
+        let second = clock.wall.seconds
+        let range = ResendLogRequest.Range(
+            account: Self.account, window: ResendWindow(startSeconds: second - 3_600, endSeconds: second + 3_600))
+        let request = ResendLogRequest(category: category, objectID: object, range: object == nil ? range : nil)
+        let opened = try await engine.openLog(
+            request, LogOpening(user: user, requester: Requester(actor: user.actor)))
+        guard case .opened(let log) = opened else { throw Fixtures.Missing() }
+        return log
+    }
+
+    func log(_ id: Int64) async throws -> ResendLog {
+        try #require(try await store.log(id: id))
+    }
+
+    func advance() async throws {
+        while case .again = try await engine.runner.step(now: clock.now) {}
+    }
+
+    /// Sends what is due and answers each request with what `answer` says of it.
+    func deliver(_ answer: (ScriptedTransport.Exchange) -> Int) async throws {
+        try await base.dispatch()
+        while base.transport.count > 0 {
+            for exchange in base.transport.take() { exchange.answer(answer(exchange)) }
+            clock.advance(by: .milliseconds(5))
+            try await base.dispatch()
+        }
+    }
+}
