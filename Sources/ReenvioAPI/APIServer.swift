@@ -58,6 +58,7 @@ package struct APIServer: Sendable {
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + RegistrationRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints

@@ -77,6 +77,10 @@ package enum Limits {
     package static let clientFieldCharacters = 255
     package static let policiesPerUser = 1_000
 
+    // Registrations (`docs/contract.md` 6.5)
+    package static let registrationsPerMerchant: Int64 = 100
+    package static let registrationFieldCharacters = 255
+
     // Fields (`docs/contract.md` 2.1)
     package static let notificationURLCharacters = 255
     package static let invoiceCharacters = 255

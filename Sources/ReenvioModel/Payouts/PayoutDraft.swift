@@ -156,16 +156,33 @@ extension FieldReader {
         }
     }
 
-    /// A URL that deliveries may be sent to, judged by syntax and literal address (`docs/contract.md` 3.3).
+    /// A URL that deliveries may be sent to, judged by syntax and literal address (`docs/contract.md` 3.3). `trimmed`:
+    /// blanks around it do not count.
     package mutating func receiverURL(
-        _ key: String, required: Bool = false, policy: AddressPolicy
+        _ key: String, required: Bool = false, trimmed: Bool = false, policy: AddressPolicy
     ) -> ReceiverURL? {
-        guard let text = string(key, required: required, max: Limits.notificationURLCharacters) else { return nil }
+        guard let text = urlText(key, required: required, trimmed: trimmed) else { return nil }
         do {
             return try ReceiverURL(parsing: text, policy: policy)
         } catch {
             fault(key, "The \(key) field must be an https URL with a public host.")
             return nil
         }
+    }
+
+    private mutating func urlText(_ key: String, required: Bool, trimmed: Bool) -> String? {
+        guard trimmed else { return string(key, required: required, max: Limits.notificationURLCharacters) }
+        guard let text = string(key, required: required) else { return nil }
+        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        let inner = String(text.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+        if inner.isEmpty {
+            if required { missing(key) }
+            return nil
+        }
+        if inner.unicodeScalars.count > Limits.notificationURLCharacters {
+            fault(key, "The \(key) field must not be longer than \(Limits.notificationURLCharacters) characters.")
+            return nil
+        }
+        return inner
     }
 }

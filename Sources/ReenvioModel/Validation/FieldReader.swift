@@ -24,6 +24,11 @@ package struct FieldReader {
         return value
     }
 
+    /// Whether a member is there and null, where that is not the same as absent (`docs/contract.md` 6.5).
+    package func isNull(_ key: String) -> Bool {
+        object[key] == .null
+    }
+
     package mutating func string(_ key: String, required: Bool = false, max: Int? = nil) -> String? {
         switch value(key) {
         case nil, .string(""):

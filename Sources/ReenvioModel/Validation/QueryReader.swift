@@ -8,6 +8,22 @@ package struct QueryReader {
         for (name, value) in parameters { values[name] = value.isEmpty ? nil : value }
     }
 
+    /// Parameters of v3: each of `names` at most once and never empty, all others ignored (`docs/contract.md` 7.1).
+    package init(_ parameters: [(name: String, value: String)], strictly names: [String]) {
+        for name in names {
+            let given = parameters.filter { $0.name == name }
+            if given.count > 1 {
+                faults.add(name, "The \(name) field must be given only once.")
+            } else if let value = given.first?.value {
+                if value.isEmpty {
+                    faults.add(name, "The \(name) field must not be empty.")
+                } else {
+                    values[name] = value
+                }
+            }
+        }
+    }
+
     package func throwFaults() throws(Faults) {
         if !faults.isEmpty { throw faults }
     }
@@ -18,6 +34,23 @@ package struct QueryReader {
             faults.add(name, "The \(name) field must not be longer than \(max) characters.")
         }
         return text
+    }
+
+    /// Whether a parameter was given, right or wrong.
+    package func isGiven(_ name: String) -> Bool {
+        values[name] != nil || faults[name] != nil
+    }
+
+    /// A moment with its zone, as `FieldReader` reads them.
+    package mutating func rfc3339(_ name: String) -> Timestamp? {
+        guard let text = values[name] else { return nil }
+        if let moment = TimeText.parseRFC3339(text) { return moment }
+        faults.add(name, "The \(name) field must be an RFC 3339 date with a zone.")
+        return nil
+    }
+
+    package mutating func missing(_ name: String) {
+        faults.add(name, "The \(name) field is required.")
     }
 
     package mutating func integer(_ name: String, in range: ClosedRange<Int64> = .min ... .max) -> Int64? {

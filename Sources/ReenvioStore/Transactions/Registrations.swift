@@ -1,0 +1,135 @@
+package import ReenvioModel
+
+extension Store {
+    /// A token of a registration, as it is bound to its row.
+    package enum RegistrationToken: String, Sendable {
+        case authorization
+        case functionsKey = "functions key"
+    }
+
+    static func registrationContext(_ token: RegistrationToken, id: Int64) -> String {
+        "\(token.rawValue) of registration \(id)"
+    }
+
+    /// Registers a URL for events of a merchant. Whether it is open, and whose it is, is the caller's to judge.
+    /// - Returns: nil where the merchant has `Limits.registrationsPerMerchant` already.
+    package func createRegistration(
+        _ draft: RegistrationDraft, of merchant: Merchant, by requester: Requester, now: Timestamp
+    ) async throws -> Registration? {
+        try await engine.write(.intake) { db in
+            let count = try db.first(
+                "SELECT count(*) FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL", [.int(merchant.id)]
+            ) { $0.int(0) }
+            guard count ?? 0 < Limits.registrationsPerMerchant else { return nil }
+            let id = try db.nextIDs(.registration, 1)[0]
+            try db.run(
+                """
+                INSERT INTO registrations (merchant_id, id, receiver_id, url, type, authorization_sealed,
+                    functions_key_sealed, key_id, created_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                """,
+                [
+                    .int(merchant.id), .int(id),
+                    .optional(try Self.receiverID(of: draft.url, merchantID: merchant.id, now, in: db)),
+                    .text(draft.url.text), .text(draft.selection.rawValue),
+                    .optional(try seal(draft.authorizationToken, .authorization, id: id)),
+                    .optional(try seal(draft.functionsKey, .functionsKey, id: id)), .text(sealing.id), .time(now),
+                ])
+            try Self.audit(
+                webhook: id, of: merchant.accountID, "webhook.create",
+                parameters: "merchant \(merchant.id), \(draft.selection.rawValue) to \(draft.url.origin)",
+                by: requester, now, in: db)
+            return try Self.findRegistration(id, in: db)
+        }
+    }
+
+    /// Changes what is asked for and leaves the rest. Where the URL goes to another receiver from now on, the row says
+    /// that what waits has to follow.
+    /// - Returns: the registration as it stands now; nil where there is none (any more).
+    package func updateRegistration(
+        id: Int64, _ change: RegistrationChange, by requester: Requester, now: Timestamp
+    ) async throws -> Registration? {
+        try await engine.write(.intake) { db in
+            guard let known = try Self.findRegistration(id, in: db) else { return nil }
+            if change.fields.isEmpty { return known }
+            if let url = change.url {
+                let receiverID = try Self.receiverID(of: url, merchantID: known.merchantID, now, in: db)
+                try db.run(
+                    """
+                    UPDATE registrations SET url = $3,
+                        is_moving = CASE WHEN receiver_id = $4 THEN is_moving ELSE 1 END, receiver_id = $4
+                    WHERE merchant_id = $1 AND id = $2
+                    """,
+                    [.int(known.merchantID), .int(id), .text(url.text), .optional(receiverID)])
+            }
+            if let selection = change.selection {
+                try db.run(
+                    "UPDATE registrations SET type = $3 WHERE merchant_id = $1 AND id = $2",
+                    [.int(known.merchantID), .int(id), .text(selection.rawValue)])
+            }
+            try replace(change.authorizationToken, .authorization, of: known, in: db)
+            try replace(change.functionsKey, .functionsKey, of: known, in: db)
+            try Self.audit(
+                webhook: id, of: try Self.accountID(of: known, in: db), "webhook.update",
+                parameters: change.fields.joined(separator: ", "), by: requester, now, in: db)
+            return try Self.findRegistration(id, in: db)
+        }
+    }
+
+    /// Ends a registration: nothing more is enqueued for it, and the row says that what waits has to go.
+    /// - Returns: false where there is none (any more).
+    package func deleteRegistration(id: Int64, by requester: Requester, now: Timestamp) async throws -> Bool {
+        try await engine.write(.intake) { db in
+            guard let known = try Self.findRegistration(id, in: db) else { return false }
+            try db.run(
+                """
+                UPDATE registrations SET deleted_at = $3, is_moving = 1, authorization_sealed = NULL,
+                    functions_key_sealed = NULL
+                WHERE merchant_id = $1 AND id = $2
+                """,
+                [.int(known.merchantID), .int(id), .time(now)])
+            try Self.audit(
+                webhook: id, of: try Self.accountID(of: known, in: db), "webhook.delete", by: requester, now, in: db)
+            return true
+        }
+    }
+
+    private static func receiverID(
+        of url: ReceiverURL, merchantID: Int64, _ now: Timestamp, in db: any SQLConnection
+    ) throws -> Int64? {
+        try Receivers.find(or: [(merchantID, url.origin)], now, in: db)[0]
+    }
+
+    private func seal(_ token: String?, _ kind: RegistrationToken, id: Int64) throws -> [UInt8]? {
+        guard let token else { return nil }
+        return try sealing.seal(Array(token.utf8), context: Self.registrationContext(kind, id: id))
+    }
+
+    private func replace(
+        _ token: RegistrationChange.Token, _ kind: RegistrationToken, of registration: Registration,
+        in db: any SQLConnection
+    ) throws {
+        if token == .unchanged { return }
+        let column = kind == .authorization ? "authorization_sealed" : "functions_key_sealed"
+        try db.run(
+            "UPDATE registrations SET \(column) = $3, key_id = $4 WHERE merchant_id = $1 AND id = $2",
+            [
+                .int(registration.merchantID), .int(registration.id),
+                .optional(try seal(token.value, kind, id: registration.id)), .text(sealing.id),
+            ])
+    }
+
+    private static func accountID(of registration: Registration, in db: any SQLConnection) throws -> Int64? {
+        try db.first("SELECT account_id FROM merchants WHERE id = $1", [.int(registration.merchantID)]) { $0.int(0) }
+    }
+
+    private static func audit(
+        webhook id: Int64, of accountID: Int64?, _ action: String, parameters: String = "", by requester: Requester,
+        _ now: Timestamp, in db: any SQLConnection
+    ) throws {
+        let entry = Audit.Entry(
+            at: now, accountID: accountID, by: requester, action: action, target: "webhook \(id)",
+            parameters: parameters)
+        try Audit.write(entry, in: db)
+    }
+}
