@@ -45,7 +45,9 @@ package enum Fixtures {
         }
     }
 
-    package struct Missing: Error {}
+    package struct Missing: Error {
+        package init() {}
+    }
 
     package static let parties = Parties(
         beneficiary: Parties.Beneficiary(

@@ -3,6 +3,11 @@ package struct QRCodeDraft: Equatable, Sendable {
     package var merchantID: Int64
     package var data: QRCode.Data
 
+    package init(merchantID: Int64, data: QRCode.Data) {
+        self.merchantID = merchantID
+        self.data = data
+    }
+
     /// The draft where nothing is wrong with it, its faults, and the merchant it names in any case.
     package struct Reading {
         package var draft: QRCodeDraft?
@@ -28,6 +33,12 @@ package struct CashInReport: Equatable, Sendable {
     package var data: QRCode.Data
     package var occurredAt: Timestamp?
 
+    package init(type: EventType, data: QRCode.Data, occurredAt: Timestamp? = nil) {
+        self.type = type
+        self.data = data
+        self.occurredAt = occurredAt
+    }
+
     package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> CashInReport {
         var fields = FieldReader(object)
         let type = fields.string("type", required: true).flatMap { text -> EventType? in
@@ -48,6 +59,11 @@ package struct RefundReport: Equatable, Sendable {
     /// The end-to-end id of the refund itself.
     package var endToEnd: String?
     package var occurredAt: Timestamp?
+
+    package init(endToEnd: String?, occurredAt: Timestamp? = nil) {
+        self.endToEnd = endToEnd
+        self.occurredAt = occurredAt
+    }
 
     package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> RefundReport {
         var fields = FieldReader(object)

@@ -1,23 +1,12 @@
 /// The checked body of `POST /v3/webhooks/resend` (`docs/contract.md` 6.1 to 6.3). Whether object and account exist, and
 /// are the user's to resend, is not judged here.
 package struct ResendLogRequest: Equatable, Sendable {
-    /// How the account is named from outside.
-    package struct Account: Equatable, Sendable {
-        package var branch: String
-        package var number: String
-
-        package init(branch: String, number: String) {
-            self.branch = branch
-            self.number = number
-        }
-    }
-
     /// Dates and account come together.
     package struct Range: Equatable, Sendable {
-        package var account: Account
+        package var account: AccountName
         package var window: ResendWindow
 
-        package init(account: Account, window: ResendWindow) {
+        package init(account: AccountName, window: ResendWindow) {
             self.account = account
             self.window = window
         }
@@ -59,7 +48,7 @@ package struct ResendLogRequest: Equatable, Sendable {
 
 extension FieldReader {
     private static let rangeKeys = [
-        "source_account_branch_identifier", "source_account_number", "start_datetime", "end_datetime",
+        AccountName.branchKey, AccountName.numberKey, "start_datetime", "end_datetime",
     ]
 
     /// Whether any part of a range is there, right or wrong.
@@ -73,8 +62,8 @@ extension FieldReader {
     /// Both dates and both account fields, or nothing of it.
     fileprivate mutating func range() -> ResendLogRequest.Range? {
         guard namesRange else { return nil }
-        let branch = string("source_account_branch_identifier", required: true, max: Limits.invoiceCharacters)
-        let number = string("source_account_number", required: true, max: Limits.invoiceCharacters)
+        let branch = string(AccountName.branchKey, required: true, max: Limits.invoiceCharacters)
+        let number = string(AccountName.numberKey, required: true, max: Limits.invoiceCharacters)
         let start = rfc3339("start_datetime", required: true)
         let end = rfc3339("end_datetime", required: true)
         if let start, let end {
@@ -86,7 +75,7 @@ extension FieldReader {
         }
         guard let branch, let number, let start, let end else { return nil }
         return ResendLogRequest.Range(
-            account: ResendLogRequest.Account(branch: branch, number: number),
+            account: AccountName(branch: branch, number: number),
             window: ResendWindow(startSeconds: start.seconds, endSeconds: end.seconds))
     }
 }

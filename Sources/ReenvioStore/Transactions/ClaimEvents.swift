@@ -123,7 +123,7 @@ extension Store {
             guard let value else { return nil }
             let plain = try sealing.open(
                 value, keyID: sealed.registrationKeyID ?? "",
-                context: kind.context(registrationID: sealed.registrationID))
+                context: Self.registrationContext(kind, id: sealed.registrationID))
             return String(decoding: plain, as: UTF8.self)
         }
         let event = ClaimedDelivery.Event(

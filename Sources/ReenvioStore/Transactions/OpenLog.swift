@@ -31,9 +31,8 @@ extension Store {
             guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
             switch try IdempotencyKeys.claim(claim, now: now, in: db) {
             case .made(let id):
-                let log = try db.first("\(ResendLogRow.columns) WHERE id = $1", [.int(id)], ResendLogRow.log)
-                guard let found = log, let log = found else { return .keyReused }
-                return .replayed(log.atCreation)
+                let log = try db.first("\(LogList.columns) WHERE id = $1", [.int(id)], LogList.log)
+                return log.map { .replayed($0.atCreation) } ?? .keyReused
             case .otherBody: return .keyReused
             case .new: break
             }
@@ -160,30 +159,5 @@ struct LatestEvent {
             }
         }
         return found ?? nil
-    }
-}
-
-/// The rows of logs.
-enum ResendLogRow {
-    static let columns = """
-        SELECT id, kind, log_status, object_id, mirror_id, window_start, window_end, user_id, started_at, updated_at,
-            ended_at, reason
-        FROM resends
-        """
-
-    /// Nil for a row that is no log.
-    static func log(_ row: any SQLRow) -> ResendLog? {
-        guard let category = Resend.Kind(rawValue: row.text(1))?.category,
-            let status = ResendLog.Status(rawValue: row.textIfPresent(2) ?? "")
-        else { return nil }
-        var window: ResendWindow?
-        if let start = row.intIfPresent(5), let end = row.intIfPresent(6) {
-            window = ResendWindow(startSeconds: start, endSeconds: end)
-        }
-        return ResendLog(
-            id: row.int(0), category: category, status: status, objectID: row.intIfPresent(3),
-            mirrorID: row.intIfPresent(4), window: window, userID: row.intIfPresent(7) ?? 0, createdAt: row.time(8),
-            updatedAt: row.time(9), processedAt: row.timeIfPresent(10),
-            errorMessage: status == .failed ? row.textIfPresent(11) : nil)
     }
 }

@@ -7,7 +7,7 @@ import Testing
 /// An engine with an account mirror, a user, and registrations at scripted receivers.
 struct LogFixture {
     static let mirrorID: Int64 = 500
-    static let account = ResendLogRequest.Account(branch: "0001", number: "900002")
+    static let account = AccountName(branch: "0001", number: "900002")
 
     let base: EngineFixture
     let user: User
@@ -31,11 +31,10 @@ struct LogFixture {
             url: try ReceiverURL(parsing: url, policy: AddressPolicy()),
             selection: try #require(EventSelection(rawValue: type)), authorizationToken: authorization,
             functionsKey: nil)
+        let merchant = try #require(try await store.merchant(id: merchantID, accountID: nil))
         let made = try await store.createRegistration(
-            draft, merchantID: merchantID, accountID: Fixtures.accountID, by: Requester(actor: "test"),
-            now: clock.wall)
-        guard case .stored(let registration) = made else { throw Fixtures.Missing() }
-        return registration.id
+            draft, of: merchant, by: Requester(actor: "test"), now: clock.wall)
+        return try #require(made).id
     }
 
     /// Payouts of the mirror, reported as paid now.
@@ -68,7 +67,7 @@ struct LogFixture {
     }
 
     func log(_ id: Int64) async throws -> ResendLog {
-        try #require(try await store.log(id: id))
+        try #require(try await store.resendLog(id: id))
     }
 
     func advance() async throws {

@@ -19,7 +19,7 @@ struct ResendLogRequestTests {
         let range = try parse(#""resend_type":"CASHIN",\#(account),\#(dates)"#)
         #expect(range.category == .cashIn)
         #expect(range.objectID == nil)
-        #expect(range.range?.account == .init(branch: "0001", number: "123456"))
+        #expect(range.range?.account == AccountName(branch: "0001", number: "123456"))
         #expect(range.range?.window == ResendWindow(startSeconds: 1_777_593_600, endSeconds: 1_778_641_199))
         let both = try parse(
             #""resend_type":"CASHIN","object_reference_id":1,\#(account),\#(dates)"#)
