@@ -4,8 +4,10 @@ import os
 
 import pytest
 
+from harness import signatures
 from harness.binary import BINARY, House, Shop
 from harness.receiver import Receiver
+from harness.waiting import eventually
 
 
 def pytest_configure(config):
@@ -19,6 +21,29 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "soak" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="a long test; REENVIO_SOAK=1 or `make soak` runs it"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"{signatures.verified()} webhooks were verified with standardwebhooks")
+
+
+@pytest.fixture(autouse=True)
+def every_signature():
+    """No webhook of the test, at whatever receiver, that `standardwebhooks` does not accept. A secret is known a moment
+    after it signs, where a rotation is still being answered."""
+    yield
+    doubtful = []
+
+    def is_clear():
+        doubtful[:] = signatures.take_doubtful()
+        signatures.put_back(doubtful)
+        return not doubtful
+
+    try:
+        eventually(is_clear, "every webhook verified", signatures.LEARNT_WITHIN_S)
+    except AssertionError:
+        signatures.take_doubtful()
+        pytest.fail(f"standardwebhooks refuses {len(doubtful)} webhooks, e.g. {doubtful[0]}")
 
 
 @pytest.fixture

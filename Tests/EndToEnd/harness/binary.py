@@ -10,6 +10,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+from . import signatures
 from .client import Client
 from .waiting import eventually
 
@@ -110,10 +111,12 @@ class House:
     def run(self, *arguments, command=None, **settings):
         """A command of the binary, run to its end; `command` is a whole command line in its place."""
         try:
-            return subprocess.run(
+            done = subprocess.run(
                 command or [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
                 stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
             )
+            signatures.learn(done.stdout, *map(str, arguments))
+            return done
         except subprocess.TimeoutExpired as hung:
             said = ((hung.stdout or b"") + (hung.stderr or b"")).decode()
             raise AssertionError(f"{arguments} did not end within {COMMAND_WITHIN_S} s; it said {said!r}") from None

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+from . import signatures
 from .bodies import payout_body
 from .waiting import eventually
 
@@ -33,7 +34,10 @@ class Client:
             self.session.headers["Authorization"] = f"Bearer {key}"
 
     def request(self, method, path, **options):
-        return self.session.request(method, self.url + path, timeout=ANSWERS_WITHIN_S, **options)
+        answer = self.session.request(method, self.url + path, timeout=ANSWERS_WITHIN_S, **options)
+        if path.endswith("/rotate"):
+            signatures.learn(answer.text)
+        return answer
 
     def get(self, path, **options):
         return self.request("GET", path, **options)

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from . import signatures
 from .waiting import eventually
 
 READ_WITHIN_S = 20
@@ -49,8 +50,32 @@ class Peer:
         with contextlib.suppress(OSError), connection:
             if self.tls:
                 connection = self.tls.wrap_socket(connection, server_side=True)
-            connection.recv(65_536)
+            if request := _request(connection):
+                signatures.note(*request)
             self.reaction(connection)
+
+
+def _headers(head):
+    lines = [line.split(": ", 1) for line in head.decode().rstrip().split("\r\n")[1:]]
+    return {name.lower(): value for name, value in lines}
+
+
+def _request(connection):
+    """Headers and body of one request, or None where no HTTP comes; what is cut off raises OSError."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if data and not data.startswith(b"POST"):
+            return None
+        data += connection.recv(65_536) or _cut_off()
+    head, _, body = data.partition(b"\r\n\r\n")
+    headers = _headers(head)
+    while len(body) < int(headers["content-length"]):
+        body += connection.recv(65_536) or _cut_off()
+    return headers, body
+
+
+def _cut_off():
+    raise ConnectionError("the other side went away")
 
 
 def says(data):
@@ -132,8 +157,10 @@ class Crowd:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-                body = json.loads(await reader.readexactly(length))
+                headers = _headers(head)
+                body = await reader.readexactly(int(headers["content-length"]))
+                signatures.note(headers, body)
+                body = json.loads(body)
                 self.at_once += 1
                 self.at_once_most = max(self.at_once_most, self.at_once)
                 if self.pause_s:

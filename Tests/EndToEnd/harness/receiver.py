@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from . import signatures
 from .waiting import eventually
 
 HELD_AT_MOST_S = 30
@@ -149,6 +150,7 @@ class Receiver:
     def _take(self, path, headers, body):
         one = Received(path, headers, body, time.time())
         one.verified = self._verifies(one)
+        signatures.note(headers, body)
         with self._lock:
             answer = self.answers.pop(0) if self.answers else self.default
             code, extra = answer if isinstance(answer, tuple) else (answer, {})
