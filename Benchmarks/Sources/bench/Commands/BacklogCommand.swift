@@ -62,8 +62,8 @@ struct BacklogCommand: AsyncParsableCommand {
             """
             us: CPU of the server per live webhook, intake included; s: from a wave's first change to its last
             acknowledgement, medians of \(waves); none: before the resend, waiting: after it, the payouts are stored in
-            both cases. MiB: peaks of a server started anew on that store: before it does anything, after the same waves, and
-            after \(drain) s in which what waits is delivered.
+            both cases. MiB: peaks of a server started anew on that store: before it does anything, after the same
+            waves, and after \(drain) s in which what waits is delivered.
             """
         )
     }

@@ -66,8 +66,9 @@ struct LatencyCommand: AsyncParsableCommand {
                 _ = try await paced(ids.popFirst(2 * pace), server, live)
                 let meter = try Meter(server.pid)
                 let alone = try await paced(ids.popFirst(seconds * pace), server, live)
-                let (beside, resend) = try await besideResend(
-                    Array(ids), server, live, resentFrom: count, of: resentMerchant)
+                let (beside, resend) = try await options.profiler.part("\(resentMerchant)").during(server.pid) {
+                    try await besideResend(Array(ids), server, live, resentFrom: count, of: resentMerchant)
+                }
                 let others = try meter.read().othersPercent
                 let (before, after) = (alone.waits(), beside.waits(within: resend))
                 let answers = (alone.answers(), beside.answers(within: resend))

@@ -51,9 +51,9 @@ struct NeighbourCommand: AsyncParsableCommand {
         many.print()
         Output.line(
             """
-            alone, beside: from a wave's first change sent to its last webhook acknowledged, medians of \(waves) waves; all
-            of the others' changes are accepted before the first wave beside them. open: deliveries of the others that
-            still wait at the end.
+            alone, beside: from a wave's first change sent to its last webhook acknowledged, medians of \(waves) waves.
+            All changes of the others are accepted before the first wave beside them. open: deliveries of the others
+            that still wait at the end.
             """
         )
     }
@@ -108,9 +108,13 @@ struct NeighbourCommand: AsyncParsableCommand {
             let otherIDs = try others(store)
             return try await ServerUnderTest.with(store) { server in
                 _ = try await Waves.run(1, of: payouts, &ids, server, receiver)
-                let alone = try await Waves.run(waves, of: payouts, &ids, pause: .seconds(1), server, receiver)
+                let alone = try await options.profiler.part("alone").during(server.pid) {
+                    try await Waves.run(waves, of: payouts, &ids, pause: .seconds(1), server, receiver)
+                }
                 try await spoil(server, otherIDs)
-                let beside = try await Waves.run(waves, of: payouts, &ids, pause: .seconds(1), server, receiver)
+                let beside = try await options.profiler.part("beside").during(server.pid) {
+                    try await Waves.run(waves, of: payouts, &ids, pause: .seconds(1), server, receiver)
+                }
                 return [
                     alone.median, alone.longest, beside.median, beside.longest, beside.median / alone.median,
                     alone.microsecondsEach, beside.microsecondsEach,
