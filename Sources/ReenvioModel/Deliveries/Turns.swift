@@ -97,18 +97,77 @@ package struct Turns: Sendable {
         max(1, (slotsByReceiver[queue.receiverID] ?? slotsAtFirst) * queue.lane.ceilingPercent / 100)
     }
 
-    /// Backlogged queues whose receiver has a free slot; where there are more than `limit`, another part of them each
-    /// time.
+    /// Backlogged queues that could get something now, where their receiver, their merchant and those who share with
+    /// them are concerned; where there are more than `limit`, another part of them each time. Of new and silent
+    /// receivers no more than there is room for: thousands of them must not keep a claim busy.
     package func backlogWithRoom(limit: Int) -> [Candidate] {
-        var heldByReceiver: [Int64: Int] = [:]
-        for (queue, count) in held { heldByReceiver[queue.receiverID, default: 0] += count }
-        let open = backlog.filter { candidate in
-            (heldByReceiver[candidate.queue.receiverID] ?? 0) < ceiling(candidate.queue)
+        let holds = Holds(self)
+        var open: [Candidate] = []
+        var unproven: [Int64: [Candidate]] = [:]
+        for candidate in backlog {
+            let receiverID = candidate.queue.receiverID
+            guard isBounded(receiverID) else {
+                if holds.room(for: candidate, self) > 0 { open.append(candidate) }
+                continue
+            }
+            if holds.unprovenRoom(for: candidate, isNew: holds.byReceiver[receiverID] == nil, self) > 0,
+                holds.room(for: candidate, self) > 0
+            {
+                unproven[candidate.merchantID, default: []].append(candidate)
+            }
         }
-        guard open.count > limit else { return Array(open) }
-        let sorted = open.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
+        var few: [Candidate] = []
+        for (merchantID, own) in unproven {
+            few += part(of: own, unprovenPerMerchant - (holds.unprovenByMerchant[merchantID] ?? 0))
+        }
+        return part(of: open + part(of: few, unprovenInAll - holds.unproven), limit)
+    }
+
+    /// At most so many of them, others in each distribution.
+    private func part(of candidates: [Candidate], _ limit: Int) -> [Candidate] {
+        let limit = max(0, limit)
+        guard candidates.count > limit else { return candidates }
+        let sorted = candidates.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
         let start = Int(deals % UInt64(sorted.count))
         return (0..<limit).map { sorted[(start + $0 * sorted.count / limit) % sorted.count] }
+    }
+
+    /// What is held: by receiver, by merchant, by the unproven of a merchant, and by all unproven.
+    private struct Holds {
+        private(set) var byReceiver: [Int64: Int] = [:]
+        private(set) var byMerchant: [Int64: Int] = [:]
+        private(set) var unprovenByMerchant: [Int64: Int] = [:]
+        private(set) var unproven = 0
+
+        init(_ turns: Turns) {
+            for (queue, count) in turns.held {
+                note(count, turns.merchantOf[queue.receiverID] ?? 0, queue.receiverID, turns)
+            }
+        }
+
+        mutating func note(_ count: Int, _ merchantID: Int64, _ receiverID: Int64, _ turns: Turns) {
+            byReceiver[receiverID, default: 0] += count
+            byMerchant[merchantID, default: 0] += count
+            guard turns.isBounded(receiverID) else { return }
+            unprovenByMerchant[merchantID, default: 0] += count
+            unproven += count
+        }
+
+        /// What the receiver and its merchant leave.
+        func room(for candidate: Candidate, _ turns: Turns) -> Int {
+            min(
+                turns.ceiling(candidate.queue) - (byReceiver[candidate.queue.receiverID] ?? 0),
+                turns.merchantSlots - (byMerchant[candidate.merchantID] ?? 0))
+        }
+
+        /// What a receiver that never acknowledged anything may still get of what all those share. Half of what a
+        /// merchant's share is kept for those that hold nothing yet, one attempt each.
+        func unprovenRoom(for candidate: Candidate, isNew: Bool, _ turns: Turns) -> Int {
+            let most = turns.unprovenPerMerchant
+            let holds = unprovenByMerchant[candidate.merchantID] ?? 0
+            let own = isNew && holds >= most / 2 ? min(1, most - holds) : (isNew ? most : most / 2) - holds
+            return min(own, turns.unprovenInAll - unproven)
+        }
     }
 
     /// Whether a claim could bring anything to this node now.
@@ -196,11 +255,8 @@ package struct Turns: Sendable {
         /// What is due and not yet granted, place by place as in `grants`.
         private var due: [Int]
         private var grantedInAll = 0
-        private var grantedByReceiver: [Int64: Int] = [:]
-        /// Held and granted: by merchant, by the unproven of a merchant, and by all unproven.
-        private var byMerchant: [Int64: Int] = [:]
-        private var unproven: [Int64: Int] = [:]
-        private var unprovenInAll = 0
+        /// Held and granted.
+        private var holds: Holds
         /// Places in `grants` by lane, those of one merchant together, merchants in ascending order.
         private var merchants: [Lane: [ArraySlice<Int>]] = [:]
 
@@ -210,10 +266,7 @@ package struct Turns: Sendable {
             let sorted = candidates.sorted { ($0.merchantID, $0.queue.raw) < ($1.merchantID, $1.queue.raw) }
             grants = sorted.map { Grant(merchantID: $0.merchantID, queue: $0.queue, count: 0) }
             self.due = sorted.map(due)
-            for (queue, count) in turns.held {
-                let merchantID = turns.merchantOf[queue.receiverID] ?? 0
-                note(count, merchantID, queue.receiverID)
-            }
+            holds = Holds(turns)
             for lane in Lane.allCases {
                 var rest = grants.indices.filter { grants[$0].queue.lane == lane }
                     .sorted { order(grants[$0]) < order(grants[$1]) }[...]
@@ -261,8 +314,7 @@ package struct Turns: Sendable {
                 grants[index].count += room
                 due[index] -= room
                 grantedInAll += room
-                grantedByReceiver[grants[index].queue.receiverID, default: 0] += room
-                note(room, merchantID, grants[index].queue.receiverID)
+                holds.note(room, merchantID, grants[index].queue.receiverID, turns)
                 left -= room
                 remaining -= room
             }
@@ -287,25 +339,12 @@ package struct Turns: Sendable {
             max(0, turns.nodeSlots * lane.ceilingPercent / 100 - turns.heldInAll - grantedInAll)
         }
 
-        private mutating func note(_ count: Int, _ merchantID: Int64, _ receiverID: Int64) {
-            byMerchant[merchantID, default: 0] += count
-            guard turns.isBounded(receiverID) else { return }
-            unproven[merchantID, default: 0] += count
-            unprovenInAll += count
-        }
-
         private func receiverRoom(_ grant: Grant) -> Int {
-            let id = grant.queue.receiverID
-            let room = min(
-                turns.room(grant.queue) - (grantedByReceiver[id] ?? 0),
-                turns.merchantSlots - (byMerchant[grant.merchantID] ?? 0))
-            guard turns.isBounded(id) else { return max(0, room) }
-            let most = turns.unprovenPerMerchant
-            let holds = unproven[grant.merchantID] ?? 0
-            let isNew = !turns.isBusy(id) && grantedByReceiver[id] == nil
-            // Half of what they share is kept for those that hold nothing yet, one attempt each.
-            let own = isNew && holds >= most / 2 ? min(1, most - holds) : (isNew ? most : most / 2) - holds
-            return max(0, min(room, own, turns.unprovenInAll - unprovenInAll))
+            let candidate = Candidate(merchantID: grant.merchantID, queue: grant.queue)
+            let room = holds.room(for: candidate, turns)
+            guard turns.isBounded(grant.queue.receiverID) else { return max(0, room) }
+            let isNew = holds.byReceiver[grant.queue.receiverID] == nil
+            return max(0, min(room, holds.unprovenRoom(for: candidate, isNew: isNew, turns)))
         }
     }
 }

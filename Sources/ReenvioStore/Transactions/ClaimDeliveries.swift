@@ -189,9 +189,10 @@ enum ClaimDeliveries {
         let never = SQLValue.int(Int64.max)
         let key: [SQLValue] = [.int(grant.merchantID), .int(grant.queue.raw)]
         if hasMore {
+            // It mostly stands there already, from the claim before.
             try db.run(
-                "UPDATE queues SET next_due = $3 WHERE merchant_id = $1 AND id = $2",
-                key + [.time(order.now + revisitAfter)]
+                "UPDATE queues SET next_due = $3 WHERE merchant_id = $1 AND id = $2 AND next_due <= $4",
+                key + [.time(order.now + revisitAfter), .time(order.now)]
             )
         } else {
             try db.run(

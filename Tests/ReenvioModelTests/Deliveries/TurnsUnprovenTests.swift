@@ -53,6 +53,30 @@ struct TurnsUnprovenTests {
         #expect(Self.fill(&turns, own + [Self.candidate(8, 50)])[50] == 256)
     }
 
+    @Test("of thousands of silent receivers with work no more are looked at than could get something")
+    func looksAtFew() {
+        var turns = Turns(nodeSlots: 1_024, receiverSlots: 256, slotsAtFirst: 16)
+        let silent = (1...10).flatMap { merchant in
+            (1...500).map { Self.candidate(Int64(merchant), Int64(merchant * 1_000 + $0)) }
+        }
+        let healthy = (1...100).map { Self.candidate(77, Int64($0)) }
+        for candidate in healthy { turns.setSlots(16, isProven: true, of: candidate.queue.receiverID) }
+        for candidate in silent + healthy { turns.took(0, from: candidate, hasMore: true) }
+        let offered = turns.backlogWithRoom(limit: 1_000)
+        #expect(Set(offered).isSuperset(of: healthy))
+        #expect(offered.count == 100 + 256, "what all of them may hold together")
+        for candidate in silent.prefix(64) { turns.took(1, from: candidate, hasMore: true) }
+        #expect(!turns.backlogWithRoom(limit: 1_000).contains { $0.merchantID == 1 }, "it has its share")
+        for merchant in 1..<4 {
+            for candidate in silent[(merchant * 500)...].prefix(64) { turns.took(1, from: candidate, hasMore: true) }
+        }
+        #expect(Set(turns.backlogWithRoom(limit: 1_000)) == Set(healthy), "all of them have theirs")
+        turns.took(100, from: silent[4_000], hasMore: true)
+        #expect(Set(turns.backlogWithRoom(limit: 1_000)) == Set(healthy), "so they have when one broke that held much")
+        for candidate in healthy.prefix(32) { turns.took(16, from: candidate, hasMore: true) }
+        #expect(turns.backlogWithRoom(limit: 1_000).isEmpty, "the merchant holds half of the node")
+    }
+
     @Test("what is given back can be held again, and a receiver that breaks is unproven again")
     func givenBack() {
         var turns = Turns(nodeSlots: 64, receiverSlots: 32, slotsAtFirst: 4)
