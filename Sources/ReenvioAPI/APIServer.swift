@@ -58,6 +58,7 @@ package struct APIServer: Sendable {
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints

@@ -9,8 +9,8 @@ package struct LogPage: Sendable {
 }
 
 extension Store {
-    /// The logs that a user asked for, and nobody else's (`docs/contract.md` 7), in one snapshot. Each page begins at its
-    /// place in an index, so that a deep one costs what the first one does.
+    /// The logs that a user asked for, and nobody else's (`docs/contract.md` 7), in one snapshot. Each page begins at
+    /// its place in an index, so that a deep one costs what the first one does.
     package func listLogs(_ query: ResendLogQuery, userID: Int64) async throws -> LogPage {
         try await engine.read { db in
             let list = LogList(query.filters, userID: userID)
@@ -62,30 +62,52 @@ package struct LogList {
         }
     }
 
-    /// Rows beyond the cursor, the nearest first.
+    /// Rows beyond the cursor, the nearest first: those of its second, then the others. Two statements, because SQLite
+    /// finds the place of `(started_at, id) < (a, b)` in an index by the time alone where `id` is the row's number, and
+    /// would step over all rows of that second.
     func rows(
         _ cursor: ResendLogQuery.Cursor?, _ direction: ResendLogQuery.Direction, limit: Int64, in db: any SQLConnection
     ) throws -> [ResendLog] {
-        let (sql, parameters) = statement(cursor, direction, limit: limit)
-        return try db.all(sql, parameters, Self.log)
+        var found: [ResendLog] = []
+        for span in cursor.map({ [Span.sameMoment($0), .beyond($0)] }) ?? [.all] {
+            let left = limit - Int64(found.count)
+            if left == 0 { break }
+            let (sql, parameters) = statement(span, direction, limit: left)
+            found += try db.all(sql, parameters, Self.log)
+        }
+        return found
     }
 
-    /// The statement behind `rows`.
+    /// A part of the list.
+    package enum Span {
+        case all
+        /// Rows of the cursor's very time, on the side that is asked for.
+        case sameMoment(ResendLogQuery.Cursor)
+        /// Rows of other times.
+        case beyond(ResendLogQuery.Cursor)
+    }
+
+    /// A statement of `rows`.
     package func statement(
-        _ cursor: ResendLogQuery.Cursor?, _ direction: ResendLogQuery.Direction, limit: Int64
+        _ span: Span, _ direction: ResendLogQuery.Direction, limit: Int64
     ) -> (sql: String, parameters: [SQLValue]) {
         var parameters = parameters
-        let forward = direction == .next
-        var beyond = ""
-        if let cursor {
+        let isForward = direction == .next
+        let side = isForward ? "<" : ">"
+        var place = ""
+        switch span {
+        case .all: break
+        case .sameMoment(let cursor):
             parameters += [.time(cursor.createdAt), .int(cursor.id)]
-            beyond =
-                " AND (started_at, id) \(forward ? "<" : ">") ($\(parameters.count - 1), $\(parameters.count))"
+            place = " AND started_at = $\(parameters.count - 1) AND id \(side) $\(parameters.count)"
+        case .beyond(let cursor):
+            parameters.append(.time(cursor.createdAt))
+            place = " AND started_at \(side) $\(parameters.count)"
         }
         parameters.append(.int(limit))
-        let order = forward ? "DESC" : "ASC"
+        let order = isForward ? "DESC" : "ASC"
         let sql = """
-            \(Self.columns) WHERE \(conditions)\(beyond)
+            \(Self.columns) WHERE \(conditions)\(place)
             ORDER BY started_at \(order), id \(order) LIMIT $\(parameters.count)
             """
         return (sql, parameters)
