@@ -64,6 +64,8 @@ package struct RegistrationRoutes: Sendable {
         let updated = try await engine.store.updateRegistration(
             id: registration.id, change, by: call.requester, now: engine.clock.wall)
         guard let updated else { throw Self.unknown }
+        // What waits follows at once.
+        engine.janitor.doorbell.ring()
         return .json { updated.writeMembers(into: &$0) }
     }
 
@@ -72,6 +74,7 @@ package struct RegistrationRoutes: Sendable {
         let isGone = try await engine.store.deleteRegistration(
             id: registration.id, by: call.requester, now: engine.clock.wall)
         guard isGone else { throw Self.unknown }
+        engine.janitor.doorbell.ring()
         return .json { $0.member("message", "Webhook deleted successfully") }
     }
 

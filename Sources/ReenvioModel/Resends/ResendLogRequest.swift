@@ -1,5 +1,5 @@
-/// The checked body of `POST /v3/webhooks/resend` (`docs/contract.md` 6.1 to 6.3). Whether object and account exist, and
-/// are the user's to resend, is not judged here.
+/// The checked body of `POST /v3/webhooks/resend` (`docs/contract.md` 6.1 to 6.3). Whether object and account exist,
+/// and are the user's to resend, is not judged here.
 package struct ResendLogRequest: Equatable, Sendable {
     /// Dates and account come together.
     package struct Range: Equatable, Sendable {
