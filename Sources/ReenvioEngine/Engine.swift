@@ -43,6 +43,7 @@ package struct Engine: Sendable {
         self.entropy = entropy
         self.options = options
         let bell = Doorbell()
+        let traffic = LiveTraffic()
         let recorder = OutcomeRecorder(bell: bell)
         courier = Courier(
             transport: transport, recorder: recorder, policy: options.policy, schedule: options.schedule, clock: clock,
@@ -50,15 +51,15 @@ package struct Engine: Sendable {
         )
         intake = Intake(
             store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell,
-            logger: logger
+            traffic: traffic, logger: logger
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,
-            logger: logger
+            traffic: traffic, logger: logger
         )
         runner = ResendRunner(
             store: store, policy: options.policy, schedule: options.schedule,
-            backlogMax: options.resendBacklogMax, dispatcherBell: bell, logger: logger
+            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)

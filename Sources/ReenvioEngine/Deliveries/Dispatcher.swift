@@ -6,11 +6,16 @@ import Synchronization
 /// Sends: writes finished attempts, claims what is due and has a free slot, and hands it to the courier. Outcomes and
 /// the next claim share a commit. A commit costs nearly the same for one outcome as for a hundred, so while attempts
 /// run, one waits until half of what is claimed has ended, or a moment has passed; what is claimed ahead keeps the
-/// connections busy meanwhile.
+/// connections busy meanwhile. While little runs, live changes are claimed at once; while they come in,
+/// resends go by `ResendPace`.
 package final class Dispatcher: Stepping {
     private static let idleWait: Duration = .seconds(1)
     /// The shortest time from one commit to the next while attempts run and few have ended.
     private static let commitEvery: Duration = .milliseconds(3)
+    /// With no more than this under way a live change is claimed at once, whatever has ended.
+    private static let little = 64
+    /// When resends are looked at again that had to wait for their pace.
+    private static let pacedWait: Duration = .milliseconds(2)
 
     private struct State {
         var turns: Turns
@@ -21,6 +26,10 @@ package final class Dispatcher: Stepping {
         var recordsSeen = 0
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
+        /// Beside live changes.
+        var pace = ResendPace()
+        /// The commits of live changes that a claim has followed.
+        var trafficSeen = 0
         var isDraining = false
         var committedAt: Timestamp?
         var lateResults = 0
@@ -35,11 +44,13 @@ package final class Dispatcher: Stepping {
     private let secrets: SecretCache
     private let clock: any TimeSource
     private let entropy: any Entropy
+    private let traffic: LiveTraffic
     private let logger: Logger
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
-        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst), logger: Logger
+        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst), traffic: LiveTraffic,
+        logger: Logger
     ) {
         self.store = store
         self.courier = courier
@@ -47,6 +58,7 @@ package final class Dispatcher: Stepping {
         self.doorbell = doorbell
         self.clock = clock
         self.entropy = entropy
+        self.traffic = traffic
         self.logger = logger
         secrets = SecretCache(store: store, clock: clock)
         state = Mutex(State(turns: turns, book: ReceiverBook()))
@@ -134,10 +146,13 @@ package final class Dispatcher: Stepping {
 
     private func claimOrder(now: Moment) -> ClaimOrder? {
         return state.withLock { state in
+            state.trafficSeen = traffic.count
             guard !state.isDraining, state.turns.hasRoom else { return nil }
+            var turns = state.turns
+            if traffic.isActive(at: now.engine) { turns.resendsAtOnce = state.pace.allowance(now: now.engine) }
             return ClaimOrder(
                 now: now.engine, wall: now.wall, leaseUntil: now.engine + .seconds(Limits.leaseSeconds),
-                token: Int64(bitPattern: entropy.next()), turns: state.turns
+                token: Int64(bitPattern: entropy.next()), turns: turns
             )
         }
     }
@@ -147,7 +162,8 @@ package final class Dispatcher: Stepping {
         let ended = recorder.count
         return state.withLock { state in
             let running = state.turns.heldCount - ended + state.recordsSeen
-            guard let committedAt = state.committedAt, running > ended, !state.isDraining else { return nil }
+            let isUrgent = state.trafficSeen != traffic.count && state.turns.heldCount <= Self.little
+            guard let committedAt = state.committedAt, running > ended, !state.isDraining, !isUrgent else { return nil }
             let rest = Self.commitEvery - (now - committedAt)
             return rest > .zero && rest <= Self.commitEvery ? rest : nil
         }
@@ -163,6 +179,9 @@ package final class Dispatcher: Stepping {
             state.turns.continueRotation(of: turns)
             var taken: [QueueID: Int] = [:]
             for delivery in claimed.deliveries { taken[delivery.queue, default: 0] += 1 }
+            if turns.resendsAtOnce != nil {
+                state.pace.took(taken.reduce(0) { $0 + ($1.key.lane == .resend ? $1.value : 0) })
+            }
             for (merchantID, queue, hasMore) in claimed.queues {
                 let candidate = Turns.Candidate(merchantID: merchantID, queue: queue)
                 state.turns.took(taken[queue] ?? 0, from: candidate, hasMore: hasMore)
@@ -204,7 +223,10 @@ package final class Dispatcher: Stepping {
     }
 
     private func untilDue(now: Timestamp) -> Step {
-        guard let due = state.withLock(\.nextDue) else { return .wait(Self.idleWait) }
-        return .wait(max(.milliseconds(1), min(Self.idleWait, due - now)))
+        let (due, isPaced) = state.withLock { state in
+            (state.nextDue, traffic.isActive(at: now) && state.turns.hasResendBacklog)
+        }
+        guard let due else { return .wait(Self.idleWait) }
+        return .wait(isPaced ? Self.pacedWait : max(.milliseconds(1), min(Self.idleWait, due - now)))
     }
 }

@@ -28,17 +28,19 @@ package final class Intake: Stepping {
     private let entropy: any Entropy
     private let schedule: RetrySchedule
     private let dispatcherBell: Doorbell
+    private let traffic: LiveTraffic
     private let logger: Logger
 
     package init(
         store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
-        logger: Logger
+        traffic: LiveTraffic, logger: Logger
     ) {
         self.store = store
         self.clock = clock
         self.entropy = entropy
         self.schedule = schedule
         self.dispatcherBell = dispatcherBell
+        self.traffic = traffic
         self.logger = logger
     }
 
@@ -112,7 +114,10 @@ package final class Intake: Stepping {
                 batch, now: now.wall, due: now.engine + schedule.firstWait,
                 nonces: batch.changes.map { _ in entropy.next() }
             )
-            if result.deliveries > 0 { dispatcherBell.ring() }
+            if result.deliveries > 0 {
+                traffic.note(at: now.engine)
+                dispatcherBell.ring()
+            }
             answer(requests, with: result)
         } catch {
             // Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).

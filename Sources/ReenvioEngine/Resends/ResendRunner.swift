@@ -8,6 +8,8 @@ import Synchronization
 package final class ResendRunner: Stepping {
     private static let idleWait: Duration = .seconds(1)
     private static let backlogWait: Duration = .milliseconds(200)
+    /// From one chunk to the next while live changes come in: they wait for the same writer.
+    private static let besideLiveWait: Duration = .milliseconds(40)
 
     package let name = "resend runner"
     package let doorbell = Doorbell()
@@ -17,17 +19,19 @@ package final class ResendRunner: Stepping {
     private let schedule: RetrySchedule
     private let backlogMax: Int64
     private let dispatcherBell: Doorbell
+    private let traffic: LiveTraffic
     private let logger: Logger
 
     package init(
         store: Store, policy: AddressPolicy, schedule: RetrySchedule, backlogMax: Int64,
-        dispatcherBell: Doorbell, logger: Logger
+        dispatcherBell: Doorbell, traffic: LiveTraffic, logger: Logger
     ) {
         self.store = store
         self.policy = policy
         self.schedule = schedule
         self.backlogMax = backlogMax
         self.dispatcherBell = dispatcherBell
+        self.traffic = traffic
         self.logger = logger
     }
 
@@ -47,7 +51,7 @@ package final class ResendRunner: Stepping {
         switch step.progress {
         case .idle: return .wait(Self.idleWait)
         case .waiting: return .wait(Self.backlogWait)
-        case .advanced: return .again
+        case .advanced: return traffic.isActive(at: now.engine) ? .wait(Self.besideLiveWait) : .again
         case .ended(let state):
             logger.info(
                 "resend ended", metadata: ["resend": "\(step.resendID ?? 0)", "state": "\(state.rawValue)"])

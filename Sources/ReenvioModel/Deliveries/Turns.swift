@@ -48,6 +48,8 @@ package struct Turns: Sendable {
     package private(set) var backlog: Set<Candidate>
     /// Whose turn it is in each lane.
     private var turn: [Lane: Turn] = [:]
+    /// The most deliveries of resends in one distribution; nil for no such bound.
+    package var resendsAtOnce: Int?
     /// Distributions so far; each asks a merchant's receivers in another order.
     private var deals: UInt64 = 0
 
@@ -169,6 +171,9 @@ package struct Turns: Sendable {
             return min(own, turns.unprovenInAll - unproven)
         }
     }
+
+    /// Whether deliveries of resends are known to be due.
+    package var hasResendBacklog: Bool { backlog.contains { $0.queue.lane == .resend } }
 
     /// Whether a claim could bring anything to this node now.
     package var hasRoom: Bool { heldInAll < nodeSlots }
@@ -293,6 +298,7 @@ package struct Turns: Sendable {
         /// Deals up to `slots` in rounds over the merchants, a quantum each, until nobody has room for more.
         mutating func rounds(_ lane: Lane, upTo slots: Int) {
             var remaining = min(slots, turns.nodeSlots - turns.heldInAll - grantedInAll)
+            if lane == .resend, let most = turns.resendsAtOnce { remaining = min(remaining, most - granted(lane)) }
             let inTurn = merchantsInTurn(lane)
             var progressed = true
             while remaining > 0, progressed {
