@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from harness.mirror import Mirror, create_qr_code
 from harness.binary import ROOT
 from harness.bodies import window
 from harness.client import PAYMENTS
@@ -48,8 +49,15 @@ class TestLogging:
             )
         job_id, _ = client.dispatch(window(303))
         assert client.post(f"{PAYMENTS}/1/notifications/resend").status_code == 202
+        mirror = Mirror(house, merchant_id=404)
+        receiver.trust(mirror.secret)
+        user = mirror.sign_in(server)
+        for category in ("CASHIN", "CASHOUT"):
+            user.register(receiver.url(), category)
+        create_qr_code(operator, mirror.merchant_id)
+        operator.transition(operator.create_payout(merchant_id=404)["id"], 3)
         lines = eventually(
-            lambda: len(found := attempts_of(server)) >= 7 and found, "seven attempts were logged")
+            lambda: len(found := attempts_of(server)) >= 9 and found, "nine attempts were logged")
         always = {name for name, when in fields.items() if when == "always"}
         seen = set()
         for line in lines:

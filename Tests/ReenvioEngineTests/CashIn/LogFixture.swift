@@ -16,8 +16,11 @@ struct LogFixture {
     var engine: Engine { base.engine }
     var clock: ManualClock { base.clock }
 
-    init(schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport()) async throws {
-        base = try await EngineFixture(schedule: schedule, transport: transport)
+    init(
+        schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
+    ) async throws {
+        base = try await EngineFixture(schedule: schedule, transport: transport, wrapping: wrap)
         try await base.store.createMirror(id: Self.mirrorID)
         user = try await base.store.createUser(id: 246)
     }
