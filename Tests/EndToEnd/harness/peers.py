@@ -101,13 +101,15 @@ def is_silent(connection):
             pass
 
 
-def certificate(folder, name, address="127.0.0.1", days=2):
-    """A self-signed certificate for that address; expired with negative days. The file, and a context that shows it."""
+def certificate(folder, name, address="127.0.0.1", days=2, names=()):
+    """A self-signed certificate for that address and these names; expired with negative days. The file, and a context that
+    shows it."""
     folder.mkdir(exist_ok=True)
+    subjects = ",".join([f"IP:{address}", *(f"DNS:{one}" for one in names)])
     key, request, file = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.pem"
     for arguments in (
         ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-         "-addext", f"subjectAltName=IP:{address}", "-keyout", key, "-out", request],
+         "-addext", f"subjectAltName={subjects}", "-keyout", key, "-out", request],
         ["x509", "-req", "-in", request, "-signkey", key, "-days", days, "-copy_extensions", "copy", "-out", file],
     ):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=30)

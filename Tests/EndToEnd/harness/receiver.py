@@ -54,7 +54,7 @@ class Receiver:
     `answers` is used up one per request, then `default` holds; an answer is a status code, or a code and headers.
     """
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, host="127.0.0.1"):
         self.answers = []
         self.default = 200
         self.delay = 0.0
@@ -64,6 +64,7 @@ class Receiver:
         self._open = threading.Event()
         self._open.set()
         self._tls = tls
+        self._host = host
         self._port = 0
         self._listener = None
         self._connections = set()
@@ -76,7 +77,7 @@ class Receiver:
         self._secrets.append(Webhook(secret))
 
     def url(self, path="/hook"):
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}{path}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}{path}"
 
     def hold(self):
         """Take requests in, and answer none until `let_go`."""
@@ -99,7 +100,7 @@ class Receiver:
                 pass
 
     def up(self):
-        self._listener = _Listener(("127.0.0.1", self._port), self._handler())
+        self._listener = _Listener((self._host, self._port), self._handler())
         self._port = self._listener.server_address[1]
         if self._tls:
             self._listener.socket = self._tls.wrap_socket(self._listener.socket, server_side=True)
