@@ -59,9 +59,10 @@ package enum Recount {
             "resend [id, payout, times] enqueued a payout more than once",
             """
             SELECT resend_id, object, count(*) FROM (
-                SELECT resend_id, payout_id AS object FROM deliveries WHERE resend_id IS NOT NULL
-                UNION ALL SELECT resend_id, object_id FROM settled WHERE resend_id IS NOT NULL)
-            GROUP BY 1, 2 HAVING count(*) > 1
+                SELECT resend_id, coalesce(payout_id, event_id) AS object, registration_id FROM deliveries
+                WHERE resend_id IS NOT NULL
+                UNION ALL SELECT resend_id, object_id, registration_id FROM settled WHERE resend_id IS NOT NULL)
+            GROUP BY resend_id, object, registration_id HAVING count(*) > 1
             """
         ),
         (

@@ -2,11 +2,10 @@
 
 from datetime import timedelta
 
-import requests
-
 from .binary import Shop
 from .bodies import now
 from .client import Client
+from .tokens import new_user, sign_in, token_of
 from .waiting import eventually
 
 BRANCH = "0001"
@@ -29,15 +28,11 @@ class Mirror(Shop):
     def __init__(self, house, merchant_id=303, user_id=246, branch=BRANCH, number=NUMBER):
         super().__init__(house, merchant_id, more=("--branch", branch, "--number", number))
         self.branch, self.number = branch, number
-        self.user = house.json("user", "create", "--account", self.account_id, "--id", user_id)
+        self.user = new_user(house, self.account_id, id=user_id)
 
     def sign_in(self, server):
         """A client with a fresh token of the user."""
-        pair = {name: self.user[name] for name in ("client_id", "client_secret")}
-        answer = requests.post(f"{server.url}/v2/finance/auth-token/", json=pair, timeout=30)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["worked"] is True
-        return UserClient(server.url, answer.json()["access_token"], self)
+        return UserClient(server.url, token_of(sign_in(server, self.user)), self)
 
     @property
     def account(self):
