@@ -9,7 +9,7 @@ package final class ResendRunner: Stepping {
     private static let idleWait: Duration = .seconds(1)
     private static let backlogWait: Duration = .milliseconds(200)
     /// From one chunk to the next while live changes come in: they wait for the same writer.
-    private static let besideLiveWait: Duration = .milliseconds(40)
+    private static let besideLiveWait: Duration = .milliseconds(80)
 
     package let name = "resend runner"
     package let doorbell = Doorbell()

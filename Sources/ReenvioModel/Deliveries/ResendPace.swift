@@ -3,9 +3,9 @@
 /// slowed by this: what is in flight to it is bounded elsewhere. A value; times are engine times.
 package struct ResendPace: Sendable {
     /// Deliveries begun in one claim.
-    package static let atOnce = 8
-    /// The time after which one more may begin: 4,000 in a second.
-    private static let each: Duration = .microseconds(250)
+    package static let atOnce = 4
+    /// The time after which one more may begin: 2,500 in a second.
+    private static let each: Duration = .microseconds(400)
 
     private var free = atOnce
     private var countedAt: Timestamp?

@@ -78,7 +78,7 @@ struct BesideLiveTests {
         try await Self.resend(fixture)
         #expect(try await fixture.engine.runner.step(now: fixture.clock.now) == .again)
         try await Self.change(live[0], fixture)
-        #expect(try await fixture.engine.runner.step(now: fixture.clock.now) == .wait(.milliseconds(40)))
+        #expect(try await fixture.engine.runner.step(now: fixture.clock.now) == .wait(.milliseconds(80)))
         #expect(try await fixture.store.resend(jobID: "a")?.queued == 400)
         fixture.clock.advance(by: .milliseconds(100))
         #expect(try await fixture.engine.runner.step(now: fixture.clock.now) == .again)
