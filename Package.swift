@@ -107,7 +107,7 @@ let package = Package(
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", "ReenvioTesting", crypto, nioCore, nioPosix, nioHTTP1,
                 nioSSL,
-                lifecycle, logging,
+                lifecycle, logging, metrics,
             ],
             swiftSettings: strict
         ),

@@ -64,6 +64,7 @@ package struct APIServer: Sendable {
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
+                + MetricsRoutes(engine.metrics).endpoints
         )
     }
 

@@ -32,12 +32,15 @@ package struct Engine: Sendable {
     package let runner: ResendRunner
     package let janitor: Janitor
     package let pinger: Pinger
+    package let metrics: MetricsPage
     private let courier: Courier
 
     package init(
         store: Store, transport: any Transport, options: EngineOptions, clock: any TimeSource, entropy: any Entropy,
-        logger: Logger
+        registry: MetricsRegistry = MetricsRegistry(), logger: Logger
     ) {
+        let meters = EngineMetrics(registry)
+        metrics = MetricsPage(registry, store: store, clock: clock)
         self.store = store
         self.clock = clock
         self.entropy = entropy
@@ -51,11 +54,11 @@ package struct Engine: Sendable {
         )
         intake = Intake(
             store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell,
-            traffic: traffic, logger: logger
+            traffic: traffic, metrics: meters, logger: logger
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,
-            traffic: traffic, logger: logger
+            traffic: traffic, metrics: meters, logger: logger
         )
         runner = ResendRunner(
             store: store, policy: options.policy, schedule: options.schedule,

@@ -14,6 +14,7 @@ struct EngineFixture {
 
     init(
         schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        registry: MetricsRegistry = MetricsRegistry(),
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
@@ -24,7 +25,7 @@ struct EngineFixture {
             store: store, transport: transport,
             options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
             clock: clock,
-            entropy: SeededEntropy(seed: 1), logger: logger
+            entropy: SeededEntropy(seed: 1), registry: registry, logger: logger
         )
     }
 
@@ -33,5 +34,16 @@ struct EngineFixture {
         for _ in 0..<1_000 {
             if case .wait = try await engine.dispatcher.step(now: clock.now) { return }
         }
+    }
+}
+
+/// Keeps the faulty engine that a fixture wraps its store in.
+final class Faults {
+    private(set) var engine: FaultyEngine?
+
+    func wrap(_ base: any StoreEngine) -> any StoreEngine {
+        let engine = FaultyEngine(base)
+        self.engine = engine
+        return engine
     }
 }

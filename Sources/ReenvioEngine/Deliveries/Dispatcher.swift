@@ -45,11 +45,13 @@ package final class Dispatcher: Stepping {
     private let clock: any TimeSource
     private let entropy: any Entropy
     private let traffic: LiveTraffic
+    private let metrics: EngineMetrics
     private let logger: Logger
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
         entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst), traffic: LiveTraffic,
+        metrics: EngineMetrics,
         logger: Logger
     ) {
         self.store = store
@@ -59,6 +61,7 @@ package final class Dispatcher: Stepping {
         self.clock = clock
         self.entropy = entropy
         self.traffic = traffic
+        self.metrics = metrics
         self.logger = logger
         secrets = SecretCache(store: store, clock: clock)
         state = Mutex(State(turns: turns, book: ReceiverBook()))
@@ -83,6 +86,7 @@ package final class Dispatcher: Stepping {
             putBack(records, changes)
             throw error
         }
+        metrics.note(records, result.recorded, result.claimed)
         note(result.recorded, result.claimed, at: now.engine)
         if result.claimed.unreadable > 0 {
             logger.error(
@@ -102,6 +106,7 @@ package final class Dispatcher: Stepping {
             do {
                 let changes = learn(from: records, now: clock.engine)
                 let result = try await store.recordAndClaim(records, changes: changes, now: clock.wall, claim: nil)
+                metrics.note(records, result.recorded, result.claimed)
                 note(result.recorded, result.claimed, at: clock.engine)
             } catch {
                 logger.error(

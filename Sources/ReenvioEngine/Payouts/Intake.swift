@@ -1,4 +1,5 @@
 package import Logging
+import Metrics
 package import ReenvioModel
 package import ReenvioStore
 import Synchronization
@@ -29,11 +30,12 @@ package final class Intake: Stepping {
     private let schedule: RetrySchedule
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
+    private let metrics: EngineMetrics
     private let logger: Logger
 
     package init(
         store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
-        traffic: LiveTraffic, logger: Logger
+        traffic: LiveTraffic, metrics: EngineMetrics, logger: Logger
     ) {
         self.store = store
         self.clock = clock
@@ -41,6 +43,7 @@ package final class Intake: Stepping {
         self.schedule = schedule
         self.dispatcherBell = dispatcherBell
         self.traffic = traffic
+        self.metrics = metrics
         self.logger = logger
     }
 
@@ -114,6 +117,8 @@ package final class Intake: Stepping {
                 batch, now: now.wall, due: now.engine + schedule.firstWait,
                 nonces: batch.changes.map { _ in entropy.next() }
             )
+            let applied = result.changes.count { $0 == .applied }
+            if applied > 0 { metrics.changes.increment(by: applied) }
             if result.deliveries > 0 {
                 traffic.note(at: now.engine)
                 dispatcherBell.ring()

@@ -1,3 +1,4 @@
+import Metrics
 import NIOCore
 import NIOHTTP1
 import NIOSSL
@@ -209,6 +210,7 @@ final class Connection {
             self.job = nil
             var retry = job
             retry.isRetry = true
+            pool.wire.repeats?.increment()
             holdsSlot = false
             pool.redial(retry)
         } else {

@@ -1,3 +1,4 @@
+import Metrics
 import NIOCore
 import Synchronization
 
@@ -14,17 +15,22 @@ final class Wire: Sendable {
     let dialer: Dialer
     let group: any EventLoopGroup
     let clock: any TimeSource
+    /// Requests sent again although the receiver may have got them.
+    let repeats: Counter?
     /// Idle connections over all pools.
     let idle = Atomic(0)
     /// Connections and dials over all pools.
     private let open = Atomic(0)
     private let register = Mutex(Register())
 
-    init(limits: WireLimits, dialer: Dialer, group: any EventLoopGroup, clock: any TimeSource) {
+    init(
+        limits: WireLimits, dialer: Dialer, group: any EventLoopGroup, clock: any TimeSource, repeats: Counter?
+    ) {
         self.limits = limits
         self.dialer = dialer
         self.group = group
         self.clock = clock
+        self.repeats = repeats
     }
 
     var openConnections: Int { open.load(ordering: .sequentiallyConsistent) }

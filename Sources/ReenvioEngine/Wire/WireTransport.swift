@@ -1,3 +1,4 @@
+package import Metrics
 package import NIOCore
 import NIOPosix
 package import ReenvioModel
@@ -13,19 +14,20 @@ package final class WireTransport: Transport {
     ///   - trustRoots: a PEM file of certificate authorities beside the system's.
     ///   - group: the event loops; they belong to the caller.
     ///   - clock: tells an expired certificate from an untrusted one.
+    ///   - repeats: counts requests that are sent once more because a kept connection was lost under them.
     ///   - lookup: how names become addresses; runs on threads of the resolver, never on an event loop.
     /// - Throws: when `trustRoots` cannot be read.
     package init(
         policy: AddressPolicy, proxy: EgressProxy? = nil, trustRoots: String? = nil,
         limits: WireLimits = WireLimits(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
-        lookup: @escaping Lookup = systemLookup
+        repeats: Counter? = nil, lookup: @escaping Lookup = systemLookup
     ) throws {
         let dialer = Dialer(
             policy: policy, resolver: NameResolver(limits: limits, lookup: lookup),
             tls: try Dialer.TLSContexts(trustRoots: trustRoots, limits: limits), limits: limits, proxy: proxy
         )
-        wire = Wire(limits: limits, dialer: dialer, group: group, clock: clock)
+        wire = Wire(limits: limits, dialer: dialer, group: group, clock: clock, repeats: repeats)
         wire.startSweeping()
     }
 

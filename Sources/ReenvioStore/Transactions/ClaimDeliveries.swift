@@ -33,6 +33,8 @@ package struct ClaimResult: Sendable {
     package var unreadable = 0
     /// Claimed events of v3, still sealed.
     var sealedEvents: [SealedEvent] = []
+    /// Deliveries claimed now whose last claim ended without a result: its node is gone, or was too slow.
+    package var abandoned = 0
     var publicIDs = PublicIDs()
 
     package init() {}
@@ -148,6 +150,7 @@ enum ClaimDeliveries {
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
         var events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
         try db.query(load, due) { row in
+            result.abandoned += Int(row.int(16))
             if !row.isNull(15) { return events.add(deliveryID: row.int(0)) }
             rows.append([
                 .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
@@ -173,7 +176,7 @@ enum ClaimDeliveries {
     private static let load = """
         SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
             n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
-            d.registration_id
+            d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END
         FROM deliveries d
         LEFT JOIN payouts p ON p.id = d.payout_id
         LEFT JOIN notifications n ON n.id =

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ServiceLifecycle
@@ -26,9 +27,11 @@ struct Serve: AsyncParsableCommand {
             let logger = LogSetup.logger(settings)
             defer { LogWriter.shared.flush() }
             for warning in settings.warnings { logger.warning("\(warning)") }
-            let store = try await settings.openStore(now: Terminal.now)
+            let registry = MetricsRegistry()
+            let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
             let lock = try StoreLock(storePath: settings.storePath)
-            let services = try Wiring.services(settings: settings, store: store, logger: logger) { address in
+            let services = try Wiring.services(settings: settings, store: store, registry: registry, logger: logger) {
+                address in
                 var writer = JSONWriter()
                 writer.object { $0.member("listening", address) }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))

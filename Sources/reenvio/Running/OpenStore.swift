@@ -5,20 +5,22 @@ import ReenvioStore
 
 extension Settings {
     /// Opens the store, creating and migrating it where it is new or older.
-    func openStore(now: Timestamp, manners: SQLiteManners = .eager) async throws -> Store {
-        try await migrateStore(now: now, manners: manners).store
+    func openStore(
+        now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
+    ) async throws -> Store {
+        try await migrateStore(now: now, manners: manners, wrapping: wrap).store
     }
 
     /// The same, with the versions that were applied now.
     func migrateStore(
-        now: Timestamp, manners: SQLiteManners = .eager
+        now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> (store: Store, applied: [Int64]) {
         // Commands that meet on a new store set it up one after the other.
         let setup = try FolderLock(of: storePath)
         defer { withExtendedLifetime(setup) {} }
         let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: storePath)
         let engine = try SQLiteEngine(path: storePath, manners: manners)
-        return try await Store.open(engine: engine, sealing: key, now: now)
+        return try await Store.open(engine: wrap(engine), sealing: key, now: now)
     }
 }
 

@@ -15,20 +15,22 @@ enum Wiring {
     /// Everything `reenvio serve` runs, in the order in which the parts need each other; shutdown is the reverse: first
     /// no more requests, then what came in is committed, then what is in flight is recorded.
     static func services(
-        settings: Settings, store: Store, logger: Logger, onListening: @escaping @Sendable (String) async -> Void
+        settings: Settings, store: Store, registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
+        onListening: @escaping @Sendable (String) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
         let clock = SystemClock()
         let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
         let transport = try WireTransport(
-            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group)
+            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
+            repeats: EngineMetrics(registry).possibleDuplicates)
         let engine = Engine(
             store: store, transport: transport,
             options: EngineOptions(
                 schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
                 retention: settings.retention
             ),
-            clock: clock, entropy: SystemEntropy(), logger: logger
+            clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
         )
         let readiness = Readiness(store: store)
         let listening = APIServer.Listening(

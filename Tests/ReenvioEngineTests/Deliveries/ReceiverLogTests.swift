@@ -75,14 +75,3 @@ struct ReceiverLogTests {
         #expect(Self.lines(book).map(\.level) == [.warning])
     }
 }
-
-/// Keeps the faulty engine that a fixture wraps its store in.
-private final class Faults {
-    private(set) var engine: FaultyEngine?
-
-    func wrap(_ base: any StoreEngine) -> any StoreEngine {
-        let engine = FaultyEngine(base)
-        self.engine = engine
-        return engine
-    }
-}

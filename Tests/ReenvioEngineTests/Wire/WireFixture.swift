@@ -1,7 +1,9 @@
 import Foundation
+import Metrics
 import ReenvioEngine
 import ReenvioModel
 import ReenvioTesting
+import Synchronization
 import Testing
 
 /// A wire to receivers on this machine, and everything that its callbacks said.
@@ -27,6 +29,8 @@ struct WireFixture: Sendable {
 
     let transport: WireTransport
     let policy: AddressPolicy
+    /// Requests sent again on another connection.
+    let repeats = Tally()
     let results = Watched<[Int: [WireResult]]>([:])
     let durations = Watched<[Int: Duration]>([:])
 
@@ -37,7 +41,10 @@ struct WireFixture: Sendable {
     ) throws {
         policy = AddressPolicy(allowed: [try #require(CIDR(allowed))], allowHTTP: true)
         transport = try WireTransport(
-            policy: policy, proxy: proxy, trustRoots: trustRoots, limits: limits, lookup: lookup)
+            policy: policy, proxy: proxy, trustRoots: trustRoots, limits: limits,
+            repeats: Counter(
+                label: "repeats", dimensions: [], handler: repeats, factory: NOOPMetricsHandler.instance),
+            lookup: lookup)
     }
 
     func url(_ text: String) throws -> ReceiverURL {
@@ -81,6 +88,16 @@ struct WireFixture: Sendable {
         #expect(results.count == count)
         #expect(results.values.allSatisfy { $0.count == 1 }, "a callback came twice: \(results)")
     }
+}
+
+/// Counts what a counter of swift-metrics is told.
+final class Tally: CounterHandler {
+    private let count = Atomic<Int64>(0)
+
+    var value: Int64 { count.load(ordering: .relaxed) }
+
+    func increment(by amount: Int64) { count.add(amount, ordering: .relaxed) }
+    func reset() {}
 }
 
 /// One receiver with one script, and a wire; both end with the test.

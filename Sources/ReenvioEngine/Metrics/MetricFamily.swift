@@ -1,0 +1,84 @@
+package import ReenvioModel
+package import ReenvioStore
+
+/// Every family that `GET /metrics` shows: a closed list, like the values of its labels, so that the number of series is
+/// known and no label ever names a merchant, a receiver, a URL or an invoice (`docs/operations.md`).
+package enum MetricFamily: String, CaseIterable, Sendable {
+    case changes = "reenvio_changes_total"
+    case attempts = "reenvio_attempts_total"
+    case ackSeconds = "reenvio_ack_seconds"
+    case attemptSeconds = "reenvio_attempt_seconds"
+    case backlog = "reenvio_backlog"
+    case oldestDueSeconds = "reenvio_oldest_due_seconds"
+    case resendItems = "reenvio_resend_items"
+    case storeSeconds = "reenvio_store_seconds"
+    case possibleDuplicates = "reenvio_possible_duplicates_total"
+    case residentBytes = "process_resident_memory_bytes"
+    case cpuSeconds = "process_cpu_seconds_total"
+
+    package enum Kind: Sendable, Equatable {
+        /// Only ever rises.
+        case counter
+        /// The same, but the system keeps it; read when it is shown.
+        case readCounter
+        case gauge
+        /// The upper bounds of its buckets in seconds, ascending; one without a bound follows.
+        case histogram([Double])
+
+        package var word: String {
+            switch self {
+            case .counter, .readCounter: "counter"
+            case .gauge: "gauge"
+            case .histogram: "histogram"
+            }
+        }
+    }
+
+    package var kind: Kind {
+        switch self {
+        case .changes, .attempts, .possibleDuplicates: .counter
+        case .cpuSeconds: .readCounter
+        case .backlog, .oldestDueSeconds, .resendItems, .residentBytes: .gauge
+        // To the end of the default schedule, a day and four hours.
+        case .ackSeconds:
+            .histogram([
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 28_800, 108_000,
+            ])
+        case .attemptSeconds: .histogram([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5])
+        case .storeSeconds: .histogram([0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1])
+        }
+    }
+
+    /// The name of its one label and every value that it may have; nil for a family of one series.
+    package var label: (name: String, values: [String])? {
+        switch self {
+        case .attempts: ("reason", [Self.acknowledged] + AttemptFailure.allCases.map(\.rawValue))
+        case .backlog, .oldestDueSeconds: ("lane", Lane.allCases.map { "\($0)" })
+        case .resendItems: ("state", ResendItems.State.allCases.map(\.rawValue))
+        case .storeSeconds:
+            ("operation", WritePriority.allCases.map { "\($0)" } + [Self.readOperation, Self.lookupOperation])
+        default: nil
+        }
+    }
+
+    package var help: String {
+        switch self {
+        case .changes: "Status changes committed."
+        case .attempts: "Attempts that ended, by reason; ok is an acknowledgement."
+        case .ackSeconds: "From a change's commit to its acknowledgement, live deliveries only."
+        case .attemptSeconds: "How long attempts took."
+        case .backlog: "Open deliveries by lane."
+        case .oldestDueSeconds: "How long the oldest due delivery of a lane has been waiting beyond its time."
+        case .resendItems: "Items of the newest resends by state."
+        case .storeSeconds: "How long calls of the store took, waiting for their turn included."
+        case .possibleDuplicates: "Webhooks that a receiver may have got twice."
+        case .residentBytes: "Resident memory."
+        case .cpuSeconds: "Processor time used, user and system."
+        }
+    }
+
+    /// The value of `reason` for an acknowledged attempt.
+    static let acknowledged = "ok"
+    static let readOperation = "read"
+    static let lookupOperation = "lookup"
+}
