@@ -1,8 +1,8 @@
 package import ReenvioModel
 package import ReenvioStore
 
-/// Every family that `GET /metrics` shows: a closed list, like the values of its labels, so that the number of series is
-/// known and no label ever names a merchant, a receiver, a URL or an invoice (`docs/operations.md`).
+/// Every family that `GET /metrics` shows: a closed list, like the values of its labels, so that the number of series
+/// is known and no label ever names a merchant, a receiver, a URL or an invoice (`docs/operations.md`).
 package enum MetricFamily: String, CaseIterable, Sendable {
     case changes = "reenvio_changes_total"
     case attempts = "reenvio_attempts_total"

@@ -4,8 +4,8 @@ import Synchronization
 
 /// What `GET /metrics` answers: Prometheus's text format, version 0.0.4.
 ///
-/// Counters stand in memory. What only the store knows is read when the page is asked for, at most every two seconds and
-/// by one reader at a time, and never by a count of everything: see `Store.measure`.
+/// Counters stand in memory. What only the store knows is read when the page is asked for, at most every two seconds
+/// and by one reader at a time, and never by a count of everything: see `Store.measure`.
 package final class MetricsPage: Sendable {
     package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
     private static let keptFor: Duration = .seconds(2)

@@ -114,7 +114,8 @@ extension Store {
     private static func oldestDue(_ lane: Lane, now: Timestamp, in db: any SQLConnection) throws -> Timestamp? {
         let due = try db.first(
             """
-            SELECT min((SELECT min(d.due_at) FROM deliveries d WHERE d.merchant_id = q.merchant_id AND d.queue_id = q.id))
+            SELECT min((
+                SELECT min(d.due_at) FROM deliveries d WHERE d.merchant_id = q.merchant_id AND d.queue_id = q.id))
             FROM (SELECT merchant_id, id FROM queues WHERE parked = 0 AND lane = $1 AND next_due <= $2
                 ORDER BY next_due LIMIT $3) AS q
             """, [.int(lane.rawValue), .time(now + putOff), .int(queuesMeasured)]
