@@ -87,6 +87,18 @@ package struct Engine: Sendable {
         return resumed
     }
 
+    /// Cancels a job: when this returns, nothing more of it begins here (`docs/contract.md` 13.2).
+    package func cancelResend(
+        jobID: String, accountID: Int64?, by requester: Requester
+    ) async throws -> ResendCanceled {
+        let result = try await store.cancelResend(jobID: jobID, accountID: accountID, by: requester, now: clock.wall)
+        if case .canceled(let job) = result {
+            courier.cancel(jobID: job.id)
+            janitor.doorbell.ring()
+        }
+        return result
+    }
+
     /// Sends one payout's latest notification again (`docs/contract.md` 13.9).
     package func resendOne(_ request: OneResend) async throws -> OneResent {
         let now = clock.now

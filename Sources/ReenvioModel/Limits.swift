@@ -65,6 +65,8 @@ package enum Limits {
     package static let logWaitSeconds: Int64 = 24 * 3_600
     /// Changed registrations that one step of the janitor looks after.
     package static let registrationsPerSweep = 100
+    /// Deliveries of a job that are looked at to say whether it can only wait.
+    package static let pendingLookedAt = 1_000
     package static let resendShownSeconds: Int64 = 24 * 3_600
 
     // Secrets (`docs/contract.md` 13.12)

@@ -20,6 +20,7 @@ package struct ResendRoutes: Sendable {
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
             Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
             Endpoint(.get, Self.path + "/{job_id}", .key(.payoutsRead), limit: .read, show),
+            Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), cancel),
         ]
     }
 
@@ -65,7 +66,7 @@ package struct ResendRoutes: Sendable {
     /// The first answer again (`docs/contract.md` 13.8).
     private func replay(resendID: Int64) async throws -> Answer {
         guard let resend = try await engine.store.resend(id: resendID) else {
-            throw Problem.notFound("Resend job not found or expired.")
+            throw Self.unknown
         }
         return Self.dispatched(resend, headers: Answer.replayed)
     }
@@ -83,13 +84,40 @@ package struct ResendRoutes: Sendable {
     private func show(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
         let jobID = call.parameter("job_id")
+        var reader = QueryReader(call.query)
+        let include = reader.choice("include", ["outcome"])
+        try reader.throwFaults()
+        if include != nil {
+            guard let details = try await engine.store.resendDetails(jobID: jobID) else { throw Self.unknown }
+            try check(caller, mayRead: details.resend)
+            return .json(headers: ["Cache-Control": "no-store"]) { details.writeMembers(into: &$0) }
+        }
         guard let resend = try await engine.store.resend(jobID: jobID), resend.isShown(now: engine.clock.wall) else {
-            throw Problem.notFound("Resend job not found or expired.")
+            throw Self.unknown
         }
-        if let accountID = caller.accountID, accountID != resend.accountID {
-            throw Problem(status: 403, message: "You do not have access to this resend job.")
-        }
+        try check(caller, mayRead: resend)
         return .json(headers: ["Cache-Control": "no-store"]) { resend.writeState(into: &$0) }
+    }
+
+    private static let unknown = Problem.notFound("Resend job not found or expired.")
+    private static let foreign = Problem(status: 403, message: "You do not have access to this resend job.")
+
+    private func check(_ caller: Caller, mayRead resend: Resend) throws {
+        if let accountID = caller.accountID, accountID != resend.accountID { throw Self.foreign }
+    }
+
+    /// Stops a job (`docs/contract.md` 13.2).
+    private func cancel(_ call: Call) async throws -> Answer {
+        let caller = try call.requireCaller()
+        let canceled = try await engine.cancelResend(
+            jobID: call.parameter("job_id"), accountID: caller.accountID, by: call.requester)
+        switch canceled {
+        case .canceled(let resend):
+            return .json(headers: ["Cache-Control": "no-store"]) { resend.writeState(into: &$0) }
+        case .notFound: throw Self.unknown
+        case .foreign: throw Self.foreign
+        case .alreadyEnded: throw Problem.conflict("The resend job has already ended.")
+        }
     }
 
     /// Jobs of the caller's merchants (`docs/contract.md` 13.3).

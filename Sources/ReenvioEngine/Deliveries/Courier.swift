@@ -14,6 +14,7 @@ package final class Courier: Sendable {
     private let recorder: OutcomeRecorder
     private let targets: Targets
     private let gates = StartGates()
+    private let canceled = CanceledJobs()
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
@@ -90,9 +91,19 @@ package final class Courier: Sendable {
         gates.gate(of: receiverID).open()
     }
 
+    /// Nothing more begins of this job.
+    package func cancel(jobID id: Int64) {
+        canceled.add(id)
+    }
+
+    /// The jobs of which nothing may begin now, as the store says.
+    package func noteCanceled(_ ids: Set<Int64>) {
+        canceled.replace(ids)
+    }
+
     /// A probe goes through an open breaker, and so through the gate that was closed with it.
     private func mayBegin(_ claimed: ClaimedDelivery, _ gate: StartGate) -> Bool {
-        claimed.isProbe || !gate.isClosed { clock.engine }
+        !canceled.contains(claimed.resendID) && (claimed.isProbe || !gate.isClosed { clock.engine })
     }
 
     /// Gives a claimed delivery back unsent; it comes due again at once.

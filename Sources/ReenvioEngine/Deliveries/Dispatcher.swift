@@ -88,6 +88,7 @@ package final class Dispatcher: Stepping {
         }
         metrics.note(records, result.recorded, result.claimed)
         note(result.recorded, result.claimed, at: now.engine)
+        if result.claimed.turns != nil { courier.noteCanceled(result.claimed.canceled) }
         if result.claimed.unreadable > 0 {
             logger.error(
                 "events cannot be opened; they wait", metadata: ["count": "\(result.claimed.unreadable)"])

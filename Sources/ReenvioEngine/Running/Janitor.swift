@@ -40,8 +40,9 @@ package final class Janitor: Stepping {
         }
         let moving = try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
         if moving.wake { dispatcherBell.ring() }
-        if moving.moved >= Store.sweepMax { return .again }
-        if moving.hasMore { return .wait(Self.movingRest) }
+        let canceled = try await store.sweepCanceled(now: now.wall, engineNow: now.engine)
+        if max(moving.moved, canceled.ended) >= Store.sweepMax { return .again }
+        if moving.hasMore || canceled.hasMore { return .wait(Self.movingRest) }
         return result.hasMore || max(expired, paused) >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
     }
 

@@ -29,25 +29,85 @@ extension Store {
         )
     }
 
+    /// A v2 job with its outcome, in one snapshot (`docs/contract.md` 13.1).
+    package func resendDetails(jobID: String) async throws -> ResendDetails? {
+        try await engine.read { db in
+            let found = try db.first(
+                "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
+            guard let job = found, let outcome = try Self.outcome(of: job.id, in: db) else { return nil }
+            let ended = try db.first("SELECT ended FROM resends WHERE id = $1", [.int(job.id)]) { $0.textIfPresent(0) }
+            let canOnlyWait = try outcome.pending > 0 && Self.waitsForPause(job, in: db)
+            return ResendDetails(
+                resend: job, outcome: outcome, ended: ended ?? nil, waitingOn: canOnlyWait ? "receiver_paused" : nil)
+        }
+    }
+
     /// What became of a resend's deliveries: the four always add up to `queued` (`docs/contract.md` 13.1).
     package func resendOutcome(id: Int64) async throws -> ResendOutcome? {
-        try await engine.read { db in
-            try db.first(
-                """
-                SELECT r.queued, CAST(coalesce(sum(t.delivered), 0) AS BIGINT),
-                    CAST(coalesce(sum(t.undelivered), 0) AS BIGINT),
-                    CAST(coalesce(sum(t.skipped), 0) AS BIGINT)
-                FROM resends r LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id
-                WHERE r.id = $1 GROUP BY r.id, r.queued
-                """,
-                [.int(id)]
-            ) { row in
-                ResendOutcome(
-                    delivered: row.int(1), undelivered: row.int(2),
-                    pending: row.int(0) - row.int(1) - row.int(2) - row.int(3), skipped: row.int(3)
-                )
-            }
+        try await engine.read { db in try Self.outcome(of: id, in: db) }
+    }
+
+    static func outcome(of id: Int64, in db: any SQLConnection) throws -> ResendOutcome? {
+        try db.first(
+            """
+            SELECT r.queued, CAST(coalesce(sum(t.delivered), 0) AS BIGINT),
+                CAST(coalesce(sum(t.undelivered), 0) AS BIGINT),
+                CAST(coalesce(sum(t.skipped), 0) AS BIGINT)
+            FROM resends r LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id
+            WHERE r.id = $1 GROUP BY r.id, r.queued
+            """,
+            [.int(id)]
+        ) { row in
+            ResendOutcome(
+                delivered: row.int(1), undelivered: row.int(2),
+                pending: row.int(0) - row.int(1) - row.int(2) - row.int(3), skipped: row.int(3)
+            )
         }
+    }
+
+    /// Whether everything pending of a job waits at paused receivers. Where none is paused that is one small lookup;
+    /// else no more than so many deliveries are looked at, however many wait.
+    private static func waitsForPause(_ job: Resend, in db: any SQLConnection) throws -> Bool {
+        let paused = try db.all(
+            "SELECT id FROM receivers WHERE merchant_id = $1 AND paused_at IS NOT NULL", [.int(job.merchantID)]
+        ) { $0.int(0) }
+        if paused.isEmpty { return false }
+        let isPaused = Set(paused)
+        var canMove = false
+        var seen = 0
+        try db.query(
+            """
+            SELECT queue_id FROM deliveries WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL
+            LIMIT $3
+            """, [.int(job.merchantID), .int(job.id), .int(Limits.pendingLookedAt)]
+        ) { row in
+            seen += 1
+            if let queue = QueueID(raw: row.int(0)), !isPaused.contains(queue.receiverID) { canMove = true }
+        }
+        return seen > 0 && !canMove
+    }
+}
+
+/// A job as `include=outcome` shows it (`docs/contract.md` 13.1).
+package struct ResendDetails: Sendable, Equatable {
+    package var resend: Resend
+    package var outcome: ResendOutcome
+    /// `completed`, `canceled` or `failed`; nil while it runs.
+    package var ended: String?
+    /// `receiver_paused` while it can only wait.
+    package var waitingOn: String?
+
+    package func writeMembers(into writer: inout JSONWriter) {
+        resend.writeState(into: &writer)
+        writer.object("outcome") { writer in
+            writer.member("delivered", outcome.delivered)
+            writer.member("undelivered", outcome.undelivered)
+            writer.member("pending", outcome.pending)
+            writer.member("skipped", outcome.skipped)
+        }
+        writer.member("ended", ended)
+        writer.member("requested_by", resend.requestedBy)
+        if let waitingOn { writer.member("waiting_on", waitingOn) }
     }
 }
 

@@ -23,6 +23,7 @@ extension Tables {
             log_status TEXT,
             registrations TEXT,
             failure TEXT,
+            sweep_pending INTEGER NOT NULL DEFAULT 0,
             only_unacked INTEGER NOT NULL DEFAULT 0,
             max_per_second INTEGER,
             canary INTEGER,
@@ -44,6 +45,8 @@ extension Tables {
             WHERE state = 'processing' AND kind = 'v2-payout'
         """,
         "CREATE INDEX resends_running ON resends (id) WHERE state = 'processing'",
+        // Canceled, and not all of their deliveries are swept.
+        "CREATE INDEX resends_sweeping ON resends (id) WHERE sweep_pending = 1",
         "CREATE INDEX resends_awaiting ON resends (started_at) WHERE state = 'awaiting'",
         // The lists of a user's logs (docs/contract.md 7), one index per filter.
         "CREATE INDEX resends_of_user ON resends (user_id, started_at, id) WHERE user_id IS NOT NULL",

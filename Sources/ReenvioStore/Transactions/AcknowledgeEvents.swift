@@ -40,21 +40,24 @@ struct AcknowledgeEvents {
         """
 }
 
-/// Open deliveries of v3 that end without an attempt of their own.
+/// Open deliveries that end without an attempt of their own: events of v3, and what a canceled job left behind.
 struct EndedDeliveries {
     private let now: Timestamp
+    private let counts: Bool
     private var deleted = SQLRows([("merchant_id", .int), ("id", .int)])
     private var settled = SQLRows(Settling.columns)
     private var tallies = ResendTallies()
     private var seen: Set<Int64> = []
 
-    init(now: Timestamp) {
+    /// `counts`: whether their resends' tallies change; those of a canceled job were counted when it was canceled.
+    init(now: Timestamp, counts: Bool = true) {
         self.now = now
+        self.counts = counts
     }
 
     var count: Int { deleted.count }
 
-    /// The columns that `add` reads, of deliveries called `d`.
+    /// The columns that `add` reads, of deliveries of v3 called `d`.
     static let load = """
         SELECT d.merchant_id, d.id, d.event_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id,
             d.attempts, d.created_at
@@ -72,7 +75,7 @@ struct EndedDeliveries {
                 notificationID: row.int(4), resendID: row.intIfPresent(5), registrationID: row.intIfPresent(6),
                 end: end, reason: reason, attempts: Int(row.int(7)), statusCode: nil, createdAt: row.time(8),
                 endedAt: now))
-        if let resendID = row.intIfPresent(5) {
+        if counts, let resendID = row.intIfPresent(5) {
             tallies.add(
                 end, merchantID: row.int(0), resendID: resendID, isLog: true,
                 failure: failure ?? LogFailure(end, reason: reason, statusCode: nil))

@@ -31,6 +31,8 @@ package struct ClaimResult: Sendable {
     package var nextDue: Timestamp?
     /// Claimed events of v3 that could not be opened; they come due again when their leases end.
     package var unreadable = 0
+    /// Jobs that were canceled a moment ago: nothing of them may begin.
+    package var canceled: Set<Int64> = []
     /// Claimed events of v3, still sealed.
     var sealedEvents: [SealedEvent] = []
     /// Deliveries claimed now whose last claim ended without a result: its node is gone, or was too slow.
@@ -66,6 +68,7 @@ enum ClaimDeliveries {
 
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
+        result.canceled = Set(try CanceledJobs.sweeping(in: db))
         try ProbeReceivers.run(order, into: &result, in: db)
         var turns = order.turns
         for delivery in result.deliveries { turns.took(1, from: delivery.candidate, hasMore: false) }
@@ -149,9 +152,13 @@ enum ClaimDeliveries {
         ]
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
         var events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
+        var dropped = SQLRows([("merchant_id", .int), ("id", .int)])
         try db.query(load, due) { row in
             result.abandoned += Int(row.int(16))
             if !row.isNull(15) { return events.add(deliveryID: row.int(0)) }
+            if let resendID = row.intIfPresent(11), result.canceled.contains(resendID) {
+                return dropped.append([.int(candidate.merchantID), .int(row.int(0))])
+            }
             rows.append([
                 .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
             ])
@@ -164,6 +171,7 @@ enum ClaimDeliveries {
             rows.append([.int(candidate.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
         }
         try db.batch(lease, rows)
+        try CanceledJobs.drop(dropped, now: order.wall, in: db)
     }
 
     private static let lease = """

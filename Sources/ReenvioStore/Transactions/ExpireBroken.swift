@@ -41,7 +41,9 @@ private struct BrokenQueue {
             SELECT d.id, coalesce(d.payout_id, d.event_id), d.resend_id, d.attempts, d.created_at,
                 coalesce(d.notification_id, p.latest_notification_id), d.registration_id
             FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
-            WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 ORDER BY d.due_at, d.id LIMIT $4
+            LEFT JOIN resends r ON r.id = d.resend_id
+            WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 AND coalesce(r.sweep_pending, 0) = 0
+            ORDER BY d.due_at, d.id LIMIT $4
             """, [.int(merchantID), .int(queue.raw), .time(before), .int(limit)]
         ) { row in
             ended.append([.int(merchantID), .int(row.int(0))])

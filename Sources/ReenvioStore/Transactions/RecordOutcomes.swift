@@ -130,19 +130,24 @@ struct RecordOutcomes {
             rows.append([.int(record.claimed.merchantID), .int(record.claimed.id), .int(record.claimed.token)])
             ended.append((record, end))
         }
+        let canceled = try CanceledJobs.among(
+            Set(ended.lazy.compactMap { $0.record.claimed.event == nil ? $0.record.claimed.resendID : nil }), in: db)
         var settled = SQLRows(Settling.columns, reserving: rows.count)
         for ((record, end), isTheirs) in zip(ended, try db.effects(Self.deleteClaimed, rows)) where isTheirs {
             let claimed = record.claimed
+            // What was under way when its job was canceled counts as skipped, whatever was answered.
+            let isCanceled = claimed.resendID.map(canceled.contains) ?? false
             settled.append(
                 Settling.row(
                     merchantID: claimed.merchantID, objectID: claimed.settledUnder, deliveryID: claimed.id,
                     queue: claimed.queue, notificationID: claimed.notificationID, resendID: claimed.resendID,
-                    registrationID: claimed.event?.registrationID, end: end, reason: record.reason,
+                    registrationID: claimed.event?.registrationID, end: isCanceled ? .skipped : end,
+                    reason: isCanceled ? .canceled : record.reason,
                     attempts: claimed.attempt, statusCode: record.statusCode, createdAt: claimed.createdAt,
                     endedAt: now
                 )
             )
-            if let resendID = claimed.resendID {
+            if let resendID = claimed.resendID, !isCanceled {
                 let failure = claimed.event.flatMap { _ in
                     LogFailure(end, reason: record.reason, statusCode: record.statusCode)
                 }

@@ -36,6 +36,11 @@ struct ResendTallies {
         sums[key] = sum
     }
 
+    /// What a cancel skips at once.
+    mutating func skip(_ count: Int64, merchantID: Int64, resendID: Int64) {
+        sums[Key(merchantID: merchantID, resendID: resendID), default: Sum()].skipped += count
+    }
+
     /// Writes the sums; a v3 resend whose last message has ended ends with them.
     func save(now: Timestamp, in db: any SQLConnection) throws {
         if sums.isEmpty { return }

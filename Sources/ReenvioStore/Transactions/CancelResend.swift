@@ -1,0 +1,122 @@
+package import ReenvioModel
+
+/// What became of a request to cancel a job (`docs/contract.md` 13.2).
+package enum ResendCanceled: Sendable, Equatable {
+    case canceled(Resend)
+    case notFound
+    /// The job is another account's.
+    case foreign
+    /// Nothing of it is pending any more.
+    case alreadyEnded
+}
+
+extension Store {
+    /// Stops a job: no further chunk, and what is pending counts as skipped from this commit on, though its rows are
+    /// still to be swept. What was sent stays. A completed job keeps its status.
+    package func cancelResend(
+        jobID: String, accountID: Int64?, by requester: Requester, now: Timestamp
+    ) async throws -> ResendCanceled {
+        try await engine.write(.intake) { db in
+            let found = try db.first(
+                "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
+            guard let job = found else { return .notFound }
+            if let accountID, accountID != job.accountID { return .foreign }
+            let ended = try db.first("SELECT ended FROM resends WHERE id = $1", [.int(job.id)]) { $0.textIfPresent(0) }
+            let pending = try Self.outcome(of: job.id, in: db)?.pending ?? 0
+            guard ended != .some("canceled"), job.state == .processing || pending > 0 else { return .alreadyEnded }
+            try db.run(
+                """
+                UPDATE resends SET ended = 'canceled', sweep_pending = 1, updated_at = $2,
+                    reason = CASE WHEN state = 'processing' THEN 'Canceled.' ELSE reason END,
+                    ended_at = coalesce(ended_at, $2),
+                    state = CASE WHEN state = 'processing' THEN 'failed' ELSE state END
+                WHERE id = $1
+                """, [.int(job.id), .time(max(now, job.updatedAt))])
+            var tallies = ResendTallies()
+            tallies.skip(pending, merchantID: job.merchantID, resendID: job.id)
+            try tallies.save(now: now, in: db)
+            let entry = Audit.Entry(
+                at: now, accountID: job.accountID, by: requester, action: "resend.cancel", target: "job \(jobID)")
+            try Audit.write(entry, in: db)
+            let canceled = try db.first("\(Self.resendColumns) WHERE id = $1", [.int(job.id)], Self.resend)
+            return canceled.map { .canceled($0) } ?? .notFound
+        }
+    }
+
+    /// Ends deliveries that canceled jobs left behind; what is under way ends with its result. Bounded; `now` is wall
+    /// time, `engineNow` engine time.
+    /// - Returns: how many were ended, and whether some are left.
+    package func sweepCanceled(now: Timestamp, engineNow: Timestamp) async throws -> (ended: Int, hasMore: Bool) {
+        try await engine.write(.janitor) { db in
+            let jobs = try db.all(
+                "SELECT merchant_id, id FROM resends WHERE sweep_pending = 1 ORDER BY id LIMIT $1",
+                [.int(Limits.registrationsPerSweep)]
+            ) { (merchantID: $0.int(0), id: $0.int(1)) }
+            var ended = EndedDeliveries(now: now, counts: false)
+            var hasMore = false
+            for job in jobs {
+                let room = Self.sweepMax - ended.count
+                guard room > 0 else {
+                    hasMore = true
+                    break
+                }
+                try db.query(
+                    CanceledJobs.load + """
+                         WHERE d.merchant_id = $1 AND d.resend_id = $2 AND d.payout_id IS NOT NULL
+                            AND (d.claim_token IS NULL OR d.due_at <= $3)
+                        LIMIT $4
+                        """, [.int(job.merchantID), .int(job.id), .time(engineNow), .int(room)]
+                ) { ended.add($0, end: .skipped, reason: .canceled) }
+            }
+            try ended.save(in: db)
+            for job in jobs {
+                let isLeft = try db.first(
+                    "SELECT 1 FROM deliveries WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL LIMIT 1",
+                    [.int(job.merchantID), .int(job.id)]
+                ) { $0.int(0) }
+                if isLeft == nil {
+                    try db.run("UPDATE resends SET sweep_pending = 0 WHERE id = $1", [.int(job.id)])
+                } else {
+                    hasMore = true
+                }
+            }
+            return (ended.count, hasMore)
+        }
+    }
+}
+
+/// Jobs that were canceled: what ends for them later is skipped, whatever was answered, and is counted already.
+enum CanceledJobs {
+    static func among(_ resendIDs: Set<Int64>, in db: any SQLConnection) throws -> Set<Int64> {
+        if resendIDs.isEmpty { return [] }
+        var rows = SQLRows([("id", .int)])
+        for id in resendIDs.sorted() { rows.append([.int(id)]) }
+        var canceled: Set<Int64> = []
+        try db.batch("SELECT r.id FROM resends r, {rows} WHERE r.id = rows.id AND r.ended = 'canceled'", rows) {
+            canceled.insert($0.int(0))
+        }
+        return canceled
+    }
+
+    /// Those whose deliveries are not all swept yet: their attempts must not begin.
+    static func sweeping(in db: any SQLConnection) throws -> [Int64] {
+        try db.all("SELECT id FROM resends WHERE sweep_pending = 1") { $0.int(0) }
+    }
+
+    /// Ends deliveries that a claim met.
+    static func drop(_ rows: SQLRows, now: Timestamp, in db: any SQLConnection) throws {
+        if rows.isEmpty { return }
+        var ended = EndedDeliveries(now: now, counts: false)
+        try db.batch(load + ", {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id", rows) {
+            ended.add($0, end: .skipped, reason: .canceled)
+        }
+        try ended.save(in: db)
+    }
+
+    /// The columns that `EndedDeliveries.add` reads, of a job's deliveries called `d`.
+    static let load = """
+        SELECT d.merchant_id, d.id, d.payout_id, d.queue_id, p.latest_notification_id, d.resend_id, d.registration_id,
+            d.attempts, d.created_at
+        FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
+        """
+}
