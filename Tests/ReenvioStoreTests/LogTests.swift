@@ -132,6 +132,8 @@ struct LogTests {
             let (index, columns) =
                 if filters.objectID != nil {
                     ("resends_by_object", "user_id=? AND object_id=?")
+                } else if filters.mirrorID != nil, filters.status != nil {
+                    ("resends_by_mirror_status", "user_id=? AND mirror_id=? AND log_status=?")
                 } else if filters.mirrorID != nil {
                     ("resends_by_mirror", "user_id=? AND mirror_id=?")
                 } else if filters.status != nil {

@@ -41,25 +41,26 @@ extension Store {
 
 /// The list under one user's filters: constant texts chosen by what was asked for; every value is a parameter.
 ///
-/// There is an index for each filter (`Tables.resends`), and one for none. With several filters the one that is met by
-/// the fewest rows leads; the others are written so that no index fits them, and only sift what the leading one finds.
+/// There is an index for each filter, for account and status together, and for none (`Tables.resends`). Few logs are of
+/// one object, so with an object that index leads, and the other filters are written so that no index fits them: they
+/// only sift what it finds.
 package struct LogList {
     private var conditions = "user_id = $1"
     private var parameters: [SQLValue]
 
     package init(_ filters: ResendLogQuery.Filters, userID: Int64) {
         parameters = [.int(userID)]
-        var leads = true
-        func add(_ leading: String, _ sifting: String, _ value: SQLValue, to list: inout LogList) {
-            list.parameters.append(value)
-            list.conditions += " AND \(leads ? leading : sifting) $\(list.parameters.count)"
-            leads = false
-        }
-        if let id = filters.objectID { add("object_id =", "coalesce(object_id, 0) =", .int(id), to: &self) }
-        if let id = filters.mirrorID { add("mirror_id =", "coalesce(mirror_id, 0) =", .int(id), to: &self) }
+        if let id = filters.objectID { add("object_id =", .int(id)) }
+        let sifts = filters.objectID != nil
+        if let id = filters.mirrorID { add(sifts ? "coalesce(mirror_id, 0) =" : "mirror_id =", .int(id)) }
         if let status = filters.status {
-            add("log_status =", "coalesce(log_status, '') =", .text(status.rawValue), to: &self)
+            add(sifts ? "coalesce(log_status, '') =" : "log_status =", .text(status.rawValue))
         }
+    }
+
+    private mutating func add(_ condition: String, _ value: SQLValue) {
+        parameters.append(value)
+        conditions += " AND \(condition) $\(parameters.count)"
     }
 
     /// Rows beyond the cursor, the nearest first: those of its second, then the others. Two statements, because SQLite

@@ -48,11 +48,16 @@ extension Tables {
         // Canceled, and not all of their deliveries are swept.
         "CREATE INDEX resends_sweeping ON resends (id) WHERE sweep_pending = 1",
         "CREATE INDEX resends_awaiting ON resends (started_at) WHERE state = 'awaiting'",
-        // The lists of a user's logs (docs/contract.md 7), one index per filter.
+        // The lists of a user's logs (docs/contract.md 7): one index per filter, and one for the two that may both be
+        // met by very many rows.
         "CREATE INDEX resends_of_user ON resends (user_id, started_at, id) WHERE user_id IS NOT NULL",
         "CREATE INDEX resends_by_status ON resends (user_id, log_status, started_at, id) WHERE user_id IS NOT NULL",
         "CREATE INDEX resends_by_object ON resends (user_id, object_id, started_at, id) WHERE user_id IS NOT NULL",
         "CREATE INDEX resends_by_mirror ON resends (user_id, mirror_id, started_at, id) WHERE user_id IS NOT NULL",
+        """
+        CREATE INDEX resends_by_mirror_status ON resends (user_id, mirror_id, log_status, started_at, id)
+            WHERE user_id IS NOT NULL
+        """,
         "CREATE INDEX resends_of_account ON resends (account_id, id)",
         "CREATE INDEX resends_of_merchant ON resends (merchant_id, id)",
         "CREATE INDEX resends_ended ON resends (ended_at) WHERE ended_at IS NOT NULL",
