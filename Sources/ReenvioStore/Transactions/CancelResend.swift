@@ -71,7 +71,10 @@ extension Store {
             try ended.save(in: db)
             for job in jobs {
                 let isLeft = try db.first(
-                    "SELECT 1 FROM deliveries WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL LIMIT 1",
+                    """
+                    SELECT 1 FROM deliveries
+                    WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL LIMIT 1
+                    """,
                     [.int(job.merchantID), .int(job.id)]
                 ) { $0.int(0) }
                 if isLeft == nil {
