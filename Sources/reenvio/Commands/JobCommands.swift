@@ -6,7 +6,7 @@ import ReenvioStore
 struct JobCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job", abstract: "Resend jobs: what they did, and how far they are.",
-        subcommands: [List.self, Show.self, Watch.self]
+        subcommands: [List.self, Show.self, Watch.self, Cancel.self]
     )
 
     struct List: AsyncParsableCommand {
@@ -68,6 +68,37 @@ struct JobCommands: AsyncParsableCommand {
             try await reportingFailures {
                 try await options.withStore { store, _ in
                     try await JobWatch(store: store, jobID: jobID).show(options)
+                }
+            }
+        }
+    }
+}
+
+extension JobCommands {
+    struct Cancel: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Stops a job: what is pending is skipped, what was sent stays.",
+            discussion: """
+                A running job fails with the reason "Canceled."; a completed one keeps its status. A server on the
+                store stops sending within a second. A job of which nothing is pending any more is not canceled.
+                """
+        )
+
+        @OptionGroup var options: CommandOptions
+        @Argument(help: "The job's id.") var jobID: String
+
+        func run() async throws {
+            try await reportingFailures {
+                try await options.withStore { store, now in
+                    let canceled = try await store.cancelResend(
+                        jobID: jobID, accountID: nil, by: CommandActor.requester, now: now)
+                    switch canceled {
+                    case .canceled: try await JobWatch(store: store, jobID: jobID).report(options)
+                    case .alreadyEnded:
+                        throw CreationRefused(description: "The resend job has already ended.")
+                    case .notFound, .foreign:
+                        throw CreationRefused(description: "Resend job not found or expired.")
+                    }
                 }
             }
         }
