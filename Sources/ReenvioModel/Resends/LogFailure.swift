@@ -26,6 +26,8 @@ package struct LogFailure: Equatable, Sendable {
     package static let webhookDeleted = LogFailure(text: "webhook deleted")
     /// The personal data that it names was destroyed.
     package static let erased = LogFailure(text: "personal data erased")
+    /// What the store keeps of it does not open any more.
+    package static let unreadable = LogFailure(text: "internal error")
     /// The address rules refuse the registration's URL.
     package static let addressForbidden = LogFailure(text: "address not allowed")
 

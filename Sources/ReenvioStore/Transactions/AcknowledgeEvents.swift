@@ -58,14 +58,18 @@ struct EndedDeliveries {
     var count: Int { deleted.count }
 
     /// The columns that `add` reads, of deliveries of v3 called `d`.
+    static let columns = """
+        d.merchant_id, d.id, d.event_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id, d.attempts,
+            d.created_at
+        """
+
     static let load = """
-        SELECT d.merchant_id, d.id, d.event_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id,
-            d.attempts, d.created_at
+        SELECT \(columns)
         FROM deliveries d
         """
 
     mutating func add(
-        _ row: any SQLRow, end: DeliveryEnd, reason: AttemptFailure, failure: LogFailure? = nil
+        _ row: any SQLRow, end: DeliveryEnd, reason: AttemptFailure?, failure: LogFailure? = nil
     ) {
         guard let queue = QueueID(raw: row.int(3)), seen.insert(row.int(1)).inserted else { return }
         deleted.append([.int(row.int(0)), .int(row.int(1))])

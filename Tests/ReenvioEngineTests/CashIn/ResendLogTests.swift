@@ -184,6 +184,56 @@ struct ResendLogTests {
         #expect(ended.errorMessage == "Transaction webhook could not be resent: receiver paused")
     }
 
+    @Test func `a resend whose walk waits for room behind a pause is given up, too, and ends`() async throws {
+        let fixture = try await LogFixture()
+        _ = try await fixture.register("CASHOUT")
+        _ = try await fixture.paid(250)
+        try await settled(fixture)
+        let receiver = try #require(
+            try await fixture.store.number("SELECT receiver_id FROM registrations WHERE merchant_id = 500"))
+        _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: Requester(actor: "test"))
+        let log = try await fixture.resend(.cashOut)
+        /// As much as fits.
+        func walk() async throws {
+            let rules = ChunkRules(
+                now: fixture.clock.wall, due: fixture.clock.engine, policy: AddressPolicy(), backlogMax: 100)
+            while case .advanced = try await fixture.store.advanceResend(after: nil, rules).progress {}
+        }
+        try await walk()
+        #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 200)
+        fixture.clock.advance(by: .seconds(86_401))
+        #expect(try await fixture.store.expirePausedLogs(now: fixture.clock.wall) == 200)
+        #expect(try await fixture.log(log.id).status == .processing)
+        try await walk()
+        fixture.clock.advance(by: .seconds(86_401))
+        #expect(try await fixture.store.expirePausedLogs(now: fixture.clock.wall) == 50)
+        let ended = try await fixture.log(log.id)
+        #expect(ended.errorMessage == "250 of 250 webhooks could not be resent: receiver paused")
+    }
+
+    @Test func `a message that cannot be opened counts as failed after a day`() async throws {
+        let fixture = try await LogFixture()
+        _ = try await fixture.register("CASHOUT")
+        let ids = try await fixture.paid(1)
+        try await settled(fixture)
+        try await fixture.store.engine.write(.intake) { db in
+            _ = try db.run("UPDATE notifications SET body = $1 WHERE event_id IS NOT NULL", [.blob([1])])
+        }
+        let log = try await fixture.resend(.cashOut, object: ids[0])
+        try await fixture.advance()
+        for _ in 1...3 {
+            try await fixture.base.dispatch()
+            fixture.clock.advance(by: .seconds(31))
+        }
+        fixture.clock.advance(by: .seconds(86_401))
+        #expect(try await fixture.store.expirePausedLogs(now: fixture.clock.wall) == 0, "it still has attempts")
+        try await fixture.base.dispatch()
+        #expect(try await fixture.store.expirePausedLogs(now: fixture.clock.wall) == 1)
+        #expect(fixture.base.transport.count == 0)
+        let ended = try await fixture.log(log.id)
+        #expect(ended.errorMessage == "Transaction webhook could not be resent: internal error")
+    }
+
     @Test func `an erased object counts as failed, and what was on its way is gone`() async throws {
         let fixture = try await LogFixture()
         _ = try await fixture.register("CASHOUT")
