@@ -119,7 +119,8 @@ private struct DeliveryLog {
             SELECT s.delivery_id, s.state, s.notification_id, s.resend_id,
                 CASE WHEN r.kind = 'v2-payout' THEN r.public_id END
             FROM settled s LEFT JOIN resends r ON r.id = s.resend_id
-            WHERE s.merchant_id = $1 AND s.object_id = $2 ORDER BY s.delivery_id DESC LIMIT $3
+            WHERE s.merchant_id = $1 AND s.object_id = $2 AND s.registration_id IS NULL
+            ORDER BY s.delivery_id DESC LIMIT $3
             """, [.int(merchantID), .int(payoutID), .int(Store.loggedDeliveriesMax)]
         ) { row in
             let delivery = LoggedDelivery(

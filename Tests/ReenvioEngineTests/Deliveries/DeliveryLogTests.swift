@@ -140,4 +140,25 @@ struct DeliveryLogTests {
         #expect(try await fixture.store.deliveryLog(payoutID: ids[0], accountID: 2, now: now) == nil)
         #expect(try await fixture.store.deliveryLog(payoutID: 999, accountID: nil, now: now) == nil)
     }
+
+    @Test func `messages of v3 that have its number take no place of its deliveries`() async throws {
+        let fixture = try await EngineFixture()
+        let ids = try await fixture.store.createPayouts(1)
+        try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
+        try await fixture.dispatch()
+        for exchange in fixture.transport.take() { exchange.answer(200) }
+        try await fixture.dispatch()
+        try await fixture.store.engine.write(.intake) { db in
+            for id in 1_000..<1_000 + Int64(Store.loggedDeliveriesMax) {
+                try db.run(
+                    """
+                    INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id,
+                        registration_id, state, attempts, created_at, ended_at)
+                    VALUES ($1, $2, $3, 4, 9999, 1, 'acknowledged', 1, 0, 0)
+                    """, [.int(Fixtures.merchantID), .int(ids[0]), .int(id)])
+            }
+        }
+        let log = try await fixture.store.deliveryLog(payoutID: ids[0], accountID: nil, now: fixture.clock.engine)
+        #expect(log?.map(\.deliveries.count) == [1])
+    }
 }
