@@ -21,7 +21,7 @@ extension Store {
             let found = try db.first(
                 """
                 SELECT p.status_id, p.refunded_at IS NOT NULL, p.invoice, p.amount_minor, p.currency, p.end_to_end,
-                    p.paid_at, p.latest_sequence, s.sealed, s.key_id
+                    p.paid_at, p.latest_sequence, s.sealed, s.key_id, p.updated_at
                 FROM payouts p
                 LEFT JOIN parties s ON s.merchant_id = p.merchant_id AND s.kind = 'payout' AND s.object_id = p.id
                 WHERE p.id = $1
@@ -30,7 +30,8 @@ extension Store {
             guard let found else { return .notFound }
             guard found.status == .paid else { return .notPaid(found.status) }
             guard !found.isRefunded else { return .alreadyRefunded }
-            let at = report.occurredAt ?? stamp.now
+            // By default no earlier than the payment, whose time may have been given and lie ahead.
+            let at = report.occurredAt ?? max(stamp.now, found.updatedAt)
             try db.run("UPDATE payouts SET refunded_at = $2 WHERE id = $1", [.int(id), .time(at)])
             if let mirror = try Mirrors([merchantID], in: db)[merchantID] {
                 let event = NewEvent(
@@ -57,6 +58,7 @@ private struct RefundedPayout {
     var endToEnd: String?
     var paidAt: Timestamp?
     var latestSequence: Int64
+    var updatedAt: Timestamp
     var parties: Parties?
 
     init(_ row: any SQLRow, id: Int64, merchantID: Int64, sealing: SealingKey) throws {
@@ -68,6 +70,7 @@ private struct RefundedPayout {
         endToEnd = row.textIfPresent(5)
         paidAt = row.timeIfPresent(6)
         latestSequence = row.int(7)
+        updatedAt = row.time(10)
         guard let sealed = row.blobIfPresent(8), let keyID = row.textIfPresent(9) else { return }
         let context = Store.partiesContext(merchantID: merchantID, invoice: row.text(2))
         let plain = try sealing.open(sealed, keyID: keyID, context: context)

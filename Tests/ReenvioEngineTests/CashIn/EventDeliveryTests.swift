@@ -127,6 +127,18 @@ struct EventDeliveryTests {
         #expect(body(sent[0]).contains(#""end_to_end":"D1","status":"REFUNDED""#))
     }
 
+    @Test func `a refund without a time is no earlier than the payment`() async throws {
+        let fixture = try await LogFixture()
+        let ids = try await fixture.store.createPayouts(
+            1, merchantID: LogFixture.mirrorID, url: nil, now: fixture.clock.wall)
+        let paidAt = fixture.clock.wall + .seconds(200)
+        try await fixture.store.report(.paid, ids, at: paidAt, due: fixture.clock.engine)
+        #expect(try await fixture.engine.refundPayout(id: ids[0], RefundReport(endToEnd: nil)) == .applied)
+        let times = try await fixture.store.rows(
+            "SELECT occurred_at FROM object_events ORDER BY seq", columns: 1)
+        #expect(times == [[paidAt.microseconds], [paidAt.microseconds]])
+    }
+
     @Test func `what waits follows its registration to a new address`() async throws {
         let fixture = try await LogFixture()
         let id = try await fixture.register("CASHOUT", at: "https://old.example/a")
