@@ -135,6 +135,28 @@ struct IdempotencyTests {
         }
     }
 
+    @Test("in v3 keys belong to a user: no other user of the account is shown its log")
+    func usersApart() async throws {
+        try await APIFixture.run { api async throws in
+            try await api.store.createMirror(id: 500)
+            let ids = try await api.store.createPayouts(1, merchantID: 500)
+            try await api.store.report(.paid, ids, at: api.clock.wall)
+            let body = #"{"resend_type":"CASHOUT","object_reference_id":\#(ids[0])}"#
+            let path = "/v3/webhooks/resend"
+            let user = try await api.token(of: try await api.user(id: 246).credentials)
+            let same = try await api.token(of: try await api.user(id: 247).credentials)
+            let narrow = try await api.token(of: try await api.user(id: 248, merchants: [303]).credentials)
+            #expect(try await Self.post(api, path, body, key: "k1", as: user).status == 201)
+            #expect(try await Self.post(api, path, body, key: "k1", as: narrow).status == 404)
+            let own = try await Self.post(api, path, body, key: "k1", as: same)
+            #expect(own.header("Idempotent-Replayed") == nil)
+            #expect(own.body.contains(#""user_id":247,"#))
+            let again = try await Self.post(api, path, body, key: "k1", as: same)
+            #expect(again.header("Idempotent-Replayed") == "true")
+            #expect(again.body == own.body)
+        }
+    }
+
     @Test("a dry run ignores the key")
     func dryRun() async throws {
         try await APIFixture.run { api async throws in

@@ -81,9 +81,14 @@ package struct Gateway: Sendable {
         else { return nil }
         return Result { () throws(Faults) in
             try IdempotencyClaim(
-                accountID: caller.accountID, method: endpoint.method.rawValue, path: request.uri.path, key: key,
+                accountID: caller.accountID, method: endpoint.method.rawValue, path: scope(request, caller), key: key,
                 body: body.bytes.readableBytesView)
         }
+    }
+
+    /// A user sees its own logs only, and no other user's first answer (`docs/contract.md` 7.1).
+    private func scope(_ request: Request, _ caller: Caller) -> String {
+        if case .user(let user) = caller { "\(request.uri.path) \(user.actor)" } else { request.uri.path }
     }
 
     private func forwardedFor(_ request: Request) -> [String] {
