@@ -202,7 +202,7 @@ final class World {
     private func frozenSet(_ request: ResendRequest) -> Set<Int64> {
         Set(
             payouts.filter { _, payout in
-                payout.merchantID == request.merchantID && payout.hasURL && request.statuses.contains(payout.status)
+                payout.merchantID == request.merchantID && payout.hasURL && request.statuses.contains(payout.status.id)
                     && (request.window.startSeconds...request.window.endSeconds).contains(payout.changedSecond)
             }.keys
         )

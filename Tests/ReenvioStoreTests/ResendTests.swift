@@ -97,7 +97,7 @@ struct ResendTests {
         #expect(try await store.openResend(Self.request, opening("a"), now: Fixtures.start).resend != nil)
         var other = Self.request
         other.window.endSeconds -= 10
-        other.statuses = [.canceled]
+        other.statuses = [PayoutStatus.canceled.id]
         #expect(
             try await store.openResend(other, opening("b"), now: Fixtures.start).resend == nil,
             "409 whatever would match")
@@ -189,7 +189,7 @@ struct ResendTests {
         }
         try await store.report(.paid, [ids[5_099]], at: Fixtures.start + .seconds(1))
         var request = Self.request
-        request.statuses = [.paid]
+        request.statuses = [PayoutStatus.paid.id]
         let opened = try #require(try await store.openResend(request, opening(), now: Fixtures.start).resend)
         #expect(opened.total == 1)
         let steps = try await finish(store, rules())

@@ -3,14 +3,25 @@
 package struct ResendRequest: Equatable, Sendable {
     package var merchantID: Int64
     package var window: ResendWindow
-    package var statuses: [PayoutStatus]
+    package var product: ResendProduct
+    /// Ids of the product's statuses.
+    package var statuses: [Int64]
     package var dryRun: Bool
 
-    package init(merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], dryRun: Bool = false) {
+    package init(
+        merchantID: Int64, window: ResendWindow, product: ResendProduct, statuses: [Int64], dryRun: Bool = false
+    ) {
         self.merchantID = merchantID
         self.window = window
+        self.product = product
         self.statuses = statuses
         self.dryRun = dryRun
+    }
+
+    /// A resend of payouts.
+    package init(merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], dryRun: Bool = false) {
+        self.init(
+            merchantID: merchantID, window: window, product: .payout, statuses: statuses.map(\.id), dryRun: dryRun)
     }
 
     /// What a body yields: the request where nothing is wrong with it, its faults, and the merchant it names in any
@@ -21,35 +32,34 @@ package struct ResendRequest: Equatable, Sendable {
         package var merchantID: Int64?
     }
 
-    package static func read(_ object: JSONObject) -> Reading {
+    package static func read(_ object: JSONObject, of product: ResendProduct = .payout) -> Reading {
         var fields = FieldReader(object)
         let merchantID = fields.integer("merchant_id", required: true)
         let window = ResendWindow.read(&fields)
-        let statuses = readStatuses(&fields)
+        let statuses = readStatuses(&fields, of: product)
         let dryRun = fields.boolean("dry_run") ?? false
         guard fields.faults.isEmpty, let merchantID, let window, let statuses else {
             return Reading(request: nil, faults: fields.faults, merchantID: merchantID)
         }
-        let request = ResendRequest(merchantID: merchantID, window: window, statuses: statuses, dryRun: dryRun)
+        let request = ResendRequest(
+            merchantID: merchantID, window: window, product: product, statuses: statuses, dryRun: dryRun)
         return Reading(request: request, faults: Faults(), merchantID: merchantID)
     }
 
     /// Absent or null means every notifiable status; duplicates collapse.
-    private static func readStatuses(_ fields: inout FieldReader) -> [PayoutStatus]? {
-        guard let value = fields.value("status_ids") else { return PayoutStatus.notifiable }
+    private static func readStatuses(_ fields: inout FieldReader, of product: ResendProduct) -> [Int64]? {
+        guard let value = fields.value("status_ids") else { return product.notifiable }
         guard case .array(let items) = value, !items.isEmpty else {
             fields.fault("status_ids", "The status_ids field must be a non-empty array.")
             return nil
         }
-        var statuses: [PayoutStatus] = []
+        var statuses: [Int64] = []
         for (index, item) in items.enumerated() {
-            guard case .number(let number) = item, let id = number.integer, let status = PayoutStatus(id: id),
-                status.isNotifiable
-            else {
+            guard case .number(let number) = item, let id = number.integer, product.notifiable.contains(id) else {
                 fields.fault("status_ids.\(index)", "The selected status is not notifiable.")
                 continue
             }
-            if !statuses.contains(status) { statuses.append(status) }
+            if !statuses.contains(id) { statuses.append(id) }
         }
         return statuses
     }

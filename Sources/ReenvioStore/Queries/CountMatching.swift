@@ -4,7 +4,7 @@ package import ReenvioModel
 /// the index (`docs/architecture.md`, rule 3). The cost does not depend on how many match inside the whole minutes.
 enum CountMatching {
     static func run(
-        merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], in db: any SQLConnection
+        merchantID: Int64, window: ResendWindow, statuses: [Int64], in db: any SQLConnection
     ) throws -> Int64 {
         let parts = window.parts
         var total: Int64 = 0
@@ -16,11 +16,11 @@ enum CountMatching {
                         SELECT CAST(coalesce(sum(current), 0) AS BIGINT) FROM minute_counts
                         WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
                         """,
-                        [.int(merchantID), .int(status.id), .int(minutes.lowerBound), .int(minutes.upperBound)]
+                        [.int(merchantID), .int(status), .int(minutes.lowerBound), .int(minutes.upperBound)]
                     ) { $0.int(0) } ?? 0
             }
         }
-        let wanted = Set(statuses.map(\.id))
+        let wanted = Set(statuses)
         for edge in parts.edges {
             try db.query(
                 """

@@ -66,7 +66,8 @@ extension Store {
         )
         let resend = Resend(
             id: try db.nextIDs(.resend, 1)[0], jobID: opening.jobID, merchantID: request.merchantID,
-            accountID: opening.accountID, kind: .v2Payout, state: .processing, window: request.window, total: total,
+            accountID: opening.accountID, kind: request.product.kind, state: .processing, window: request.window,
+            total: total,
             queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now, updatedAt: now,
             endedAt: nil
         )
@@ -100,7 +101,7 @@ extension Store {
     }
 
     private func insert(
-        _ resend: Resend, statuses: [PayoutStatus], frozenSeq: Int64, in db: any SQLConnection
+        _ resend: Resend, statuses: [Int64], frozenSeq: Int64, in db: any SQLConnection
     ) throws -> Bool {
         let changed = try db.run(
             """
@@ -132,8 +133,8 @@ extension Store {
 
 /// Status ids as they stand in a row: `1,3,6`.
 enum StatusList {
-    static func text(_ statuses: [PayoutStatus]) -> String {
-        statuses.map { String($0.id) }.joined(separator: ",")
+    static func text(_ statuses: [Int64]) -> String {
+        statuses.map { String($0) }.joined(separator: ",")
     }
 
     static func statuses(_ text: String) -> Set<Int64> {
