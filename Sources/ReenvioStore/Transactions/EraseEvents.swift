@@ -9,15 +9,23 @@ struct EraseEvents {
 
     func run(now: Timestamp, in db: any SQLConnection) throws {
         var notifications = SQLRows(Self.columns)
+        var events = SQLRows([("merchant_id", .int), ("id", .int)])
         try db.query(
             """
-            SELECT notification_id FROM object_events WHERE merchant_id = $1 AND category = $2 AND object_id = $3
-            """, key
-        ) { notifications.append(Self.row(notificationID: $0.int(0))) }
+            SELECT id, notification_id FROM object_events WHERE merchant_id = $1 AND seq IN (
+                SELECT o.seq FROM object_events o
+                WHERE o.merchant_id = $1 AND o.category = $2 AND o.object_id = $3)
+            """, [.int(merchantID), .text(category.rawValue), .int(objectID)]
+        ) { row in
+            events.append([.int(merchantID), .int(row.int(0))])
+            notifications.append(Self.row(notificationID: row.int(1)))
+        }
         if notifications.isEmpty { return }
         try Self.erase(notifications, in: db)
         var ended = EndedDeliveries(now: now)
-        try db.query(EndedDeliveries.load + Self.openOfObject, key) { ended.add($0, end: .stopped, reason: .erased) }
+        try db.batch(EndedDeliveries.load + Self.openOfEvents, events) {
+            ended.add($0, end: .stopped, reason: .erased)
+        }
         try ended.save(in: db)
     }
 
@@ -31,14 +39,12 @@ struct EraseEvents {
             rows)
     }
 
-    private var key: [SQLValue] {
-        [.int(merchantID), .text(category.rawValue), .int(objectID)]
-    }
-
-    private static let openOfObject = """
-         JOIN object_events e ON e.merchant_id = d.merchant_id AND e.category = $2 AND e.object_id = $3
-            AND e.id = d.event_id
-        WHERE d.merchant_id = $1 AND d.registration_id IN (SELECT g.id FROM registrations g WHERE g.merchant_id = $1)
+    private static let openOfEvents = """
+        , {rows}
+        WHERE d.merchant_id = rows.merchant_id AND d.id IN (
+            SELECT i.id FROM registrations g CROSS JOIN deliveries i
+            WHERE g.merchant_id = rows.merchant_id AND i.merchant_id = rows.merchant_id AND i.registration_id = g.id
+                AND i.event_id = rows.id)
         """
 }
 

@@ -50,7 +50,9 @@ extension Store {
     private static let stuck = """
         SELECT \(EndedDeliveries.columns), q.parked FROM deliveries d
         JOIN queues q ON q.merchant_id = d.merchant_id AND q.id = d.queue_id
-        WHERE d.merchant_id = $1 AND d.resend_id = $2 AND d.event_id IS NOT NULL AND d.created_at <= $3
-            AND (q.parked = 1 OR d.attempts > $5) LIMIT $4
+        WHERE d.merchant_id = $1 AND d.created_at <= $3 AND (q.parked = 1 OR d.attempts > $5) AND d.id IN (
+            SELECT i.id FROM deliveries i
+            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.event_id IS NOT NULL)
+        LIMIT $4
         """
 }

@@ -67,7 +67,7 @@ private struct MovingRegistration {
             SELECT id, queue_id, due_at FROM deliveries
             WHERE merchant_id = $1 AND registration_id = $2 AND queue_id / 4 <> $3
                 AND (claim_token IS NULL OR due_at <= $4)
-            LIMIT $5
+            ORDER BY event_id LIMIT $5
             """, [.int(merchantID), .int(id), .int(receiverID), .time(engineNow), .int(limit)]
         ) { row in
             guard let old = QueueID(raw: row.int(1)) else { return }
@@ -84,7 +84,8 @@ private struct MovingRegistration {
         try db.first(
             """
             SELECT 1 FROM deliveries
-            WHERE merchant_id = $1 AND registration_id = $2 AND ($3 = 1 OR queue_id / 4 <> $4) LIMIT 1
+            WHERE merchant_id = $1 AND registration_id = $2 AND ($3 = 1 OR queue_id / 4 <> $4)
+            ORDER BY event_id LIMIT 1
             """, [.int(merchantID), .int(id), .bool(isDeleted), .int(receiverID)]
         ) { $0.int(0) } != nil
     }

@@ -101,8 +101,9 @@ struct PayoutEvents {
         try db.batch(
             """
             SELECT e.object_id FROM object_events e, {rows}
-            WHERE e.merchant_id = rows.merchant_id AND e.category = 'CASHOUT' AND e.object_id = rows.id
-                AND e.type = 'PIX_CASHOUT_CREATED'
+            WHERE e.merchant_id = rows.merchant_id AND e.type = 'PIX_CASHOUT_CREATED' AND e.seq IN (
+                SELECT o.seq FROM object_events o
+                WHERE o.merchant_id = rows.merchant_id AND o.category = 'CASHOUT' AND o.object_id = rows.id)
             """, rows
         ) { created.insert($0.int(0)) }
         hasCreated = created

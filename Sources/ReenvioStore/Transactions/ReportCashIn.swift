@@ -115,8 +115,9 @@ private struct CashInReporting {
         guard let mirror = try Mirrors([merchantID], in: db)[merchantID] else { return }
         let sequence = try db.first(
             """
-            SELECT coalesce(max(sequence), 0) + 1 FROM object_events
-            WHERE merchant_id = $1 AND category = 'CASHIN' AND object_id = $2
+            SELECT coalesce(max(sequence), 0) + 1 FROM object_events WHERE merchant_id = $1 AND seq IN (
+                SELECT o.seq FROM object_events o
+                WHERE o.merchant_id = $1 AND o.category = 'CASHIN' AND o.object_id = $2)
             """, [.int(merchantID), .int(qrCode.id)]
         ) { $0.int(0) }
         let envelope = CashInEvent(
