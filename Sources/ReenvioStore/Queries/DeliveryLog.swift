@@ -98,9 +98,8 @@ private struct DeliveryLog {
             """
         let resent = """
             SELECT d.id, d.due_at, d.claim_token, NULL, r.id, CASE WHEN r.kind = 'v2-payout' THEN r.public_id END
-            FROM resends r JOIN deliveries d ON d.merchant_id = r.merchant_id AND d.resend_id = r.id
-                AND d.payout_id = $1
-            WHERE r.merchant_id = $2
+            FROM resends r CROSS JOIN deliveries d
+            WHERE r.merchant_id = $2 AND d.merchant_id = $2 AND d.resend_id = r.id AND d.payout_id = $1
             """
         return try [live, resent].flatMap { sql in
             try db.all(sql, [.int(payoutID), .int(merchantID)]) { row in
