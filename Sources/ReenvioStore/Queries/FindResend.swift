@@ -65,26 +65,23 @@ extension Store {
         }
     }
 
-    /// Whether everything pending of a job waits at paused receivers. Where none is paused that is one small lookup;
-    /// else no more than so many deliveries are looked at, however many wait.
+    /// Whether everything pending of a job waits at paused receivers. No more than so many deliveries are looked at,
+    /// however many wait.
     private static func waitsForPause(_ job: Resend, in db: any SQLConnection) throws -> Bool {
-        let paused = try db.all(
-            "SELECT id FROM receivers WHERE merchant_id = $1 AND paused_at IS NOT NULL", [.int(job.merchantID)]
-        ) { $0.int(0) }
-        if paused.isEmpty { return false }
-        let isPaused = Set(paused)
-        var canMove = false
-        var seen = 0
-        try db.query(
+        let queues = try db.all(
             """
-            SELECT queue_id FROM deliveries WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL
-            LIMIT $3
+            SELECT DISTINCT queue_id FROM deliveries WHERE merchant_id = $1 AND id IN (
+                SELECT i.id FROM deliveries i
+                WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL LIMIT $3)
             """, [.int(job.merchantID), .int(job.id), .int(Limits.pendingLookedAt)]
-        ) { row in
-            seen += 1
-            if let queue = QueueID(raw: row.int(0)), !isPaused.contains(queue.receiverID) { canMove = true }
-        }
-        return seen > 0 && !canMove
+        ) { QueueID(raw: $0.int(0)) }
+        let receivers = Set(queues.compactMap { $0?.receiverID })
+        return try !receivers.isEmpty
+            && receivers.allSatisfy { id in
+                try db.first("SELECT 1 FROM receivers WHERE id = $1 AND paused_at IS NOT NULL", [.int(id)]) {
+                    $0.int(0)
+                } != nil
+            }
     }
 }
 

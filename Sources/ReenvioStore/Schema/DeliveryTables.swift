@@ -70,6 +70,11 @@ extension Tables {
         CREATE INDEX deliveries_of_registration ON deliveries (merchant_id, registration_id, event_id)
             WHERE registration_id IS NOT NULL
         """,
+        // Finds what has to follow a registration to another receiver.
+        """
+        CREATE INDEX deliveries_to_move ON deliveries (merchant_id, registration_id, queue_id)
+            WHERE registration_id IS NOT NULL
+        """,
         // Ended deliveries. object_id is the payout, or the event in v3.
         """
         CREATE TABLE settled (

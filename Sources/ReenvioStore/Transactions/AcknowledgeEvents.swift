@@ -59,8 +59,8 @@ struct EndedDeliveries {
 
     var count: Int { deleted.count }
 
-    /// The columns that `add` reads, of deliveries of v3 called `d`. Which ones is better said by their ids out of an index
-    /// that covers them: SQLite thinks that a merchant has few rows, and would look at all of them instead.
+    /// The columns that `add` reads, of deliveries of v3 called `d`. Which ones is better said by their ids out of an
+    /// index that covers them: SQLite thinks that a merchant has few rows, and would look at all of them instead.
     static let columns = """
         d.merchant_id, d.id, d.event_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id, d.attempts,
             d.created_at

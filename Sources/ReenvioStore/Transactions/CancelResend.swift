@@ -62,10 +62,15 @@ extension Store {
                 }
                 try db.query(
                     CanceledJobs.load + """
-                         WHERE d.merchant_id = $1 AND d.resend_id = $2 AND d.payout_id IS NOT NULL
-                            AND (d.claim_token IS NULL OR d.due_at <= $3)
-                        LIMIT $4
-                        """, [.int(job.merchantID), .int(job.id), .time(engineNow), .int(room)]
+                         WHERE d.merchant_id = $1 AND (d.claim_token IS NULL OR d.due_at <= $3) AND d.id IN (
+                            SELECT i.id FROM deliveries i
+                            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL LIMIT $4)
+                        LIMIT $5
+                        """,
+                    [
+                        .int(job.merchantID), .int(job.id), .time(engineNow),
+                        .int(room + Limits.attemptsInFlightPerNode), .int(room),
+                    ]
                 ) { ended.add($0, end: .skipped, reason: .canceled) }
             }
             try ended.save(in: db)

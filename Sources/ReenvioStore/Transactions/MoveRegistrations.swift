@@ -62,18 +62,20 @@ private struct MovingRegistration {
     func follow(limit: Int, engineNow: Timestamp, in db: any SQLConnection) throws -> Int {
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("queue_id", .int)])
         var wakes = QueueWakes()
-        try db.query(
-            """
-            SELECT id, queue_id, due_at FROM deliveries
-            WHERE merchant_id = $1 AND registration_id = $2 AND queue_id / 4 <> $3
-                AND (claim_token IS NULL OR due_at <= $4)
-            ORDER BY event_id LIMIT $5
-            """, [.int(merchantID), .int(id), .int(receiverID), .time(engineNow), .int(limit)]
-        ) { row in
-            guard let old = QueueID(raw: row.int(1)) else { return }
-            let queue = QueueID(receiverID: receiverID, lane: old.lane)
-            rows.append([.int(merchantID), .int(row.int(0)), .int(queue.raw)])
-            wakes.add(merchantID, queue, due: row.time(2))
+        for elsewhere in queuesElsewhere where rows.count < limit {
+            try db.query(
+                Self.behind,
+                [
+                    .int(merchantID), .int(id), .int(elsewhere.lowerBound), .int(elsewhere.upperBound),
+                    .time(engineNow), .int(limit - rows.count + Limits.attemptsInFlightPerNode),
+                    .int(limit - rows.count),
+                ]
+            ) { row in
+                guard let old = QueueID(raw: row.int(1)) else { return }
+                let queue = QueueID(receiverID: receiverID, lane: old.lane)
+                rows.append([.int(merchantID), .int(row.int(0)), .int(queue.raw)])
+                wakes.add(merchantID, queue, due: row.time(2))
+            }
         }
         try db.batch(MovedDeliveries.move, rows)
         try wakes.save(in: db)
@@ -81,12 +83,29 @@ private struct MovingRegistration {
     }
 
     func isLeftBehind(in db: any SQLConnection) throws -> Bool {
-        try db.first(
-            """
-            SELECT 1 FROM deliveries
-            WHERE merchant_id = $1 AND registration_id = $2 AND ($3 = 1 OR queue_id / 4 <> $4)
-            ORDER BY event_id LIMIT 1
-            """, [.int(merchantID), .int(id), .bool(isDeleted), .int(receiverID)]
-        ) { $0.int(0) } != nil
+        let queues = isDeleted ? [Int64.min...Int64.max] : queuesElsewhere
+        return try queues.contains { queues in
+            try db.first(
+                """
+                SELECT 1 FROM deliveries
+                WHERE merchant_id = $1 AND registration_id = $2 AND queue_id BETWEEN $3 AND $4 LIMIT 1
+                """, [.int(merchantID), .int(id), .int(queues.lowerBound), .int(queues.upperBound)]
+            ) { $0.int(0) } != nil
+        }
     }
+
+    /// The ids of all queues but its receiver's, below and above.
+    private var queuesElsewhere: [ClosedRange<Int64>] {
+        let own = Lane.allCases.map { QueueID(receiverID: receiverID, lane: $0).raw }
+        return [Int64.min...(own.min() ?? 1) - 1, (own.max() ?? 0) + 1...Int64.max]
+    }
+
+    /// What has moved already is not met again: the index has the queue.
+    private static let behind = """
+        SELECT id, queue_id, due_at FROM deliveries
+        WHERE merchant_id = $1 AND (claim_token IS NULL OR due_at <= $5) AND id IN (
+            SELECT i.id FROM deliveries i
+            WHERE i.merchant_id = $1 AND i.registration_id = $2 AND i.queue_id BETWEEN $3 AND $4 LIMIT $6)
+        LIMIT $7
+        """
 }

@@ -2,6 +2,7 @@ import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
+import Synchronization
 import Testing
 
 /// Outcome and cancel of jobs (`docs/contract.md` 13.1, 13.2).
@@ -183,5 +184,24 @@ struct CancelTests {
         _ = try await cancel(job, fixture)
         #expect(claimed.count == 5)
         #expect(claimed.allSatisfy { !$0.request.mayBegin() }, "a connection asks before it sends")
+    }
+
+    @Test func `neither cancel nor outcome looks at everything that a merchant has`() async throws {
+        let planning = Mutex<PlanningEngine?>(nil)
+        let fixture = try await EngineFixture { base in
+            let engine = PlanningEngine(base)
+            planning.withLock { $0 = engine }
+            return engine
+        }
+        let plans = try #require(planning.withLock { $0 })
+        let job = try await job(5, fixture)
+        let receiver = try #require(try await fixture.store.number("SELECT id FROM receivers"))
+        _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: requester)
+        try await advance(fixture)
+        #expect(try await details(job, fixture).waitingOn == "receiver_paused")
+        _ = try await cancel(job, fixture)
+        try await sweep(fixture)
+        #expect(plans.count > 20)
+        #expect(plans.wholeMerchants == [])
     }
 }
