@@ -57,6 +57,7 @@ package struct APIServer: Sendable {
                 + CashInRoutes(engine).endpoints
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
+                + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints

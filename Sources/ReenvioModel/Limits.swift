@@ -67,6 +67,11 @@ package enum Limits {
     package static let registrationsPerSweep = 100
     /// Deliveries of a job that are looked at to say whether it can only wait.
     package static let pendingLookedAt = 1_000
+    /// A job's ledger (`docs/contract.md` 13.4): most rows that a page looks at for an outcome, how many at a time, and
+    /// how many items of a whole ledger are in memory at once.
+    package static let ledgerLookedAt = 10_000
+    package static let ledgerStep = 500
+    package static let ledgerPiece: Int64 = 1_000
     package static let resendShownSeconds: Int64 = 24 * 3_600
 
     // Secrets (`docs/contract.md` 13.12)

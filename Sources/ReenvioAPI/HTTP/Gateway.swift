@@ -30,7 +30,7 @@ package struct Gateway: Sendable {
         for endpoint in table.endpoints {
             router.on(RouterPath(endpoint.path), method: endpoint.method) { request, context in
                 let answer = try await answer(request, context, endpoint)
-                return answer.response(requestID: context.requestID)
+                return answer.response(requestID: context.requestID, logger: context.logger)
             }
         }
         return router
@@ -191,7 +191,7 @@ struct ProblemMiddleware: RouterMiddleware {
                     "request failed",
                     metadata: ["request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)"])
             }
-            return Answer(problem).response(requestID: context.requestID)
+            return Answer(problem).response(requestID: context.requestID, logger: context.logger)
         }
     }
 

@@ -99,8 +99,8 @@ package struct ResendRoutes: Sendable {
         return .json(headers: ["Cache-Control": "no-store"]) { resend.writeState(into: &$0) }
     }
 
-    private static let unknown = Problem.notFound("Resend job not found or expired.")
-    private static let foreign = Problem(status: 403, message: "You do not have access to this resend job.")
+    static let unknown = Problem.notFound("Resend job not found or expired.")
+    static let foreign = Problem(status: 403, message: "You do not have access to this resend job.")
 
     private func check(_ caller: Caller, mayRead resend: Resend) throws {
         if let accountID = caller.accountID, accountID != resend.accountID { throw Self.foreign }

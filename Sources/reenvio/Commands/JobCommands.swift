@@ -44,15 +44,34 @@ struct JobCommands: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Shows one job.")
+        static let configuration = CommandConfiguration(abstract: "Shows one job, or what became of each payout of it.")
 
         @OptionGroup var options: CommandOptions
+        @OptionGroup var paging: PagingOptions
         @Argument(help: "The job's id.") var jobID: String
+        @Flag(help: "Its payouts, page by page, each with what was answered last.") var items = false
+        @Option(help: "Only delivered, undelivered, pending or skipped ones (with --items).") var outcome: String?
 
         func run() async throws {
             try await reportingFailures {
+                let page = try paging.page()
+                let outcome = try outcome.map { text in
+                    guard let outcome = LedgerOutcome(rawValue: text) else {
+                        throw CreationRefused(
+                            description: "--outcome must be delivered, undelivered, pending or skipped")
+                    }
+                    return outcome
+                }
+                guard items || (outcome == nil && page == CursorPage()) else {
+                    throw CreationRefused(description: "--outcome, --limit and --cursor go with --items")
+                }
                 try await options.withStore { store, _ in
-                    try await JobWatch(store: store, jobID: jobID).report(options)
+                    let watch = JobWatch(store: store, jobID: jobID)
+                    if items {
+                        try await watch.reportItems(options, paging, outcome: outcome, page)
+                    } else {
+                        try await watch.report(options)
+                    }
                 }
             }
         }
@@ -122,7 +141,7 @@ struct PagingOptions: ParsableArguments {
     }
 
     func words(_ lines: [String], none: String, next: String?) -> String {
-        if lines.isEmpty { return none }
+        if lines.isEmpty, next == nil { return none }
         return (lines + (next.map { ["More with --cursor \($0)"] } ?? [])).joined(separator: "\n")
     }
 }

@@ -37,6 +37,30 @@ struct JobWatch {
         options.report(words(job, outcome)) { job.writeRow(into: &$0) }
     }
 
+    /// A page of the ledger (`docs/contract.md` 13.4).
+    func reportItems(
+        _ options: CommandOptions, _ paging: PagingOptions, outcome: LedgerOutcome?, _ page: CursorPage
+    ) async throws {
+        let found = try await store.listLedger(try await job(), outcome: outcome, page)
+        let next = found.after.map { CursorPage.cursor($0) }
+        let lines = found.items.map(Self.words)
+        options.report(paging.words(lines, none: "There are no payouts to show.", next: next)) { writer in
+            writer.array("data") { writer in
+                for item in found.items { writer.object { item.writeMembers(into: &$0) } }
+            }
+            writer.member("next", next)
+        }
+    }
+
+    private static func words(_ item: LedgerItem) -> String {
+        let answered = [item.lastStatusCode.map { String($0) }, item.lastReason].compactMap(\.self)
+            .joined(separator: " ")
+        let last = [item.lastAttemptAt.map(TimeText.zulu), answered.isEmpty ? nil : answered].compactMap(\.self)
+            .joined(separator: ": ")
+        return "payout \(item.payoutID)  \(item.outcome.rawValue)  attempts \(item.attempts)"
+            + (last.isEmpty ? "" : ", last \(last)")
+    }
+
     private func job() async throws -> Resend {
         guard let job = try await store.resend(jobID: jobID) else {
             throw CreationRefused(description: "Resend job not found or expired.")

@@ -1,0 +1,184 @@
+package import ReenvioModel
+
+extension Store {
+    /// A page of a v2 job's ledger, by payout id, and the id to go on after; nil after the last
+    /// (`docs/contract.md` 13.4). A page is one snapshot, in which each payout is open or ended, never both. With an
+    /// outcome no more than `Limits.ledgerLookedAt` rows are looked at: a page may be short, or empty, and go on.
+    package func listLedger(
+        _ job: Resend, outcome: LedgerOutcome? = nil, _ page: CursorPage
+    ) async throws -> (items: [LedgerItem], after: Int64?) {
+        try await engine.read { db in
+            let ended = try db.first("SELECT ended FROM resends WHERE id = $1", [.int(job.id)]) { $0.textIfPresent(0) }
+            var ledger = Ledger(job: job, isCanceled: ended == .some("canceled"), outcome: outcome)
+            try ledger.walk(page, in: db)
+            return (try ledger.items(in: db), ledger.after)
+        }
+    }
+}
+
+/// Walks a job's deliveries by payout id, the open ones beside the ended ones.
+private struct Ledger {
+    /// A row before its payout and its attempts are looked up.
+    private struct Entry {
+        var payoutID: Int64
+        var deliveryID: Int64
+        var outcome: LedgerOutcome
+        var attempts: Int64
+        var notificationID: Int64?
+        var statusCode: Int64?
+        /// Of an ended one, and of an open one of a canceled job, which ends so; of others the last attempt says it.
+        var reason: String?
+        var isSettled: Bool
+    }
+
+    private struct Attempt {
+        var notificationID: Int64
+        var startedAt: Timestamp
+        var statusCode: Int64?
+        var reason: String?
+    }
+
+    private struct Payout {
+        var invoice: String
+        var latestNotificationID: Int64?
+    }
+
+    private let job: Resend
+    private let wanted: LedgerOutcome?
+    /// What an open delivery counts as: a canceled job has nothing pending, though its rows are still to be swept.
+    private let openOutcome: LedgerOutcome
+    private var entries: [Entry] = []
+    private(set) var after: Int64?
+
+    init(job: Resend, isCanceled: Bool, outcome: LedgerOutcome?) {
+        self.job = job
+        wanted = outcome
+        openOutcome = isCanceled ? .skipped : .pending
+    }
+
+    mutating func walk(_ page: CursorPage, in db: any SQLConnection) throws {
+        let limit = Int(page.limit)
+        let size = wanted == nil ? limit + 1 : max(limit + 1, Limits.ledgerStep)
+        var position = page.after ?? 0
+        var lookedAt = 0
+        while true {
+            let rows = try rows(after: position, size, in: db)
+            lookedAt += rows.count
+            entries += rows.filter { wanted == nil || $0.outcome == wanted }
+            if entries.count > limit {
+                entries.removeLast(entries.count - limit)
+                after = entries.last?.payoutID
+                return
+            }
+            guard rows.count == size, let last = rows.last else { return }
+            position = last.payoutID
+            if lookedAt >= Limits.ledgerLookedAt {
+                after = position
+                return
+            }
+        }
+    }
+
+    /// The next `size` rows of those kinds that may have the outcome wanted.
+    private func rows(after position: Int64, _ size: Int, in db: any SQLConnection) throws -> [Entry] {
+        let parameters: [SQLValue] = [.int(job.merchantID), .int(job.id), .int(position), .int(size)]
+        var found: [Entry] = []
+        if wanted == nil || wanted == openOutcome {
+            found += try db.all(Self.open, parameters) { row in
+                Entry(
+                    payoutID: row.int(0), deliveryID: row.int(1), outcome: openOutcome, attempts: row.int(2),
+                    notificationID: nil, statusCode: nil,
+                    reason: openOutcome == .skipped ? AttemptFailure.canceled.rawValue : nil, isSettled: false)
+            }
+        }
+        if wanted != .pending {
+            found += try db.all(Self.ended, parameters) { row in
+                guard let end = DeliveryEnd(rawValue: row.text(6)) else {
+                    throw StoreError.failed("a settled row has an unknown state")
+                }
+                return Entry(
+                    payoutID: row.int(0), deliveryID: row.int(1), outcome: LedgerOutcome(end), attempts: row.int(2),
+                    notificationID: row.intIfPresent(3), statusCode: row.intIfPresent(4),
+                    reason: row.textIfPresent(5), isSettled: true)
+            }
+        }
+        return Array(found.sorted { $0.payoutID < $1.payoutID }.prefix(size))
+    }
+
+    private static let open = """
+        SELECT payout_id, id, attempts FROM deliveries
+        WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL AND payout_id > $3
+        ORDER BY payout_id LIMIT $4
+        """
+
+    private static let ended = """
+        SELECT object_id, delivery_id, attempts, notification_id, last_status_code, reason, state FROM settled
+        WHERE merchant_id = $1 AND resend_id = $2 AND object_id > $3 ORDER BY object_id LIMIT $4
+        """
+}
+
+// MARK: - What a row shows
+
+extension Ledger {
+    func items(in db: any SQLConnection) throws -> [LedgerItem] {
+        let attempts = try attempts(in: db)
+        let payouts = try payouts(in: db)
+        // What was sent last; what ended unsent, or whose attempts are forgotten, names what it ended with.
+        let notifications = entries.map { entry in
+            attempts[entry.deliveryID]?.notificationID ?? entry.notificationID
+                ?? payouts[entry.payoutID]?.latestNotificationID
+        }
+        let webhookIDs = try webhookIDs(notifications, in: db)
+        return zip(entries, notifications).map { entry, notificationID in
+            let last = attempts[entry.deliveryID]
+            return LedgerItem(
+                payoutID: entry.payoutID, invoice: payouts[entry.payoutID]?.invoice,
+                webhookID: notificationID.flatMap { webhookIDs[$0] }, outcome: entry.outcome,
+                attempts: entry.attempts, lastStatusCode: entry.statusCode ?? last?.statusCode,
+                lastReason: entry.reason ?? (entry.isSettled ? nil : last?.reason), lastAttemptAt: last?.startedAt)
+        }
+    }
+
+    /// The last attempt of each delivery that has one; of two with one number, which a late result leaves behind, the
+    /// later.
+    private func attempts(in db: any SQLConnection) throws -> [Int64: Attempt] {
+        var rows = SQLRows([("merchant_id", .int), ("id", .int)], reserving: entries.count)
+        for entry in entries { rows.append([.int(job.merchantID), .int(entry.deliveryID)]) }
+        var found: [Int64: Attempt] = [:]
+        try db.batch(
+            """
+            SELECT a.delivery_id, a.notification_id, a.started_at, a.status_code, a.reason FROM attempts a, {rows}
+            WHERE a.merchant_id = rows.merchant_id AND a.delivery_id = rows.id AND a.number = (
+                SELECT max(b.number) FROM attempts b
+                WHERE b.merchant_id = rows.merchant_id AND b.delivery_id = rows.id)
+            """, rows
+        ) { row in
+            let attempt = Attempt(
+                notificationID: row.int(1), startedAt: row.time(2), statusCode: row.intIfPresent(3),
+                reason: row.textIfPresent(4))
+            if let other = found[row.int(0)], other.startedAt > attempt.startedAt { return }
+            found[row.int(0)] = attempt
+        }
+        return found
+    }
+
+    private func payouts(in db: any SQLConnection) throws -> [Int64: Payout] {
+        var rows = SQLRows([("id", .int)], reserving: entries.count)
+        for entry in entries { rows.append([.int(entry.payoutID)]) }
+        var found: [Int64: Payout] = [:]
+        try db.batch(
+            "SELECT p.id, p.invoice, p.latest_notification_id FROM payouts p, {rows} WHERE p.id = rows.id", rows
+        ) { row in found[row.int(0)] = Payout(invoice: row.text(1), latestNotificationID: row.intIfPresent(2)) }
+        return found
+    }
+
+    private func webhookIDs(_ ids: [Int64?], in db: any SQLConnection) throws -> [Int64: WebhookID] {
+        var rows = SQLRows([("id", .int)], reserving: ids.count)
+        for case let id? in ids { rows.append([.int(id)]) }
+        var found: [Int64: WebhookID] = [:]
+        try db.batch("SELECT n.id, n.nonce FROM notifications n, {rows} WHERE n.id = rows.id", rows) { row in
+            found[row.int(0)] = WebhookID(id: row.int(0), nonce: UInt64(bitPattern: row.int(1)))
+        }
+        return found
+    }
+}
