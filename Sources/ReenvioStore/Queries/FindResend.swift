@@ -70,7 +70,7 @@ extension Store {
     private static func waitsForPause(_ job: Resend, in db: any SQLConnection) throws -> Bool {
         let queues = try db.all(
             """
-            SELECT DISTINCT queue_id FROM deliveries WHERE merchant_id = $1 AND id IN (
+            SELECT queue_id FROM deliveries WHERE merchant_id = $1 AND id IN (
                 SELECT i.id FROM deliveries i
                 WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL LIMIT $3)
             """, [.int(job.merchantID), .int(job.id), .int(Limits.pendingLookedAt)]
