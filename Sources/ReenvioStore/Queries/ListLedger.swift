@@ -17,7 +17,7 @@ extension Store {
 }
 
 /// Walks a job's deliveries by payout id, the open ones beside the ended ones.
-private struct Ledger {
+package struct Ledger {
     /// A row before its payout and its attempts are looked up.
     private struct Entry {
         var payoutID: Int64
@@ -105,15 +105,20 @@ private struct Ledger {
         return Array(found.sorted { $0.payoutID < $1.payoutID }.prefix(size))
     }
 
-    private static let open = """
+    package static let open = """
         SELECT payout_id, id, attempts FROM deliveries
         WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL AND payout_id > $3
         ORDER BY payout_id LIMIT $4
         """
 
-    private static let ended = """
-        SELECT object_id, delivery_id, attempts, notification_id, last_status_code, reason, state FROM settled
-        WHERE merchant_id = $1 AND resend_id = $2 AND object_id > $3 ORDER BY object_id LIMIT $4
+    /// Keys first: asked for all columns at once, SQLite prefers the primary key, and walks everything that the
+    /// merchant ever sent.
+    package static let ended = """
+        SELECT s.object_id, s.delivery_id, s.attempts, s.notification_id, s.last_status_code, s.reason, s.state
+        FROM (SELECT merchant_id, object_id, delivery_id FROM settled
+            WHERE merchant_id = $1 AND resend_id = $2 AND object_id > $3 ORDER BY object_id LIMIT $4) k
+        JOIN settled s ON s.merchant_id = k.merchant_id AND s.object_id = k.object_id
+            AND s.delivery_id = k.delivery_id
         """
 }
 

@@ -213,4 +213,19 @@ struct LedgerTests {
         #expect(second.after == nil)
         #expect(try await walk(job, fixture, limit: 100).count == Int(more) + 4)
     }
+
+    @Test(arguments: [
+        (Ledger.open, "deliveries USING INDEX deliveries_of_job (merchant_id=? AND resend_id=? AND payout_id>?)"),
+        (
+            Ledger.ended,
+            "settled USING COVERING INDEX settled_of_resend (merchant_id=? AND resend_id=? AND object_id>?)"
+        ),
+    ])
+    func `a page reads its own job's rows and no others`(_ sql: String, _ search: String) async throws {
+        let fixture = try await EngineFixture()
+        let plan = try await fixture.store.engine.read { db in
+            try db.all("EXPLAIN QUERY PLAN " + sql, [.int(303), .int(1), .int(0), .int(21)]) { $0.text(3) }
+        }
+        #expect(plan.contains("SEARCH " + search), "\(plan)")
+    }
 }
