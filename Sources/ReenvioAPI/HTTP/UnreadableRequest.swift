@@ -10,6 +10,7 @@ final class UnreadableRequestHandler: ChannelOutboundHandler, RemovableChannelHa
     typealias OutboundOut = HTTPResponsePart
 
     private static let body = Problem(status: 400, message: "Bad request.").body
+    private static let linger: TimeAmount = .milliseconds(500)
     private var isOwed = false
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -23,7 +24,13 @@ final class UnreadableRequestHandler: ChannelOutboundHandler, RemovableChannelHa
             isOwed = false
             let buffer = context.channel.allocator.buffer(bytes: Self.body)
             context.write(Self.wrapOutboundOut(.body(buffer)), promise: nil)
-            context.write(data, promise: promise)
+            let written = promise ?? context.eventLoop.makePromise()
+            let channel = context.channel
+            // Whoever goes on sending is cut off, a moment later so that the answer can be read.
+            written.futureResult.whenComplete { _ in
+                channel.eventLoop.scheduleTask(in: Self.linger) { channel.close(promise: nil) }
+            }
+            context.write(data, promise: written)
         default:
             context.write(data, promise: promise)
         }
