@@ -14,7 +14,7 @@ package final class Courier: Sendable {
     private let recorder: OutcomeRecorder
     private let targets: Targets
     private let gates = StartGates()
-    private let canceled = CanceledJobs()
+    private let canceled = CancelGate()
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy

@@ -37,27 +37,3 @@ final class StartGates: Sendable {
         }
     }
 }
-
-/// Jobs that were canceled a moment ago: what was claimed for them before that must not begin (`docs/contract.md`
-/// 13.2).
-final class CanceledJobs: Sendable {
-    private let ids = Mutex<Set<Int64>>([])
-    private let isEmpty = Atomic<Bool>(true)
-
-    /// What the store says; those noted here meanwhile are among them.
-    func replace(_ canceled: Set<Int64>) {
-        if canceled.isEmpty && isEmpty.load(ordering: .relaxed) { return }
-        ids.withLock { $0 = canceled }
-        isEmpty.store(canceled.isEmpty, ordering: .relaxed)
-    }
-
-    func add(_ id: Int64) {
-        ids.withLock { _ = $0.insert(id) }
-        isEmpty.store(false, ordering: .relaxed)
-    }
-
-    func contains(_ id: Int64?) -> Bool {
-        guard let id, !isEmpty.load(ordering: .relaxed) else { return false }
-        return ids.withLock { $0.contains(id) }
-    }
-}

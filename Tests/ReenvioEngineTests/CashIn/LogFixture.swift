@@ -74,16 +74,11 @@ struct LogFixture {
     }
 
     func advance() async throws {
-        while case .again = try await engine.runner.step(now: clock.now) {}
+        try await base.advance()
     }
 
     /// Sends what is due and answers each request with what `answer` says of it.
     func deliver(_ answer: (ScriptedTransport.Exchange) -> Int) async throws {
-        try await base.dispatch()
-        while base.transport.count > 0 {
-            for exchange in base.transport.take() { exchange.answer(answer(exchange)) }
-            clock.advance(by: .milliseconds(5))
-            try await base.dispatch()
-        }
+        try await base.deliver(answer)
     }
 }

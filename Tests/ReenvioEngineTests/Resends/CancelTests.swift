@@ -7,36 +7,7 @@ import Testing
 
 /// Outcome and cancel of jobs (`docs/contract.md` 13.1, 13.2).
 struct CancelTests {
-    private let requester = Requester(actor: "key:test")
-
-    /// Paid and acknowledged payouts, and a job over all of them.
-    private func job(_ count: Int, _ fixture: EngineFixture) async throws -> Resend {
-        let ids = try await fixture.store.createPayouts(count, now: fixture.clock.wall)
-        try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
-        try await deliver(fixture) { _ in 200 }
-        let second = fixture.clock.wall.seconds
-        let request = ResendRequest(
-            merchantID: Fixtures.merchantID,
-            window: ResendWindow(startSeconds: second - 3_600, endSeconds: second + 3_600), statuses: [.paid])
-        let opening = ResendOpening(
-            accountID: 1, jobID: String(repeating: "a", count: 32), requester: requester)
-        return try #require(try await fixture.store.openResend(request, opening, now: fixture.clock.wall).resend)
-    }
-
-    private func deliver(
-        _ fixture: EngineFixture, _ answer: (ScriptedTransport.Exchange) -> Int
-    ) async throws {
-        try await fixture.dispatch()
-        while fixture.transport.count > 0 {
-            for exchange in fixture.transport.take() { exchange.answer(answer(exchange)) }
-            fixture.clock.advance(by: .milliseconds(5))
-            try await fixture.dispatch()
-        }
-    }
-
-    private func advance(_ fixture: EngineFixture) async throws {
-        while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
-    }
+    private let requester = EngineFixture.requester
 
     private func details(_ job: Resend, _ fixture: EngineFixture) async throws -> ResendDetails {
         let details = try #require(try await fixture.store.resendDetails(jobID: job.jobID))
@@ -62,13 +33,13 @@ struct CancelTests {
 
     @Test func `the outcome adds up to what is queued, at every step`() async throws {
         let fixture = try await EngineFixture()
-        let job = try await job(230, fixture)
+        let job = try await fixture.job(230)
         #expect(try await details(job, fixture).ended == nil)
         _ = try await fixture.engine.runner.step(now: fixture.clock.now)
         #expect(try await details(job, fixture).outcome.pending == 200)
-        try await advance(fixture)
+        try await fixture.advance()
         var answered = 0
-        try await deliver(fixture) { _ in
+        try await fixture.deliver { _ in
             answered += 1
             return answered <= 5 ? 410 : 200
         }
@@ -81,7 +52,7 @@ struct CancelTests {
 
     @Test func `a job canceled between two chunks enqueues no more, and frees its lock`() async throws {
         let fixture = try await EngineFixture()
-        let job = try await job(450, fixture)
+        let job = try await fixture.job(450)
         _ = try await fixture.engine.runner.step(now: fixture.clock.now)
         guard case .canceled(let canceled) = try await cancel(job, fixture) else {
             Issue.record("it was not canceled")
@@ -92,7 +63,7 @@ struct CancelTests {
         let after = try await details(job, fixture)
         #expect(after.outcome == ResendOutcome(delivered: 0, undelivered: 0, pending: 0, skipped: 200))
         #expect(after.ended == "canceled")
-        try await advance(fixture)
+        try await fixture.advance()
         #expect(try await details(job, fixture).resend.queued == 200)
         try await fixture.dispatch()
         #expect(fixture.transport.count == 0, "nothing of it is sent")
@@ -115,8 +86,8 @@ struct CancelTests {
         arguments: [200, 500, 410])
     func inFlight(_ code: Int) async throws {
         let fixture = try await EngineFixture()
-        let job = try await job(3, fixture)
-        try await advance(fixture)
+        let job = try await fixture.job(3)
+        try await fixture.advance()
         try await fixture.dispatch()
         let flying = fixture.transport.take()
         #expect(flying.count == 3)
@@ -144,8 +115,8 @@ struct CancelTests {
         async throws
     {
         let fixture = try await EngineFixture()
-        let job = try await job(10, fixture)
-        try await advance(fixture)
+        let job = try await fixture.job(10)
+        try await fixture.advance()
         #expect(try await details(job, fixture).resend.state == .completed)
         guard case .canceled(let canceled) = try await cancel(job, fixture) else {
             Issue.record("it was not canceled")
@@ -162,10 +133,10 @@ struct CancelTests {
 
     @Test func `a job that can only wait says so`() async throws {
         let fixture = try await EngineFixture()
-        let job = try await job(5, fixture)
+        let job = try await fixture.job(5)
         let receiver = try #require(try await fixture.store.number("SELECT id FROM receivers"))
         _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: requester)
-        try await advance(fixture)
+        try await fixture.advance()
         #expect(try await details(job, fixture).waitingOn == "receiver_paused")
         _ = try await fixture.engine.resumeReceiver(id: receiver, accountID: nil, by: requester)
         #expect(try await details(job, fixture).waitingOn == nil)
@@ -177,8 +148,8 @@ struct CancelTests {
 
     @Test func `what was claimed ahead does not begin after the cancel`() async throws {
         let fixture = try await EngineFixture()
-        let job = try await job(5, fixture)
-        try await advance(fixture)
+        let job = try await fixture.job(5)
+        try await fixture.advance()
         try await fixture.dispatch()
         let claimed = fixture.transport.take()
         _ = try await cancel(job, fixture)
@@ -194,14 +165,26 @@ struct CancelTests {
             return engine
         }
         let plans = try #require(planning.withLock { $0 })
-        let job = try await job(5, fixture)
+        let job = try await fixture.job(5)
         let receiver = try #require(try await fixture.store.number("SELECT id FROM receivers"))
         _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: requester)
-        try await advance(fixture)
+        try await fixture.advance()
         #expect(try await details(job, fixture).waitingOn == "receiver_paused")
         _ = try await cancel(job, fixture)
         try await sweep(fixture)
         #expect(plans.count > 20)
         #expect(plans.wholeMerchants == [])
+    }
+
+    @Test func `a claim that began before the cancel does not undo it`() {
+        let gate = CancelGate()
+        gate.add(7)
+        gate.replace([])
+        #expect(gate.contains(7), "no claim has seen it")
+        gate.replace([7, 8])
+        #expect(gate.contains(7) && gate.contains(8))
+        gate.replace([8])
+        #expect(!gate.contains(7), "swept")
+        #expect(!gate.contains(nil))
     }
 }

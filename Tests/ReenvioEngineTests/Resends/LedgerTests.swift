@@ -6,34 +6,13 @@ import Testing
 
 /// The ledger of a job (`docs/contract.md` 13.4).
 struct LedgerTests {
-    private let requester = Requester(actor: "key:test")
+    private let requester = EngineFixture.requester
 
-    /// Paid and acknowledged payouts, and everything of a job over them enqueued; nothing of it sent.
+    /// A job whose payouts are all enqueued; nothing of it is sent.
     private func job(_ count: Int, _ fixture: EngineFixture) async throws -> Resend {
-        let ids = try await fixture.store.createPayouts(count, now: fixture.clock.wall)
-        try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
-        try await deliver(fixture) { _ in 200 }
-        let second = fixture.clock.wall.seconds
-        let request = ResendRequest(
-            merchantID: Fixtures.merchantID,
-            window: ResendWindow(startSeconds: second - 3_600, endSeconds: second + 3_600), statuses: [.paid])
-        let opening = ResendOpening(
-            accountID: 1, jobID: String(repeating: "a", count: 32), requester: requester)
-        let job = try #require(try await fixture.store.openResend(request, opening, now: fixture.clock.wall).resend)
-        while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
+        let job = try await fixture.job(count)
+        try await fixture.advance()
         return job
-    }
-
-    /// Answers what is sent until nothing is; nil leaves an exchange without an answer.
-    private func deliver(
-        _ fixture: EngineFixture, _ answer: (ScriptedTransport.Exchange) -> Int?
-    ) async throws {
-        try await fixture.dispatch()
-        while fixture.transport.count > 0 {
-            for exchange in fixture.transport.take() { answer(exchange).map { exchange.answer($0) } }
-            fixture.clock.advance(by: .milliseconds(5))
-            try await fixture.dispatch()
-        }
     }
 
     /// Writes what was answered.
@@ -108,7 +87,7 @@ struct LedgerTests {
         }
         #expect(after.map(\.webhookID) == before.map(\.webhookID), "the same notification")
         fixture.clock.advance(by: .seconds(7_200))
-        try await deliver(fixture) { _ in 200 }
+        try await fixture.deliver { _ in 200 }
         let ended = try await expectAgreement(job, fixture).filter { codes[$0.payoutID] == 500 }
         #expect(ended.count == 8)
         #expect(ended.allSatisfy { ($0.outcome, $0.attempts, $0.lastStatusCode) == (.delivered, 2, 200) })
@@ -152,7 +131,7 @@ struct LedgerTests {
         let fixture = try await EngineFixture(schedule: RetrySchedule(waits: [.zero, .seconds(3_600)]))
         let job = try await job(9, fixture)
         var sent = 0
-        try await deliver(fixture) { _ in
+        try await fixture.deliver { _ in
             sent += 1
             return sent <= 3 ? 200 : 500
         }
@@ -173,7 +152,7 @@ struct LedgerTests {
     @Test func `what attempts said is null once they are forgotten, what the delivery ended with stays`() async throws {
         let fixture = try await EngineFixture()
         let job = try await job(3, fixture)
-        try await deliver(fixture) { _ in 410 }
+        try await fixture.deliver { _ in 410 }
         let before = try await expectAgreement(job, fixture)
         try await fixture.store.engine.write(.janitor) { db in _ = try db.run("DELETE FROM attempts") }
         let after = try await expectAgreement(job, fixture)
@@ -190,7 +169,7 @@ struct LedgerTests {
     @Test func `a page looks at no more than its bound, and a short one goes on`() async throws {
         let fixture = try await EngineFixture()
         let job = try await job(3, fixture)
-        try await deliver(fixture) { _ in 200 }
+        try await fixture.deliver { _ in 200 }
         // As many delivered ones as it takes, and behind them one that was not.
         let more = Int64(Limits.ledgerLookedAt) + 100
         try await fixture.store.engine.write(.janitor) { db in
