@@ -1,0 +1,72 @@
+import ReenvioModel
+
+/// Ends those v3 resends among some whose messages have all ended: a log waits for the outcome, unlike a job
+/// (`docs/contract.md` 6.4).
+struct EndLogs {
+    private let ids: [Int64]
+    private let now: Timestamp
+
+    init(ids: [Int64], now: Timestamp) {
+        self.ids = ids
+        self.now = now
+    }
+
+    private struct Ended {
+        var id: Int64
+        var delivered: Int64
+        var total: Int64
+        var category: EventCategory
+        var isRange: Bool
+        var failure: LogFailure?
+
+        var isComplete: Bool { delivered == total }
+
+        var message: String {
+            let last = failure ?? LogFailure(text: "external service unavailable")
+            return isRange
+                ? LogFailure.message(failed: total - delivered, of: total, last: last)
+                : LogFailure.message(category: category, last: last)
+        }
+    }
+
+    func run(in db: any SQLConnection) throws {
+        var wanted = SQLRows([("id", .int)])
+        for id in ids { wanted.append([.int(id)]) }
+        var ended: [Ended] = []
+        try db.batch(Self.load, wanted) { row in
+            guard let kind = Resend.Kind(rawValue: row.text(1)), let category = kind.category,
+                row.int(4) + row.int(5) == row.int(2)
+            else { return }
+            ended.append(
+                Ended(
+                    id: row.int(0), delivered: row.int(4), total: row.int(2) + row.int(3), category: category,
+                    isRange: row.isNull(6), failure: row.textIfPresent(7).map(LogFailure.init(text:))))
+        }
+        for log in ended {
+            let status: ResendLog.Status = log.isComplete ? .completed : .failed
+            try Self.end(id: log.id, status, message: log.isComplete ? nil : log.message, now: now, in: db)
+        }
+    }
+
+    static func end(
+        id: Int64, _ status: ResendLog.Status, message: String?, now: Timestamp, in db: any SQLConnection
+    ) throws {
+        let state: Resend.State = status == .completed ? .completed : .failed
+        try db.run(
+            """
+            UPDATE resends SET state = $2, ended = $2, log_status = $3, reason = $4, ended_at = $5, updated_at = $5
+            WHERE id = $1
+            """,
+            [.int(id), .text(state.rawValue), .text(status.rawValue), .optional(message), .time(now)])
+    }
+
+    /// Of those that wait for nothing but outcomes: delivered, and the others together.
+    private static let load = """
+        SELECT r.id, r.kind, r.queued, r.failed, coalesce(sum(t.delivered), 0),
+            coalesce(sum(t.undelivered + t.skipped), 0), r.object_id, r.failure
+        FROM resends r
+        LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id, {rows}
+        WHERE r.id = rows.id AND r.state = 'awaiting'
+        GROUP BY r.id, r.kind, r.queued, r.failed, r.object_id, r.failure
+        """
+}
