@@ -107,3 +107,12 @@ def merchant(shared_server, shared_shop):
 @pytest.fixture(scope="module")
 def operator(shared_server, shared_shop):
     return shared_server.client(shared_shop.operator_key)
+
+
+@pytest.fixture
+def hook(shared_shop):
+    """A receiver for the shared shop."""
+    hook = Receiver()
+    hook.trust(shared_shop.secret)
+    yield hook
+    hook.close()

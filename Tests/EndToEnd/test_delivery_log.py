@@ -8,7 +8,6 @@ from harness.bodies import window
 from harness.client import PAYMENTS
 from harness.delivery_log import first_attempt, log_of, paid, resend_path, wait_for_states
 from harness.peers import Peer, answers, certificate, is_silent, resets, says
-from harness.receiver import Receiver
 from harness.waiting import eventually
 
 ATTEMPT_KEYS = ["number", "at", "duration_ms", "status_code", "reason", "answer"]
@@ -47,14 +46,6 @@ def merchant(server, shared_shop):
 @pytest.fixture(scope="module")
 def operator(server, shared_shop):
     return server.client(shared_shop.operator_key)
-
-
-@pytest.fixture
-def hook(shared_shop):
-    hook = Receiver()
-    hook.trust(shared_shop.secret)
-    yield hook
-    hook.close()
 
 
 class TestShape:

@@ -7,7 +7,6 @@ import pytest
 from harness.bodies import window
 from harness.client import PAYMENTS, RESEND
 from harness.delivery_log import log_of, paid, resend_path, wait_for_states
-from harness.receiver import Receiver
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +22,6 @@ def merchant(server, shared_shop):
 @pytest.fixture(scope="module")
 def operator(server, shared_shop):
     return server.client(shared_shop.operator_key)
-
-
-@pytest.fixture
-def hook(shared_shop):
-    hook = Receiver()
-    hook.trust(shared_shop.secret)
-    yield hook
-    hook.close()
 
 
 class TestResendOne:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from harness.binary import House
 from harness.client import PAYMENTS
 from harness.mirror import REGISTRATIONS, Mirror, create_qr_code, report_cash_in
+from harness.mirror_stage import mirror, new_mirror, platform, server, shop, user  # noqa: F401 (fixtures)
 from harness.receiver import Receiver
 
 CASH_OUT_KEYS = [
@@ -18,21 +18,6 @@ CASH_IN_KEYS = [
     "debtor_document", "debtor_name", "due_date", "expiration_date", "fee", "fine", "fine_date", "pix_copy_and_paste",
     "qr_code_id", "status", "tag", "tx_id", "type_document", "type_fine", "worked",
 ]
-
-
-@pytest.fixture(scope="module")
-def new_mirror(tmp_path_factory):
-    return Mirror(House(tmp_path_factory.mktemp("new-mirror")))
-
-
-@pytest.fixture
-def shop(new_mirror, house):
-    return new_mirror.moved_to(house)
-
-
-@pytest.fixture
-def mirror(shop):
-    return shop
 
 
 @pytest.fixture
@@ -48,21 +33,6 @@ def new_receiver(mirror):
     yield make
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def server(mirror):
-    return mirror.house.serve()
-
-
-@pytest.fixture
-def platform(server, mirror):
-    return server.client(mirror.operator_key)
-
-
-@pytest.fixture
-def user(server, mirror):
-    return mirror.sign_in(server)
 
 
 def events_of(receiver, path="/hook"):

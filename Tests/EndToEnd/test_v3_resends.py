@@ -4,42 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from harness.binary import House
 from harness.bodies import now
 from harness.client import create_payouts
 from harness.mirror import LOG_KEYS, RESEND, Mirror, create_qr_code, report_cash_in, zulu
+from harness.mirror_stage import mirror, new_mirror, platform, server, shop, user  # noqa: F401 (fixtures)
 
 LEASE_S = 30
-
-
-@pytest.fixture(scope="module")
-def new_mirror(tmp_path_factory):
-    return Mirror(House(tmp_path_factory.mktemp("new-mirror")))
-
-
-@pytest.fixture
-def shop(new_mirror, house):
-    return new_mirror.moved_to(house)
-
-
-@pytest.fixture
-def mirror(shop):
-    return shop
-
-
-@pytest.fixture
-def server(mirror):
-    return mirror.house.serve()
-
-
-@pytest.fixture
-def platform(server, mirror):
-    return server.client(mirror.operator_key)
-
-
-@pytest.fixture
-def user(server, mirror):
-    return mirror.sign_in(server)
 
 
 def paid(server, mirror, count):
