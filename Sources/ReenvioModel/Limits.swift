@@ -63,6 +63,16 @@ package enum Limits {
     package static let logWindowSeconds: Int64 = 31 * 86_400
     /// How long a message of a v3 resend waits behind a pause or an open breaker (`docs/contract.md` 6.4).
     package static let logWaitSeconds: Int64 = 24 * 3_600
+    /// Attempts a second of a paced resend, and how many may go first (`docs/contract.md` 13.6, 13.14).
+    package static let paceMax: Int64 = 10_000
+    package static let canaryMax: Int64 = 1_000
+    /// Receivers that an explained dry run names, and attempts that its estimate looks back at.
+    package static let explainedReceivers = 20
+    package static let attemptsLookedBackAt = 200
+    /// Running resends that one step looks at for one that can go on.
+    package static let resendsLookedAt = 64
+    /// Deliveries of a paced resend that one claim puts off because their slots are lost.
+    package static let slotsRenewed = 1_000
     /// Changed registrations that one step of the janitor looks after.
     package static let registrationsPerSweep = 100
     /// Deliveries of a job that are looked at to say whether it can only wait.

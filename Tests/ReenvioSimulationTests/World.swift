@@ -309,7 +309,7 @@ final class World {
     /// Holds at every moment.
     func checkAlways() async throws {
         breaks += Int(try await store.number("SELECT count(*) FROM receivers WHERE broken_at IS NOT NULL") ?? 0)
-        let disagreements = try await Recount.disagreements(in: store, now: clock.engine)
+        let disagreements = try await store.recount(engineNow: clock.engine)
         guard disagreements.isEmpty else { throw SimulationFault(disagreements.joined(separator: "\n")) }
         for (jobID, booked) in resends {
             guard let resend = try await store.resend(jobID: jobID) else {

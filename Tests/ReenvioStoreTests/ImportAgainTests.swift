@@ -38,7 +38,7 @@ struct ImportAgainTests {
             try await store.take([line, other]) == [
                 .unchanged, .refused(.idTaken(differsIn: ["amount", "status_id"])),
             ])
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("the same holds among the lines of one batch", arguments: TestEngine.allCases)
@@ -102,7 +102,7 @@ struct ImportAgainTests {
         let result = try await store.commitIntake(
             IntakeBatch(creates: [live]), now: Fixtures.start, due: Fixtures.start, nonces: [])
         #expect(result.creates == [.invoiceTaken], "an imported payout blocks its invoice like any other")
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("an invoice of a live payout is blocked too, until that one is Invalid Data", arguments: TestEngine.allCases)

@@ -37,7 +37,7 @@ struct ImportTests {
         #expect(try await store.bodies() == [String(decoding: line.body(payoutID: 2_322_977), as: UTF8.self)])
         #expect(try await store.number("SELECT count(*) FROM deliveries") == 0, "nothing is delivered by importing")
         #expect(try await store.number("SELECT count(*) FROM queues") == 0)
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("every status, with and without a URL", arguments: PayoutStatus.allCases, [true, false])
@@ -51,7 +51,7 @@ struct ImportTests {
         #expect(try await store.number("SELECT count(*) FROM notifications") == (isNotified ? 1 : 0))
         #expect(try await store.countMatching(ImportFixture.everything) == (isNotified ? 1 : 0))
         #expect(try await store.number("SELECT count(paid_at) FROM payouts") == (status == .paid ? 1 : 0))
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     /// Whoever reads the store must not be able to tell who brought a payout in, but for what is meant to differ.
@@ -106,7 +106,7 @@ struct ImportTests {
         #expect(result.deliveries == 3)
         let sequences = try await store.rows("SELECT id, latest_sequence FROM payouts ORDER BY id", columns: 2)
         #expect(sequences == [[1, 3], [2, 2], [3, 3], [4, 2]])
-        #expect(try await Recount.disagreements(in: store, now: ImportFixture.now).isEmpty)
+        #expect(try await store.recount(engineNow: ImportFixture.now).isEmpty)
     }
 
     @Test("the id sequence is past the largest imported id, and never goes back", arguments: TestEngine.allCases)
@@ -146,7 +146,7 @@ struct ImportTests {
         let suffix = #","status_detail":{"code":"WE0001","detail":"unregistered"}}"#
         #expect(try await store.bodies().last?.hasSuffix(suffix) == true)
         #expect(try await store.take([detailed]) == [.unchanged])
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("whichever statement fails, nothing of the batch is stored", arguments: TestEngine.allCases)
@@ -177,7 +177,7 @@ struct ImportTests {
             }
         }
         #expect(failures >= 12, "the batch runs many statements, and each of them failed once")
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("a batch without payouts, or with nothing new, changes nothing", arguments: TestEngine.allCases)
@@ -232,7 +232,7 @@ struct ImportedResendTests {
         _ = try await store.recordAndClaim(records, now: ImportFixture.now, claim: nil)
         #expect(try await store.number("SELECT sum(unacked) FROM minute_counts") == 0)
         #expect(try await store.number("SELECT sum(current) FROM minute_counts") == 3)
-        #expect(try await Recount.disagreements(in: store, now: ImportFixture.now).isEmpty)
+        #expect(try await store.recount(engineNow: ImportFixture.now).isEmpty)
     }
 
     @Test("what is imported while a resend runs does not join it", arguments: TestEngine.allCases)
@@ -254,6 +254,6 @@ struct ImportedResendTests {
         let sent = try await store.rows("SELECT payout_id FROM deliveries", columns: 1)
         #expect(Set(sent.map { $0[0] }) == Set(1...450))
         #expect(try await store.countMatching(ImportFixture.everything) == 450 + next - 1_000)
-        #expect(try await Recount.disagreements(in: store, now: ImportFixture.now).isEmpty)
+        #expect(try await store.recount(engineNow: ImportFixture.now).isEmpty)
     }
 }

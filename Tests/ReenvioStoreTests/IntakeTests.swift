@@ -30,7 +30,7 @@ struct IntakeTests {
                 == #"{"id":1,"invoice":"inv-0","end_to_end":null,"status":{"id":3,"name":"Paid"},"#
                 + #""updated_at":"2026-03-24 08:00:00"}"#
         )
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("each item is decided on its own, items on one payout in order", arguments: TestEngine.allCases)
@@ -63,7 +63,7 @@ struct IntakeTests {
             try db.all("SELECT body FROM notifications ORDER BY id") { String(decoding: $0.blob(0), as: UTF8.self) }
         }
         #expect(bodies.map { $0.contains(#""E1""#) } == [true, false])
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("status_detail needs Canceled and the merchant's setting", arguments: TestEngine.allCases)
@@ -148,7 +148,7 @@ struct IntakeTests {
         }
         #expect(failures >= 12, "the batch runs many statements, and each of them failed once")
         #expect(try await store.countMatching(Self.paidRequest) == 3)
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("people's data and secrets never lie open in the file")

@@ -59,7 +59,7 @@ struct PeopleTests {
         #expect(ended.state == .completed)
         #expect(ended.queued == 1)
         #expect(ended.failed == 2)
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test(

@@ -53,7 +53,7 @@ struct ResendTests {
         let ended = try #require(try await store.resend(jobID: opened.jobID))
         #expect(ended.state == .completed)
         #expect(ended.endedAt == Fixtures.start + .seconds(9))
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("what happens between chunks never disturbs queued + failed == total", arguments: TestEngine.allCases)
@@ -75,7 +75,7 @@ struct ResendTests {
         let sent = try await store.rows(
             "SELECT payout_id FROM deliveries WHERE resend_id = $1", columns: 1, [.int(opened.id)])
         #expect(Set(sent.map { $0[0] }) == Set(ids[..<500]))
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 
     @Test("an acknowledgement after the dispatch does not take a payout out of the set", arguments: TestEngine.allCases)
@@ -262,6 +262,6 @@ struct ResendTests {
         faulty.disarm()
         _ = try await finish(store, rules())
         #expect(try #require(try await store.resend(jobID: opened.jobID)).queued == 250)
-        #expect(try await Recount.disagreements(in: store, now: Fixtures.start).isEmpty)
+        #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 }

@@ -39,10 +39,7 @@ package struct ResendRoutes: Sendable {
         var faults = reading.faults
         let merchant = try await merchant(reading.merchantID, for: caller, &faults)
         guard faults.isEmpty, let request = reading.request, let merchant else { throw Problem.invalid(faults) }
-        if request.dryRun {
-            let total = try await engine.store.countMatching(request)
-            return .json { $0.member("total", total) }
-        }
+        if request.dryRun { return try await count(request) }
         var generator = EntropyGenerator(engine.entropy)
         let opening = ResendOpening(
             accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requester: call.requester,
@@ -56,6 +53,19 @@ package struct ResendRoutes: Sendable {
         case .keyReused: throw Problem.idempotencyKeyReused
         case .alreadyRunning:
             throw Problem.conflict("A resend job is already running for this merchant and time range.")
+        }
+    }
+
+    /// A dry run, which explains itself where that is asked for (`docs/contract.md` 13.7).
+    private func count(_ request: ResendRequest) async throws -> Answer {
+        guard request.explains else {
+            let total = try await engine.store.countMatching(request)
+            return .json { $0.member("total", total) }
+        }
+        let explanation = try await engine.store.explain(request)
+        return .json { writer in
+            writer.member("total", explanation.total)
+            explanation.write(into: &writer)
         }
     }
 

@@ -50,7 +50,8 @@ package final class Dispatcher: Stepping {
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
-        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst), traffic: LiveTraffic,
+        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst, resendSlotsAtFirst: ResendRamp.slotsAtFirst),
+        traffic: LiveTraffic,
         metrics: EngineMetrics,
         logger: Logger
     ) {
@@ -94,7 +95,8 @@ package final class Dispatcher: Stepping {
                 "events cannot be opened; they wait", metadata: ["count": "\(result.claimed.unreadable)"])
         }
         try await send(result.claimed.deliveries, startBy: startBy)
-        return records.isEmpty && result.claimed.deliveries.isEmpty ? untilDue(now: now.engine) : .again
+        let isIdle = records.isEmpty && result.claimed.deliveries.isEmpty && result.claimed.passedOver == 0
+        return isIdle ? untilDue(now: now.engine) : .again
     }
 
     /// No new claims: what runs is finished and recorded, what was claimed but not begun is released.
@@ -129,11 +131,16 @@ package final class Dispatcher: Stepping {
                 if let outcome = record.outcome {
                     state.changes += state.book.note(
                         outcome, of: receiverID, isProbe: record.claimed.isProbe, hold: record.hold, at: now)
+                    if record.claimed.queue.lane == .resend {
+                        state.book.noteResend(outcome, of: receiverID, took: record.duration, at: now)
+                    }
                 }
                 state.turns.setSlots(
                     state.book.slots(of: receiverID), isProven: state.book.isProven(receiverID), of: receiverID)
+                state.turns.setResendSlots(state.book.resendSlots(of: receiverID), of: receiverID)
             }
             state.recordsSeen = 0
+            for rested in state.book.restRamps(at: now) { state.turns.setResendSlots(nil, of: rested) }
             for forgotten in state.book.evict(keeping: { [turns = state.turns] in turns.isBusy($0) }) {
                 state.turns.forgetSlots(of: forgotten)
             }

@@ -37,7 +37,7 @@ package final class ResendRunner: Stepping {
 
     package func step(now: Moment) async throws -> Step {
         let rules = ChunkRules(
-            now: now.wall, due: now.engine + schedule.firstWait, logDue: now.engine, policy: policy,
+            now: now.wall, due: now.engine + schedule.firstWait, engineNow: now.engine, policy: policy,
             backlogMax: backlogMax
         )
         let step: ResendStep

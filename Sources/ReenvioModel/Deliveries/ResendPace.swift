@@ -4,8 +4,9 @@
 package struct ResendPace: Sendable {
     /// Deliveries begun in one claim.
     package static let atOnce = 4
-    /// The time after which one more may begin: 2,500 in a second.
-    private static let each: Duration = .microseconds(400)
+    package static let perSecond: Int64 = 2_500
+    /// The time after which one more may begin.
+    private static let each: Duration = .microseconds(1_000_000 / perSecond)
 
     private var free = atOnce
     private var countedAt: Timestamp?

@@ -35,6 +35,9 @@ package struct Turns: Sendable {
     private let slotsAtFirst: Int
     /// What the others may hold.
     private var slotsByReceiver: [Int64: Int] = [:]
+    /// What each may hold of resends, beside the rest; those not named hold as much as the first time.
+    private var resendSlotsByReceiver: [Int64: Int] = [:]
+    private let resendSlotsAtFirst: Int
     /// Whether receivers that never acknowledged anything share what they may hold.
     private let boundsUnproven: Bool
     /// Receivers that have acknowledged something.
@@ -55,11 +58,12 @@ package struct Turns: Sendable {
 
     package init(
         nodeSlots: Int = Limits.attemptsInFlightPerNode, receiverSlots: Int = Limits.attemptsInFlightPerReceiver,
-        slotsAtFirst: Int? = nil
+        slotsAtFirst: Int? = nil, resendSlotsAtFirst: Int? = nil
     ) {
         self.nodeSlots = nodeSlots
         self.receiverSlots = receiverSlots
         self.slotsAtFirst = min(slotsAtFirst ?? receiverSlots, receiverSlots)
+        self.resendSlotsAtFirst = resendSlotsAtFirst ?? receiverSlots
         boundsUnproven = slotsAtFirst != nil
         held = [:]
         heldInAll = 0
@@ -74,9 +78,15 @@ package struct Turns: Sendable {
         if isProven { proven.insert(receiverID) } else { proven.remove(receiverID) }
     }
 
+    /// Sets how many attempts of resends it may hold; nil for as many as the first time.
+    package mutating func setResendSlots(_ slots: Int?, of receiverID: Int64) {
+        resendSlotsByReceiver[receiverID] = slots
+    }
+
     /// Back to what a receiver gets of which nothing is known.
     package mutating func forgetSlots(of receiverID: Int64) {
         slotsByReceiver[receiverID] = nil
+        resendSlotsByReceiver[receiverID] = nil
         proven.remove(receiverID)
     }
 
@@ -97,6 +107,11 @@ package struct Turns: Sendable {
 
     private func ceiling(_ queue: QueueID) -> Int {
         max(1, (slotsByReceiver[queue.receiverID] ?? slotsAtFirst) * queue.lane.ceilingPercent / 100)
+    }
+
+    /// What a lane may hold of a receiver's attempts, whatever the others hold.
+    private func laneCeiling(_ queue: QueueID) -> Int {
+        queue.lane == .resend ? resendSlotsByReceiver[queue.receiverID] ?? resendSlotsAtFirst : .max
     }
 
     /// Backlogged queues that could get something now, where their receiver, their merchant and those who share with
@@ -137,18 +152,21 @@ package struct Turns: Sendable {
     /// What is held: by receiver, by merchant, by the unproven of a merchant, and by all unproven.
     private struct Holds {
         private(set) var byReceiver: [Int64: Int] = [:]
+        private var resends: [Int64: Int] = [:]
         private(set) var byMerchant: [Int64: Int] = [:]
         private(set) var unprovenByMerchant: [Int64: Int] = [:]
         private(set) var unproven = 0
 
         init(_ turns: Turns) {
             for (queue, count) in turns.held {
-                note(count, turns.merchantOf[queue.receiverID] ?? 0, queue.receiverID, turns)
+                note(count, turns.merchantOf[queue.receiverID] ?? 0, queue, turns)
             }
         }
 
-        mutating func note(_ count: Int, _ merchantID: Int64, _ receiverID: Int64, _ turns: Turns) {
+        mutating func note(_ count: Int, _ merchantID: Int64, _ queue: QueueID, _ turns: Turns) {
+            let receiverID = queue.receiverID
             byReceiver[receiverID, default: 0] += count
+            if queue.lane == .resend { resends[receiverID, default: 0] += count }
             byMerchant[merchantID, default: 0] += count
             guard turns.isBounded(receiverID) else { return }
             unprovenByMerchant[merchantID, default: 0] += count
@@ -157,8 +175,10 @@ package struct Turns: Sendable {
 
         /// What the receiver and its merchant leave.
         func room(for candidate: Candidate, _ turns: Turns) -> Int {
-            min(
-                turns.ceiling(candidate.queue) - (byReceiver[candidate.queue.receiverID] ?? 0),
+            let receiverID = candidate.queue.receiverID
+            return min(
+                turns.ceiling(candidate.queue) - (byReceiver[receiverID] ?? 0),
+                turns.laneCeiling(candidate.queue) - (candidate.queue.lane == .resend ? resends[receiverID] ?? 0 : 0),
                 turns.merchantSlots - (byMerchant[candidate.merchantID] ?? 0))
         }
 
@@ -212,7 +232,7 @@ package struct Turns: Sendable {
         let holds = Lane.allCases.reduce(0) {
             $0 + (held[QueueID(receiverID: queue.receiverID, lane: $1)] ?? 0)
         }
-        return ceiling(queue) - holds
+        return min(ceiling(queue) - holds, laneCeiling(queue) - (held[queue] ?? 0))
     }
 
     /// Shares the free slots among the candidates, lane by lane. Every candidate gets a grant, of no more than is `due`
@@ -320,7 +340,7 @@ package struct Turns: Sendable {
                 grants[index].count += room
                 due[index] -= room
                 grantedInAll += room
-                holds.note(room, merchantID, grants[index].queue.receiverID, turns)
+                holds.note(room, merchantID, grants[index].queue, turns)
                 left -= room
                 remaining -= room
             }

@@ -31,11 +31,17 @@ package struct ReceiverBook: Sendable {
         var isSlow = false
         /// It has acknowledged something since it was met, or since it broke.
         var isProven = false
+        /// While resends go to it, and when the last attempt of one ended.
+        var ramp: ResendRamp?
+        var resentAt: Timestamp?
     }
 
     private let ceiling: Int
     private let entriesMax: Int
     private var entries: [Int64: Entry] = [:]
+    /// Receivers that have a ramp, and when it was last looked which of them rest.
+    private var ramped: Set<Int64> = []
+    private var lookedAt: Timestamp?
 
     package init(
         ceiling: Int = Limits.attemptsInFlightPerReceiver, entriesMax: Int = Limits.receiversKept
@@ -74,6 +80,7 @@ package struct ReceiverBook: Sendable {
             // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
             entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
             entry.isProven = false
+            entry.ramp = nil
             say(.broke(outcome.reason))
         }
         if let hold, hold > .zero { say(.held(until: now + hold)) }
@@ -84,6 +91,37 @@ package struct ReceiverBook: Sendable {
         }
         entries[receiverID] = entry
         return changes
+    }
+
+    /// Takes in the end of a resend's attempt, which took so long.
+    package mutating func noteResend(
+        _ outcome: AttemptOutcome, of receiverID: Int64, took duration: Duration, at now: Timestamp
+    ) {
+        var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
+        var ramp = entry.ramp ?? ResendRamp(ceiling: ceiling)
+        ramp.note(outcome, took: duration)
+        entry.ramp = ramp
+        entry.resentAt = now
+        ramped.insert(receiverID)
+        entries[receiverID] = entry
+    }
+
+    /// Attempts of resends at once that the receiver may have; nil for as many as the first time.
+    package func resendSlots(of receiverID: Int64) -> Int? {
+        entries[receiverID]?.ramp?.slots
+    }
+
+    /// Forgets the ramps of receivers to which nothing was resent for a while; looked at once a second.
+    /// - Returns: those receivers.
+    package mutating func restRamps(at now: Timestamp) -> [Int64] {
+        if let lookedAt, now >= lookedAt, now - lookedAt < .seconds(1) { return [] }
+        lookedAt = now
+        let rested = ramped.filter { id in
+            entries[id]?.resentAt.map { now - $0 > ResendRamp.rests } ?? true
+        }
+        for id in rested { entries[id]?.ramp = nil }
+        ramped.subtract(rested)
+        return Array(rested)
     }
 
     /// Its origin has no room for more attempts, over all merchants: it makes do with fewer.

@@ -17,11 +17,14 @@ package struct ResendLogRequest: Equatable, Sendable {
     package var objectID: Int64?
     /// Nil for one object alone.
     package var range: Range?
+    /// Attempts a second, over all nodes; nil for no bound (`docs/contract.md` 13.6).
+    package var maxPerSecond: Int64?
 
-    package init(category: EventCategory, objectID: Int64?, range: Range?) {
+    package init(category: EventCategory, objectID: Int64?, range: Range?, maxPerSecond: Int64? = nil) {
         self.category = category
         self.objectID = objectID
         self.range = range
+        self.maxPerSecond = maxPerSecond
     }
 
     package static func parse(_ object: JSONObject) throws(Faults) -> ResendLogRequest {
@@ -40,9 +43,10 @@ package struct ResendLogRequest: Equatable, Sendable {
         if range == nil, !isObjectGiven, !fields.namesRange {
             fields.fault("object_reference_id", "The object_reference_id field is required without a date range.")
         }
+        let maxPerSecond = fields.maxPerSecond()
         try fields.throwFaults()
         guard let category else { throw fields.faults }
-        return ResendLogRequest(category: category, objectID: objectID, range: range)
+        return ResendLogRequest(category: category, objectID: objectID, range: range, maxPerSecond: maxPerSecond)
     }
 }
 

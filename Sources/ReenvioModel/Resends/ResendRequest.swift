@@ -7,21 +7,31 @@ package struct ResendRequest: Equatable, Sendable {
     /// Ids of the product's statuses.
     package var statuses: [Int64]
     package var dryRun: Bool
+    /// A dry run that says why (`docs/contract.md` 13.7).
+    package var explains: Bool
+    package var options: ResendOptions
 
     package init(
-        merchantID: Int64, window: ResendWindow, product: ResendProduct, statuses: [Int64], dryRun: Bool = false
+        merchantID: Int64, window: ResendWindow, product: ResendProduct, statuses: [Int64], dryRun: Bool = false,
+        explains: Bool = false, options: ResendOptions = ResendOptions()
     ) {
         self.merchantID = merchantID
         self.window = window
         self.product = product
         self.statuses = statuses
         self.dryRun = dryRun
+        self.explains = explains
+        self.options = options
     }
 
     /// A resend of payouts.
-    package init(merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], dryRun: Bool = false) {
+    package init(
+        merchantID: Int64, window: ResendWindow, statuses: [PayoutStatus], dryRun: Bool = false,
+        options: ResendOptions = ResendOptions()
+    ) {
         self.init(
-            merchantID: merchantID, window: window, product: .payout, statuses: statuses.map(\.id), dryRun: dryRun)
+            merchantID: merchantID, window: window, product: .payout, statuses: statuses.map(\.id), dryRun: dryRun,
+            options: options)
     }
 
     /// What a body yields: the request where nothing is wrong with it, its faults, and the merchant it names in any
@@ -38,11 +48,14 @@ package struct ResendRequest: Equatable, Sendable {
         let window = ResendWindow.read(&fields)
         let statuses = readStatuses(&fields, of: product)
         let dryRun = fields.boolean("dry_run") ?? false
+        let explains = fields.boolean("explain") ?? false
+        let options = ResendOptions.read(&fields)
         guard fields.faults.isEmpty, let merchantID, let window, let statuses else {
             return Reading(request: nil, faults: fields.faults, merchantID: merchantID)
         }
         let request = ResendRequest(
-            merchantID: merchantID, window: window, product: product, statuses: statuses, dryRun: dryRun)
+            merchantID: merchantID, window: window, product: product, statuses: statuses, dryRun: dryRun,
+            explains: explains, options: options)
         return Reading(request: request, faults: Faults(), merchantID: merchantID)
     }
 

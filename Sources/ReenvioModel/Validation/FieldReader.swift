@@ -63,6 +63,14 @@ package struct FieldReader {
         return integer
     }
 
+    /// The same within bounds.
+    package mutating func integer(_ key: String, in range: ClosedRange<Int64>) -> Int64? {
+        guard let value = integer(key) else { return nil }
+        if range.contains(value) { return value }
+        fault(key, "The \(path)\(key) field must be between \(range.lowerBound) and \(range.upperBound).")
+        return nil
+    }
+
     package mutating func boolean(_ key: String) -> Bool? {
         switch value(key) {
         case nil: return nil

@@ -3,48 +3,65 @@ package import ReenvioModel
 /// How many payouts a window matches now (`docs/contract.md` 4.2): whole minutes from the counters, the two edges from
 /// the index (`docs/architecture.md`, rule 3). The cost does not depend on how many match inside the whole minutes.
 enum CountMatching {
-    static func run(
-        merchantID: Int64, window: ResendWindow, statuses: [Int64], in db: any SQLConnection
-    ) throws -> Int64 {
-        let parts = window.parts
-        var total: Int64 = 0
+    static func total(of request: ResendRequest, in db: any SQLConnection) throws -> Int64 {
+        let wanted = Set(request.statuses)
+        return try byStatus(of: request, in: db).reduce(0) { $0 + (wanted.contains($1.key) ? $1.value : 0) }
+    }
+
+    /// Of every notifiable status, asked for or not.
+    static func byStatus(
+        of request: ResendRequest, unacknowledged: Bool? = nil, in db: any SQLConnection
+    ) throws -> [Int64: Int64] {
+        let unacknowledged = unacknowledged ?? request.options.onlyUnacknowledged
+        let parts = request.window.parts
+        var totals: [Int64: Int64] = [:]
         if let minutes = parts.minutes {
-            for status in statuses {
-                total +=
-                    try db.first(
-                        """
-                        SELECT CAST(coalesce(sum(current), 0) AS BIGINT) FROM minute_counts
-                        WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
-                        """,
-                        [.int(merchantID), .int(status), .int(minutes.lowerBound), .int(minutes.upperBound)]
-                    ) { $0.int(0) } ?? 0
+            for status in request.product.notifiable {
+                totals[status] = try db.first(
+                    unacknowledged ? minutesUnacknowledged : minutesCurrent,
+                    [
+                        .int(request.merchantID), .int(status), .int(minutes.lowerBound), .int(minutes.upperBound),
+                    ]
+                ) { $0.int(0) }
             }
         }
-        let wanted = Set(statuses)
         for edge in parts.edges {
             try db.query(
-                """
-                SELECT status_id, count(*) FROM status_changes
-                WHERE merchant_id = $1 AND notification_id IS NOT NULL AND changed_s BETWEEN $2 AND $3
-                    AND superseded_seq IS NULL
-                GROUP BY status_id
-                """,
-                [.int(merchantID), .int(edge.lowerBound), .int(edge.upperBound)]
-            ) { row in
-                if wanted.contains(row.int(0)) { total += row.int(1) }
-            }
+                unacknowledged ? edgeUnacknowledged : edgeCurrent,
+                [.int(request.merchantID), .int(edge.lowerBound), .int(edge.upperBound)]
+            ) { totals[$0.int(0), default: 0] += $0.int(1) }
         }
-        return total
+        return totals
     }
+
+    private static let minutesCurrent = minutes("current")
+    private static let minutesUnacknowledged = minutes("unacked")
+
+    private static func minutes(_ column: String) -> String {
+        """
+        SELECT CAST(coalesce(sum(\(column)), 0) AS BIGINT) FROM minute_counts
+        WHERE merchant_id = $1 AND status_id = $2 AND minute BETWEEN $3 AND $4
+        """
+    }
+
+    private static let edgeCurrent = """
+        SELECT status_id, count(*) FROM status_changes
+        WHERE merchant_id = $1 AND notification_id IS NOT NULL AND changed_s BETWEEN $2 AND $3
+            AND superseded_seq IS NULL
+        GROUP BY status_id
+        """
+
+    private static let edgeUnacknowledged = """
+        SELECT c.status_id, count(*) FROM status_changes c JOIN notifications n ON n.id = c.notification_id
+        WHERE c.merchant_id = $1 AND c.notification_id IS NOT NULL AND c.changed_s BETWEEN $2 AND $3
+            AND c.superseded_seq IS NULL AND n.acked_at IS NULL
+        GROUP BY c.status_id
+        """
 }
 
 extension Store {
     /// A dry run: counts in one snapshot, stores nothing, neither takes nor respects the lock (`docs/contract.md` 4.4).
     package func countMatching(_ request: ResendRequest) async throws -> Int64 {
-        try await engine.read { db in
-            try CountMatching.run(
-                merchantID: request.merchantID, window: request.window, statuses: request.statuses, in: db
-            )
-        }
+        try await engine.read { db in try CountMatching.total(of: request, in: db) }
     }
 }

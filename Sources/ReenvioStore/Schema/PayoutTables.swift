@@ -108,4 +108,33 @@ extension Tables {
         ) STRICT
         """,
     ]
+
+    /// What an explained dry run counts by: matching payouts by receiver, and current changes that told nobody.
+    static let explainedWindows = [
+        """
+        CREATE TABLE receiver_counts (
+            merchant_id INTEGER NOT NULL,
+            minute INTEGER NOT NULL,
+            receiver_id INTEGER NOT NULL,
+            status_id INTEGER NOT NULL,
+            current INTEGER NOT NULL,
+            unacked INTEGER NOT NULL,
+            PRIMARY KEY (merchant_id, minute, receiver_id, status_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO receiver_counts (merchant_id, minute, receiver_id, status_id, current, unacked)
+        SELECT c.merchant_id, c.changed_s / 60, p.receiver_id, c.status_id, count(*),
+            sum(CASE WHEN n.acked_at IS NULL THEN 1 ELSE 0 END)
+        FROM status_changes c
+        JOIN payouts p ON p.id = c.payout_id
+        JOIN notifications n ON n.id = c.notification_id
+        WHERE c.superseded_seq IS NULL AND p.receiver_id IS NOT NULL
+        GROUP BY c.merchant_id, c.changed_s / 60, p.receiver_id, c.status_id
+        """,
+        """
+        CREATE INDEX status_changes_silent ON status_changes (merchant_id, changed_s, status_id, payout_id)
+            WHERE notification_id IS NULL AND superseded_seq IS NULL
+        """,
+    ]
 }

@@ -73,4 +73,12 @@ extension Tables {
         ) STRICT, WITHOUT ROWID
         """,
     ]
+
+    /// next_slot is where the pace of a resend stands (`PaceSlots`); canary_passed is set once the first ones were
+    /// acknowledged. has_slot: due_at is a slot of the pace.
+    static let pacedResends = [
+        "ALTER TABLE resends ADD COLUMN next_slot INTEGER",
+        "ALTER TABLE resends ADD COLUMN canary_passed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE deliveries ADD COLUMN has_slot INTEGER NOT NULL DEFAULT 0",
+    ]
 }

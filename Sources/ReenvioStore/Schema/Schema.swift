@@ -15,6 +15,9 @@ package enum Schema {
                 + Tables.resends + Tables.sequences
         ),
         Migration(version: 2, name: "invalid data by invoice", statements: Tables.invalidDataInvoices),
+        Migration(
+            version: 3, name: "resends paced, tried and explained",
+            statements: Tables.pacedResends + Tables.explainedWindows),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

@@ -148,15 +148,17 @@ struct LogChunk {
             }
         }
         let ids = try db.nextIDs(.delivery, messages.count)
+        let slots = try ResendPaces.take(messages.count, of: resend, from: rules.engineNow, in: db)
         var rows = SQLRows(Self.deliveryColumns)
         var wakes = QueueWakes()
-        for ((event, registration), id) in zip(messages, ids) {
+        for (index, (event, registration)) in messages.enumerated() {
             let queue = QueueID(receiverID: registration.receiverID, lane: .resend)
+            let due = slots?[index] ?? rules.engineNow
             rows.append([
-                .int(resend.merchantID), .int(id), .int(queue.raw), .time(rules.logDue), .int(event.notificationID),
-                .int(resend.id), .int(event.id), .int(registration.id), .time(rules.now),
+                .int(resend.merchantID), .int(ids[index]), .int(queue.raw), .time(due), .int(event.notificationID),
+                .int(resend.id), .int(event.id), .int(registration.id), .time(rules.now), .bool(slots != nil),
             ])
-            wakes.add(resend.merchantID, queue, due: rules.logDue)
+            wakes.add(resend.merchantID, queue, due: due)
         }
         try db.batch(Self.insertDeliveries, rows)
         try wakes.save(in: db)
@@ -227,14 +229,14 @@ struct LogChunk {
 
     private static let deliveryColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("merchant_id", .int), ("id", .int), ("queue_id", .int), ("due", .int), ("notification_id", .int),
-        ("resend_id", .int), ("event_id", .int), ("registration_id", .int), ("at", .int),
+        ("resend_id", .int), ("event_id", .int), ("registration_id", .int), ("at", .int), ("has_slot", .int),
     ]
 
     private static let insertDeliveries = """
         INSERT INTO deliveries (merchant_id, id, queue_id, due_at, notification_id, resend_id, event_id,
-            registration_id, created_at)
+            registration_id, created_at, has_slot)
         SELECT rows.merchant_id, rows.id, rows.queue_id, rows.due, rows.notification_id, rows.resend_id, rows.event_id,
-            rows.registration_id, rows.at
+            rows.registration_id, rows.at, rows.has_slot
         FROM {rows}
         """
 }

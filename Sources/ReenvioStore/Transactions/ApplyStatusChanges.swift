@@ -51,7 +51,7 @@ struct StatusChanges {
     private var payouts: [Int64: Current] = [:]
     private let mismatchMerchants: Set<Int64>
     private var newChanges: [NewChange] = []
-    private var counts = MinuteCounts()
+    private var counts = MatchCounts()
     private var wakes = QueueWakes()
 
     /// The merchants whose clocks the changes need. A payout never changes its merchant, so this may read unlocked
@@ -129,7 +129,9 @@ struct StatusChanges {
             payout.isNotified = change.status.isNotifiable && payout.hasURL
             payout.isUnacked = payout.isNotified
             if payout.isNotified {
-                counts.add(payout.merchantID, change.status, second: at.seconds, current: 1, unacked: 1)
+                counts.add(
+                    payout.merchantID, change.status, receiverID: payout.receiverID ?? 0, second: at.seconds,
+                    current: 1, unacked: 1)
             }
             (payout.status, payout.changedAt, payout.seq) = (change.status, at, seq)
             payout.sequence += 1
@@ -146,8 +148,8 @@ struct StatusChanges {
     private mutating func supersede(_ payout: Current, bySeq seq: Int64) {
         if payout.isNotified {
             counts.add(
-                payout.merchantID, payout.status, second: payout.changedAt.seconds, current: -1,
-                unacked: payout.isUnacked ? -1 : 0
+                payout.merchantID, payout.status, receiverID: payout.receiverID ?? 0,
+                second: payout.changedAt.seconds, current: -1, unacked: payout.isUnacked ? -1 : 0
             )
         }
         if let index = newChanges.lastIndex(where: { $0.seq == payout.seq && $0.merchantID == payout.merchantID }) {

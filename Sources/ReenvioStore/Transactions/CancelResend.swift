@@ -111,16 +111,6 @@ enum CanceledJobs {
         try db.all("SELECT id FROM resends WHERE sweep_pending = 1") { $0.int(0) }
     }
 
-    /// Ends deliveries that a claim met.
-    static func drop(_ rows: SQLRows, now: Timestamp, in db: any SQLConnection) throws {
-        if rows.isEmpty { return }
-        var ended = EndedDeliveries(now: now, counts: false)
-        try db.batch(load + ", {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id", rows) {
-            ended.add($0, end: .skipped, reason: .canceled)
-        }
-        try ended.save(in: db)
-    }
-
     /// The columns that `EndedDeliveries.add` reads, of a job's deliveries called `d`.
     static let load = """
         SELECT d.merchant_id, d.id, d.payout_id, d.queue_id, p.latest_notification_id, d.resend_id, d.registration_id,

@@ -33,29 +33,15 @@ package struct ClaimResult: Sendable {
     package var unreadable = 0
     /// Jobs that were canceled a moment ago: nothing of them may begin.
     package var canceled: Set<Int64> = []
+    /// Due deliveries that were not claimed: their resend's pace has put them off, or they need not be sent any more.
+    package var passedOver = 0
     /// Claimed events of v3, still sealed.
     var sealedEvents: [SealedEvent] = []
     /// Deliveries claimed now whose last claim ended without a result: its node is gone, or was too slow.
     package var abandoned = 0
-    var publicIDs = PublicIDs()
+    var resends = ClaimedResends()
 
     package init() {}
-}
-
-/// The names of the jobs and logs met in one claim, looked up once each.
-struct PublicIDs {
-    private var known: [Int64: String?] = [:]
-
-    mutating func name(of resendID: Int64, in db: any SQLConnection) throws -> String? {
-        if let name = known[resendID] { return name }
-        let name = try db.first(
-            "SELECT coalesce(public_id, CAST(id AS TEXT)) FROM resends WHERE id = $1", [.int(resendID)]
-        ) {
-            $0.textIfPresent(0)
-        }
-        known[resendID] = name ?? nil
-        return name ?? nil
-    }
 }
 
 /// Takes due work out of due queues and leases it: the lease is the due time (`docs/architecture.md`, rules 4 and 5).
@@ -152,26 +138,25 @@ enum ClaimDeliveries {
         ]
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
         var events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
-        var dropped = SQLRows([("merchant_id", .int), ("id", .int)])
+        var passed = PassedOver(candidate, order, isProbe: isProbe, canceled: result.canceled)
         try db.query(load, due) { row in
             result.abandoned += Int(row.int(16))
+            let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
+            if let resend, passed.takes(row, of: resend) { return }
             if !row.isNull(15) { return events.add(deliveryID: row.int(0)) }
-            if let resendID = row.intIfPresent(11), result.canceled.contains(resendID) {
-                return dropped.append([.int(candidate.merchantID), .int(row.int(0))])
-            }
             rows.append([
                 .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
             ])
-            let publicID = try row.intIfPresent(11).flatMap { try result.publicIDs.name(of: $0, in: db) }
             let delivery = ClaimedDelivery(
-                row, candidate, token: order.token, resendPublicID: publicID, isProbe: isProbe)
+                row, candidate, token: order.token, resendPublicID: resend?.name, isProbe: isProbe)
             if let delivery { result.deliveries.append(delivery) }
         }
         for id in try events.run(order, into: &result, in: db) {
             rows.append([.int(candidate.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
         }
         try db.batch(lease, rows)
-        try CanceledJobs.drop(dropped, now: order.wall, in: db)
+        try passed.save(in: db)
+        result.passedOver += passed.count
     }
 
     private static let lease = """
@@ -184,7 +169,8 @@ enum ClaimDeliveries {
     private static let load = """
         SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
             n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
-            d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END
+            d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.has_slot, d.due_at,
+            n.acked_at IS NOT NULL
         FROM deliveries d
         LEFT JOIN payouts p ON p.id = d.payout_id
         LEFT JOIN notifications n ON n.id =

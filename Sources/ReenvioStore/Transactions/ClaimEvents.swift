@@ -60,8 +60,8 @@ struct ClaimEvents {
             }
             leased.append(row.int(0))
             if row.bool(16) { return }
-            let publicID = try row.intIfPresent(5).flatMap { try result.publicIDs.name(of: $0, in: db) }
-            if let event = sealedEvent(row, resendPublicID: publicID) { result.sealedEvents.append(event) }
+            let resend = try row.intIfPresent(5).flatMap { try result.resends.find($0, in: db) }
+            if let event = sealedEvent(row, resendPublicID: resend?.name) { result.sealedEvents.append(event) }
         }
         try db.batch(MovedDeliveries.move, moved)
         try wakes.save(in: db)

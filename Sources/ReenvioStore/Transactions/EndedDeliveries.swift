@@ -41,9 +41,10 @@ struct EndedDeliveries {
                 end: end, reason: reason, attempts: Int(row.int(7)), statusCode: nil, createdAt: row.time(8),
                 endedAt: now))
         if counts, let resendID = row.intIfPresent(5) {
+            let isLog = !row.isNull(6)
             tallies.add(
-                end, merchantID: row.int(0), resendID: resendID, isLog: true,
-                failure: failure ?? LogFailure(end, reason: reason, statusCode: nil))
+                end, merchantID: row.int(0), resendID: resendID, isLog: isLog,
+                failure: isLog ? failure ?? LogFailure(end, reason: reason, statusCode: nil) : nil)
         }
     }
 

@@ -184,10 +184,12 @@ extension ImportPayouts {
     }
 
     private func countMinutes(in db: any SQLConnection) throws {
-        var counts = MinuteCounts()
+        var counts = MatchCounts()
         for payout in accepted where payout.notificationID != nil {
             let line = payout.line
-            counts.add(line.merchantID, line.status, second: line.updatedAt.seconds, current: 1, unacked: 1)
+            counts.add(
+                line.merchantID, line.status, receiverID: payout.receiverID ?? 0, second: line.updatedAt.seconds,
+                current: 1, unacked: 1)
         }
         try counts.save(in: db)
     }

@@ -36,48 +36,6 @@ struct MerchantClocks {
     }
 }
 
-/// Changes to `minute_counts`, summed over a transaction so that each cell is written once.
-struct MinuteCounts {
-    private struct Cell: Hashable {
-        var merchantID: Int64
-        var statusID: Int64
-        var minute: Int64
-    }
-
-    private var sums: [Cell: (current: Int64, unacked: Int64)] = [:]
-
-    mutating func add(_ merchantID: Int64, _ status: PayoutStatus, second: Int64, current: Int64, unacked: Int64) {
-        let cell = Cell(merchantID: merchantID, statusID: status.id, minute: ResendWindow.minute(ofSecond: second))
-        let sum = sums[cell] ?? (0, 0)
-        sums[cell] = (sum.current + current, sum.unacked + unacked)
-    }
-
-    func save(in db: any SQLConnection) throws {
-        var rows = SQLRows([
-            ("merchant_id", .int), ("status_id", .int), ("minute", .int), ("current", .int), ("unacked", .int),
-        ])
-        let sorted = sums.sorted { left, right in
-            (left.key.merchantID, left.key.statusID, left.key.minute)
-                < (right.key.merchantID, right.key.statusID, right.key.minute)
-        }
-        for (cell, sum) in sorted where sum != (0, 0) {
-            rows.append([
-                .int(cell.merchantID), .int(cell.statusID), .int(cell.minute), .int(sum.current), .int(sum.unacked),
-            ])
-        }
-        try db.batch(
-            """
-            INSERT INTO minute_counts (merchant_id, status_id, minute, current, unacked)
-            SELECT rows.merchant_id, rows.status_id, rows.minute, rows.current, rows.unacked
-            FROM {rows} WHERE true
-            ON CONFLICT (merchant_id, status_id, minute) DO UPDATE SET
-                current = minute_counts.current + excluded.current, unacked = minute_counts.unacked + excluded.unacked
-            """,
-            rows
-        )
-    }
-}
-
 /// The earliest due time of each queue touched by a transaction.
 struct QueueWakes {
     private struct Key: Hashable {

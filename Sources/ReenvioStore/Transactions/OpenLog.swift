@@ -83,12 +83,12 @@ extension Store {
             objectID: request.objectID, mirrorID: request.range.map { _ in merchant.id },
             window: request.range?.window, userID: opening.user.id,
             createdAt: Timestamp(seconds: now.seconds), updatedAt: Timestamp(seconds: now.seconds))
-        try insert(log, merchant: merchant, opening, frozenSeq: frozen, in: db)
+        try insert(log, request, merchant: merchant, opening, frozenSeq: frozen, in: db)
         try clocks.save(in: db)
         try Self.probeSoon(merchantID: merchant.id, now: now, in: db)
         let entry = Audit.Entry(
             at: now, accountID: merchant.accountID, by: opening.requester, action: "resend.create",
-            target: "log \(log.id)", parameters: Self.auditText(log, merchantID: merchant.id))
+            target: "log \(log.id)", parameters: Self.auditText(log, request, merchantID: merchant.id))
         try Audit.write(entry, in: db)
         return .opened(log)
     }
@@ -106,31 +106,33 @@ extension Store {
         return try db.first("\(Self.merchantColumns) WHERE id = $1 AND number IS NOT NULL", [.int(id)], Self.merchant)
     }
 
-    private static func auditText(_ log: ResendLog, merchantID: Int64) -> String {
+    private static func auditText(_ log: ResendLog, _ request: ResendLogRequest, merchantID: Int64) -> String {
         var text = "merchant \(merchantID), \(log.category.rawValue)"
         if let objectID = log.objectID { text += ", object \(objectID)" }
         if let window = log.window {
             let start = TimeText.zulu(Timestamp(seconds: window.startSeconds))
             text += ", \(start) to \(TimeText.zulu(Timestamp(seconds: window.endSeconds)))"
         }
-        return text
+        return text + ResendOptions(maxPerSecond: request.maxPerSecond).auditText
     }
 
     private func insert(
-        _ log: ResendLog, merchant: Merchant, _ opening: LogOpening, frozenSeq: Int64, in db: any SQLConnection
+        _ log: ResendLog, _ request: ResendLogRequest, merchant: Merchant, _ opening: LogOpening, frozenSeq: Int64,
+        in db: any SQLConnection
     ) throws {
         try db.run(
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, user_id, requested_by, state, log_status,
                 window_start, window_end, statuses, object_id, mirror_id, frozen_seq, cursor_s, cursor_seq, total,
-                started_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, '', $10, $11, $12, $13, 0, 0, $14, $14)
+                started_at, updated_at, max_per_second)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, '', $10, $11, $12, $13, 0, 0, $14, $14, $15)
             """,
             [
                 .int(log.id), .int(merchant.id), .int(merchant.accountID), .text(log.category.resendKind.rawValue),
                 .int(log.userID), .text(opening.requester.actor), .text(log.status.rawValue),
                 .optional(log.window?.startSeconds), .optional(log.window?.endSeconds), .optional(log.objectID),
                 .optional(log.mirrorID), .int(frozenSeq), .int(log.window?.startSeconds ?? 0), .time(log.createdAt),
+                .optional(request.maxPerSecond),
             ])
     }
 }

@@ -61,9 +61,7 @@ extension Store {
         let frozen = clocks.current(request.merchantID)
         // The dispatch takes a number of its own, so that whatever follows is greater than what was frozen.
         _ = clocks.next(request.merchantID)
-        let total = try CountMatching.run(
-            merchantID: request.merchantID, window: request.window, statuses: request.statuses, in: db
-        )
+        let total = try CountMatching.total(of: request, in: db)
         let resend = Resend(
             id: try db.nextIDs(.resend, 1)[0], jobID: opening.jobID, merchantID: request.merchantID,
             accountID: opening.accountID, kind: request.product.kind, state: .processing, window: request.window,
@@ -71,11 +69,11 @@ extension Store {
             queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now, updatedAt: now,
             endedAt: nil
         )
-        guard try insert(resend, statuses: request.statuses, frozenSeq: frozen, in: db) else { return .alreadyRunning }
+        guard try insert(resend, request, frozenSeq: frozen, in: db) else { return .alreadyRunning }
         try clocks.save(in: db)
         try Self.probeSoon(merchantID: request.merchantID, now: now, in: db)
         try Audit.write(auditEntry(request, opening, now: now), in: db)
-        if total == 0 { try complete(resend, now: now, in: db) }
+        if total == 0 { try EndResend(.completed).run(id: resend.id, in: db) }
         return .opened(resend)
     }
 
@@ -97,37 +95,30 @@ extension Store {
             target: "job \(opening.jobID)",
             parameters:
                 "merchant \(request.merchantID), \(start) to \(end), statuses \(StatusList.text(request.statuses))"
+                + request.options.auditText
         )
     }
 
     private func insert(
-        _ resend: Resend, statuses: [Int64], frozenSeq: Int64, in db: any SQLConnection
+        _ resend: Resend, _ request: ResendRequest, frozenSeq: Int64, in db: any SQLConnection
     ) throws -> Bool {
         let changed = try db.run(
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, window_start,
-                window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12)
+                window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at, only_unacked,
+                max_per_second, canary)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12, $13, $14, $15)
             ON CONFLICT DO NOTHING
             """,
             [
                 .int(resend.id), .int(resend.merchantID), .int(resend.accountID), .text(resend.kind.rawValue),
                 .text(resend.jobID), .text(resend.requestedBy), .int(resend.window.startSeconds),
-                .int(resend.window.endSeconds), .text(StatusList.text(statuses)), .int(frozenSeq), .int(resend.total),
-                .time(resend.startedAt),
+                .int(resend.window.endSeconds), .text(StatusList.text(request.statuses)), .int(frozenSeq),
+                .int(resend.total), .time(resend.startedAt), .bool(request.options.onlyUnacknowledged),
+                .optional(request.options.maxPerSecond), .optional(request.options.canary),
             ]
         )
         return changed == 1
-    }
-
-    func complete(_ resend: Resend, now: Timestamp, in db: any SQLConnection) throws {
-        try db.run(
-            """
-            UPDATE resends SET state = 'completed', ended = 'completed', ended_at = $2, updated_at = $2
-            WHERE id = $1 AND state = 'processing'
-            """,
-            [.int(resend.id), .time(now)]
-        )
     }
 }
 

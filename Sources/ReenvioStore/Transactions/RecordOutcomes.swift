@@ -79,7 +79,7 @@ struct RecordOutcomes {
     private(set) var late = 0
     private let records: [AttemptRecord]
     private let now: Timestamp
-    private var counts = MinuteCounts()
+    private var counts = MatchCounts()
     private var wakes = QueueWakes()
     private var tallies = ResendTallies()
 
@@ -194,13 +194,16 @@ extension RecordOutcomes {
         for claimed in acked {
             rows.append([.int(claimed.notificationID), .time(now), .int(clocks.current(claimed.merchantID))])
         }
-        var changes = SQLRows([("merchant_id", .int), ("seq", .int)])
+        var changes = SQLRows([("merchant_id", .int), ("seq", .int), ("receiver_id", .int)])
         for (claimed, isFirst) in zip(acked, try db.effects(Self.markAcknowledged, rows)) where isFirst {
-            changes.append([.int(claimed.merchantID), .int(claimed.changeSeq)])
+            changes.append([
+                .int(claimed.merchantID), .int(claimed.changeSeq), .int(claimed.queue.receiverID),
+            ])
         }
         try db.batch(Self.currentChanges, changes) { row in
             guard let status = PayoutStatus(id: row.int(1)) else { return }
-            counts.add(row.int(0), status, second: row.int(2), current: 0, unacked: -1)
+            counts.add(
+                row.int(0), status, receiverID: row.int(3), second: row.int(2), current: 0, unacked: -1)
         }
         try settleLive(of: acked, in: db)
     }
@@ -237,7 +240,7 @@ extension RecordOutcomes {
         """
 
     private static let currentChanges = """
-        SELECT c.merchant_id, c.status_id, c.changed_s FROM status_changes c, {rows}
+        SELECT c.merchant_id, c.status_id, c.changed_s, rows.receiver_id FROM status_changes c, {rows}
         WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
         """
 
@@ -281,7 +284,7 @@ extension RecordOutcomes {
 
     private static let updateClaimed = """
         UPDATE deliveries SET queue_id = rows.queue_id, due_at = rows.due, claim_token = NULL,
-            attempts = deliveries.attempts - rows.given_back
+            attempts = deliveries.attempts - rows.given_back, has_slot = deliveries.has_slot * rows.given_back
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             AND deliveries.claim_token = rows.token

@@ -125,7 +125,7 @@ struct DeliveryLogTests {
         #expect(try await fixture.store.resend(jobID: exchange.header("x-webhook-resend")) == nil)
         let audit = try await fixture.store.listAudit(CursorPage()).rows.filter { $0.action == "resend.one" }
         #expect(audit.map(\.target) == ["payout \(ids[0])"])
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
         _ = try await fixture.store.eraseParties(
             payoutIDs: ids, by: Requester(actor: "t"), now: fixture.clock.wall)
         #expect(try await resendOne(fixture, ids[0]) == .erased)

@@ -64,7 +64,7 @@ struct ReceiverTests {
         try await fixture.dispatch()
         #expect(fixture.transport.count == 0)
         #expect(try await Self.attempts(fixture) == 10, "deferred without spending an attempt")
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 
     @Test("one probe after 5 s, the next after 10 s, and two acknowledgements let everything through")
@@ -96,7 +96,7 @@ struct ReceiverTests {
         fixture.clock.advance(by: .seconds(400))
         #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 8)
         #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 0)
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 
     @Test("a probe whose result is lost is followed by another when its lease has ended")
@@ -158,7 +158,7 @@ struct ReceiverTests {
         }
         #expect(reasons == [["exhausted", "receiver_broken"]])
         #expect(ids.count == 10)
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 
     @Test("Retry-After holds the whole receiver, at most an hour, and no other")
@@ -187,7 +187,7 @@ struct ReceiverTests {
         fixture.clock.advance(by: .seconds(1))
         #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 4)
         #expect(try await Self.receiver(fixture).health == .ok)
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 
     @Test("what comes while paused waits, for receivers without a queue as well, and goes after the resume")
@@ -223,7 +223,7 @@ struct ReceiverTests {
         #expect(try await Self.receiver(fixture).health == .ok)
         let actions = try await fixture.store.listAudit(CursorPage()).rows.map(\.action).prefix(3)
         #expect(actions == ["receiver.resume", "resend.one", "receiver.pause"])
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 
     @Test("a new receiver gets 16 attempts at once, more with each acknowledgement, few when it is strained")
@@ -269,6 +269,6 @@ struct ReceiverTests {
         #expect(sent == 1_200)
         try await fixture.dispatch()
         #expect(try await fixture.store.number("SELECT count(*) FROM attempts") == 1_200, "crowded out is no attempt")
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine).isEmpty)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
     }
 }

@@ -28,7 +28,7 @@ struct CancelTests {
     }
 
     private func expectSound(_ fixture: EngineFixture) async throws {
-        #expect(try await Recount.disagreements(in: fixture.store, now: fixture.clock.engine) == [])
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine) == [])
     }
 
     @Test func `the outcome adds up to what is queued, at every step`() async throws {

@@ -1,0 +1,103 @@
+import ReenvioModel
+
+/// The resends met in one claim, looked up once each.
+struct ClaimedResends {
+    struct Found {
+        var id: Int64
+        /// The job id of v2, the log's id in v3.
+        var name: String
+        var isPaced: Bool
+        var onlyUnacknowledged: Bool
+    }
+
+    private var known: [Int64: Found?] = [:]
+
+    mutating func find(_ id: Int64, in db: any SQLConnection) throws -> Found? {
+        if let found = known[id] { return found }
+        let found = try db.first(
+            """
+            SELECT coalesce(public_id, CAST(id AS TEXT)), max_per_second IS NOT NULL, only_unacked FROM resends
+            WHERE id = $1
+            """, [.int(id)]
+        ) { Found(id: id, name: $0.text(0), isPaced: $0.bool(1), onlyUnacknowledged: $0.bool(2)) }
+        known[id] = .some(found)
+        return found
+    }
+}
+
+/// Deliveries of resends that a claim met in a queue and that do not go out now: those of a job canceled a moment ago,
+/// those acknowledged meanwhile where only others were asked for (`docs/contract.md` 13.5), and those that have no slot
+/// of their resend's pace (13.6).
+struct PassedOver {
+    private let candidate: Turns.Candidate
+    private let order: ClaimOrder
+    private let isProbe: Bool
+    private let canceled: Set<Int64>
+    private var dropped = SQLRows(Self.columns)
+    private var acknowledged = SQLRows(Self.columns)
+    /// By resend, those due for longest first.
+    private var late: [Int64: [Int64]] = [:]
+
+    init(_ candidate: Turns.Candidate, _ order: ClaimOrder, isProbe: Bool, canceled: Set<Int64>) {
+        self.candidate = candidate
+        self.order = order
+        self.isProbe = isProbe
+        self.canceled = canceled
+    }
+
+    var count: Int { dropped.count + acknowledged.count + late.values.reduce(0) { $0 + $1.count } }
+
+    /// Whether the delivery of a row of `ClaimDeliveries.load` is one of them.
+    mutating func takes(_ row: any SQLRow, of resend: ClaimedResends.Found) -> Bool {
+        let key: [SQLValue] = [.int(candidate.merchantID), .int(row.int(0))]
+        if canceled.contains(resend.id), row.isNull(15) {
+            dropped.append(key)
+            return true
+        }
+        if resend.onlyUnacknowledged, row.bool(19) {
+            acknowledged.append(key)
+            return true
+        }
+        // A probe is one attempt in seconds, and the receiver's way back.
+        guard resend.isPaced, !isProbe else { return false }
+        if row.bool(17), PaceSlots.isFresh(due: row.time(18), now: order.now) { return false }
+        late[resend.id, default: []].append(row.int(0))
+        return true
+    }
+
+    mutating func save(in db: any SQLConnection) throws {
+        try end(dropped, .canceled, counts: false, in: db)
+        try end(acknowledged, .acknowledgedElsewhere, counts: true, in: db)
+        for (resendID, met) in late.sorted(by: { $0.key < $1.key }) {
+            let ids = try met + lost(of: resendID, besides: Set(met), in: db)
+            try ResendPaces.putOff(
+                ids, merchantID: candidate.merchantID, resendID: resendID, now: order.now, in: db)
+        }
+    }
+
+    /// More of them whose slots are lost, so that what waited behind a pause does not have to be met piece by piece.
+    private func lost(of resendID: Int64, besides met: Set<Int64>, in db: any SQLConnection) throws -> [Int64] {
+        try db.all(
+            """
+            SELECT id FROM deliveries
+            WHERE merchant_id = $1 AND queue_id = $2 AND due_at < $3 AND resend_id = $4 AND claim_token IS NULL
+            ORDER BY due_at, id LIMIT $5
+            """,
+            [
+                .int(candidate.merchantID), .int(candidate.queue.raw),
+                .time(PaceSlots.oldestFresh(now: order.now)), .int(resendID), .int(Limits.slotsRenewed),
+            ]
+        ) { $0.int(0) }.filter { !met.contains($0) }
+    }
+
+    private func end(_ rows: SQLRows, _ reason: AttemptFailure, counts: Bool, in db: any SQLConnection) throws {
+        if rows.isEmpty { return }
+        var ended = EndedDeliveries(now: order.wall, counts: counts)
+        try db.batch(
+            CanceledJobs.load + ", {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id", rows
+        ) { ended.add($0, end: .skipped, reason: reason) }
+        try ended.save(in: db)
+    }
+
+    private static let columns: [(name: String, type: SQLRows.ColumnType)] = [("merchant_id", .int), ("id", .int)]
+}

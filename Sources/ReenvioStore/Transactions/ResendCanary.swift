@@ -1,0 +1,70 @@
+import ReenvioModel
+
+/// Decides whether the rest of a job follows its canary (`docs/contract.md` 13.14).
+struct ResendCanary {
+    private let resend: RunningResend
+    private let now: Timestamp
+
+    init(_ resend: RunningResend, now: Timestamp) {
+        self.resend = resend
+        self.now = now
+    }
+
+    /// Nil while it is undecided.
+    func decide(in db: any SQLConnection) throws -> ResendStep? {
+        switch try canary(in: db).verdict {
+        case .undecided: return nil
+        case .failed(let reason):
+            try touch(in: db)
+            return ended(try EndResend(.failed, reason: reason).run(id: resend.id, in: db))
+        case .passed:
+            try touch(in: db)
+            guard resend.queued + resend.failed == resend.total else {
+                return ResendStep(progress: .advanced, resendID: resend.id)
+            }
+            return ended(try EndResend(.completed).run(id: resend.id, in: db))
+        }
+    }
+
+    private func ended(_ state: Resend.State) -> ResendStep {
+        ResendStep(progress: .ended(state), resendID: resend.id)
+    }
+
+    private func touch(in db: any SQLConnection) throws {
+        try db.run(
+            """
+            UPDATE resends SET canary_passed = 1, updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END
+            WHERE id = $1
+            """, [.int(resend.id), .time(now)])
+    }
+
+    /// As many deliveries are open as there are canaries at the most, so they may be counted.
+    private func canary(in db: any SQLConnection) throws -> Canary {
+        let outcome = try Store.outcome(of: resend.id, in: db)
+        var canary = Canary(
+            queued: resend.queued, acknowledged: outcome?.delivered ?? 0, undelivered: outcome?.undelivered ?? 0,
+            skipped: outcome?.skipped ?? 0, failedTwice: 0, behindBreaker: 0)
+        try db.query(
+            """
+            SELECT CASE WHEN d.attempts > 2 OR (d.attempts = 2 AND d.claim_token IS NULL) THEN 1 ELSE 0 END, d.queue_id
+            FROM deliveries d WHERE d.merchant_id = $1 AND d.id IN (
+                SELECT i.id FROM deliveries i
+                WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL)
+            """, [.int(resend.merchantID), .int(resend.id)]
+        ) { row in
+            if row.bool(0) {
+                canary.failedTwice += 1
+            } else if let queue = QueueID(raw: row.int(1)), try isBroken(queue.receiverID, in: db) {
+                canary.behindBreaker += 1
+            }
+        }
+        return canary
+    }
+
+    private func isBroken(_ receiverID: Int64, in db: any SQLConnection) throws -> Bool {
+        try db.first(
+            "SELECT 1 FROM receivers WHERE id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL",
+            [.int(receiverID)]
+        ) { $0.int(0) } != nil
+    }
+}

@@ -1,0 +1,39 @@
+import ReenvioModel
+
+/// The paces of resends as they stand in their rows (`docs/contract.md` 13.6): one sequence of slots for all nodes.
+enum ResendPaces {
+    /// Takes slots for new deliveries; nil where the resend has no pace.
+    static func take(
+        _ count: Int, of resend: RunningResend, from start: Timestamp, in db: any SQLConnection
+    ) throws -> [Timestamp]? {
+        guard var pace = resend.pace else { return nil }
+        let slots = pace.take(count, from: start)
+        try save(pace, resendID: resend.id, in: db)
+        return slots
+    }
+
+    /// Takes slots for deliveries that have none any more, and puts them off until then.
+    /// - Parameter ids: of deliveries of that resend, those due for longest first.
+    static func putOff(
+        _ ids: [Int64], merchantID: Int64, resendID: Int64, now: Timestamp, in db: any SQLConnection
+    ) throws {
+        let stored = try db.first("SELECT max_per_second, next_slot FROM resends WHERE id = $1", [.int(resendID)]) {
+            row in row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) }
+        }
+        guard var pace = stored ?? nil else { return }
+        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("due", .int)], reserving: ids.count)
+        for (id, slot) in zip(ids, pace.take(ids.count, from: now)) {
+            rows.append([.int(merchantID), .int(id), .time(slot)])
+        }
+        try db.batch(
+            """
+            UPDATE deliveries SET due_at = rows.due, has_slot = 1 FROM {rows}
+            WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+            """, rows)
+        try save(pace, resendID: resendID, in: db)
+    }
+
+    private static func save(_ pace: PaceSlots, resendID: Int64, in db: any SQLConnection) throws {
+        try db.run("UPDATE resends SET next_slot = $2 WHERE id = $1", [.int(resendID), .time(pace.next)])
+    }
+}
