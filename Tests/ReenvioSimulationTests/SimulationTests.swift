@@ -30,6 +30,9 @@ struct SimulationTests {
         if seeds.count > 1 {
             #expect(seen.pauses >= seeds.count)
             #expect(seen.breaks >= seeds.count / 4)
+            #expect(seen.cancels >= seeds.count / 2)
+            #expect(seen.pacedAttempts >= seeds.count)
+            #expect(seen.failedCanaries >= seeds.count / 100)
         }
     }
 
@@ -38,11 +41,17 @@ struct SimulationTests {
         var kills = 0
         var pauses = 0
         var breaks = 0
+        var cancels = 0
+        var pacedAttempts = 0
+        var failedCanaries = 0
 
         static func += (left: inout Seen, right: Seen) {
             left.kills += right.kills
             left.pauses += right.pauses
             left.breaks += right.breaks
+            left.cancels += right.cancels
+            left.pacedAttempts += right.pacedAttempts
+            left.failedCanaries += right.failedCanaries
         }
     }
 
@@ -58,6 +67,8 @@ struct SimulationTests {
         } catch {
             throw SimulationFault("seed \(seed): \(error)")
         }
-        return Seen(kills: world.kills, pauses: world.pauses, breaks: world.breaks)
+        return Seen(
+            kills: world.kills, pauses: world.pauses, breaks: world.breaks, cancels: world.jobs.canceled,
+            pacedAttempts: world.jobs.pacedAttempts, failedCanaries: world.jobs.failedCanaries.count)
     }
 }

@@ -50,7 +50,9 @@ package final class Dispatcher: Stepping {
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
-        entropy: any Entropy, turns: Turns = Turns(slotsAtFirst: ReceiverLoad.slotsAtFirst, resendSlotsAtFirst: ResendRamp.slotsAtFirst),
+        entropy: any Entropy,
+        turns: Turns = Turns(
+            slotsAtFirst: ReceiverLoad.slotsAtFirst, resendSlotsAtFirst: ResendRamp.slotsAtFirst),
         traffic: LiveTraffic,
         metrics: EngineMetrics,
         logger: Logger

@@ -1,6 +1,6 @@
-/// The pace of a resend as numbered places in time (`docs/contract.md` 13.6). Each attempt takes the next free slot, and
-/// slots are as far apart as the pace says; where the next one is stands in the resend's row, so that all nodes share
-/// one sequence. A value; times are engine times.
+/// The pace of a resend as numbered places in time (`docs/contract.md` 13.6). Each attempt takes the next free slot,
+/// and slots are as far apart as the pace says; where the next one is stands in the resend's row, so that all nodes
+/// share one sequence. A value; times are engine times.
 package struct PaceSlots: Equatable, Sendable {
     /// Slots of one tick come due together: a claim per attempt would cost a commit each.
     private static let tick: Duration = .milliseconds(50)

@@ -166,6 +166,15 @@ private enum Recount {
                 """
         ),
         Check(
+            what: "live delivery [merchant, id, notification] is not its notification's",
+            sql: """
+                SELECT d.merchant_id, d.id, d.notification_id FROM deliveries d
+                LEFT JOIN notifications n ON n.id = d.notification_id
+                WHERE d.resend_id IS NULL AND d.payout_id IS NOT NULL
+                    AND (n.live_delivery_id IS NULL OR n.live_delivery_id <> d.id)
+                """
+        ),
+        Check(
             what: "payout [id, status, latest change's status] disagrees with its history",
             sql: """
                 SELECT p.id, p.status_id, c.status_id FROM payouts p

@@ -9,6 +9,8 @@ struct Check: AsyncParsableCommand {
     )
 
     @OptionGroup var options: CommandOptions
+    @Flag(help: "Also count everything in the store again from its rows, and name what does not agree. Reads all of it.")
+    var deep = false
 
     func run() async throws {
         try await reportingFailures {
@@ -19,7 +21,9 @@ struct Check: AsyncParsableCommand {
                 let settings = try reader.settings()
                 warnings += settings.warnings
                 do {
-                    try await settings.openStore(now: Terminal.now).close()
+                    let store = try await settings.openStore(now: Terminal.now)
+                    if deep { problems += try await store.recount(engineNow: Terminal.now) }
+                    try store.close()
                 } catch {
                     problems.append("\(error)")
                 }
@@ -74,7 +78,9 @@ struct Check: AsyncParsableCommand {
         }
         for warning in warnings { Terminal.error("warning: \(warning)") }
         for problem in problems { Terminal.error("reenvio: \(problem)") }
-        if problems.isEmpty { Terminal.out("Everything is in order.") }
+        if problems.isEmpty {
+            Terminal.out(deep ? "Everything is in order, and every count agrees with its rows." : "Everything is in order.")
+        }
     }
 }
 

@@ -19,21 +19,23 @@ struct ResendCommand: AsyncParsableCommand {
     @Option(help: "End of the window, at most 3 hours later.") var to: String
     @Option(help: "Status ids separated by commas; every notifiable one when left out.") var status: String?
     @Flag(help: "Only say how many payouts match.") var dryRun = false
+    @Flag(help: "With --dry-run: say where they would go, and what of the window does not match.") var explain = false
+    @Flag(help: "Only payouts whose latest webhook was not acknowledged.") var onlyUnacknowledged = false
+    @Option(help: "At most so many attempts per second, over all nodes, 1 to 10,000.") var maxPerSecond: Int64?
+    @Option(help: "So many go first, 1 to 1,000; the rest follow when 95 % of them were acknowledged.")
+    var canary: Int64?
     @Flag(help: "Draw the progress until the job has ended.") var watch = false
 
     func validate() throws {
         if dryRun, watch { throw ValidationError("--dry-run starts no job that could be watched") }
+        if explain, !dryRun { throw ValidationError("--explain explains a count: it needs --dry-run") }
     }
 
     func run() async throws {
         try await reportingFailures {
             try await options.withStore { store, now in
                 let (request, owner) = try await request(store)
-                if dryRun {
-                    let total = try await store.countMatching(request)
-                    options.report("\(total) payouts match.") { $0.member("total", total) }
-                    return
-                }
+                if dryRun { return try await count(request, store) }
                 let job = try await dispatch(request, accountID: owner.accountID, store, now)
                 if watch {
                     try await JobWatch(store: store, jobID: job.jobID).show(options)
@@ -46,6 +48,36 @@ struct ResendCommand: AsyncParsableCommand {
         }
     }
 
+    private func count(_ request: ResendRequest, _ store: Store) async throws {
+        guard explain else {
+            let total = try await store.countMatching(request)
+            options.report("\(total) payouts match.") { $0.member("total", total) }
+            return
+        }
+        let explanation = try await store.explain(request)
+        options.report(Self.words(explanation)) { writer in
+            writer.member("total", explanation.total)
+            explanation.write(into: &writer)
+        }
+    }
+
+    private static func words(_ explanation: ResendExplanation) -> String {
+        var lines = ["\(explanation.total) payouts match; sending them takes about \(explanation.estimatedSeconds) s."]
+        for share in explanation.byStatus {
+            lines.append("matched by status    \(share.id) \(PayoutStatus(id: share.id)?.name ?? ""): \(share.total)")
+        }
+        for share in explanation.byReceiver {
+            lines.append("matched by receiver  \(share.origin) (\(share.health.rawValue)): \(share.total)")
+        }
+        if explanation.others > 0 { lines.append("matched by receiver  others: \(explanation.others)") }
+        let missed = explanation.notMatched
+        lines.append("not matched          no URL: \(missed.noURL)")
+        lines.append("not matched          status sends no webhook: \(missed.notNotifiableNow)")
+        lines.append("not matched          another status: \(missed.otherStatus)")
+        if let count = missed.acknowledged { lines.append("not matched          acknowledged: \(count)") }
+        return lines.joined(separator: "\n")
+    }
+
     /// The flags as the body of `POST /v2/payout/notifications/resend`, under the same rules and with the same texts
     /// (`docs/contract.md` 4.1).
     private func request(_ store: Store) async throws -> (ResendRequest, Merchant) {
@@ -54,6 +86,9 @@ struct ResendCommand: AsyncParsableCommand {
             writer.member("merchant_id", merchant)
             writer.member("start_time", from)
             writer.member("end_time", to)
+            if onlyUnacknowledged { writer.member("only_unacknowledged", true) }
+            writer.member("max_per_second", maxPerSecond)
+            writer.member("canary", canary)
             if let status {
                 writer.array("status_ids") { writer in
                     for part in status.split(separator: ",") {
