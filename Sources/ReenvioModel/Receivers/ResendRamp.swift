@@ -30,31 +30,28 @@ package struct ResendRamp: Equatable, Sendable {
 
     package mutating func note(_ outcome: AttemptOutcome, took duration: Duration) {
         ended += 1
-        if Self.isOverload(outcome) {
-            if !isHalved {
-                slots = max(1, slots / 2)
-                threshold = slots
-                (ended, isHalved) = (0, true)
-            }
+        if Self.isOverload(outcome), !isHalved {
+            slots = max(1, slots / 2)
+            threshold = slots
+            (ended, isHalved) = (0, true)
             return
         }
-        if outcome == .acknowledged { grow(after: Double(duration.microseconds)) }
-        if ended >= slots { (ended, isHalved) = (0, false) }
+        let isRoundOver = ended >= slots
+        if outcome == .acknowledged { adapt(to: Double(duration.microseconds), isRoundOver) }
+        if isRoundOver { (ended, isHalved) = (0, false) }
     }
 
-    private mutating func grow(after microseconds: Double) {
+    private mutating func adapt(to microseconds: Double, _ isRoundOver: Bool) {
         let mean = latency.map { $0 + (microseconds - $0) / 8 } ?? microseconds
         latency = mean
         base = min(base, mean)
-        guard mean <= max(2 * base, Self.quick) else {
-            // Twice as slow as it can be: no more at once; far slower: fewer, once a round.
-            if mean > max(4 * base, 4 * Self.quick), ended >= slots {
-                slots = max(1, slots - slots / 4)
-                threshold = slots
-            }
-            return
+        if mean <= max(2 * base, Self.quick) {
+            if slots < threshold || isRoundOver { slots = min(slots + 1, ceiling) }
+        } else if mean > max(4 * base, 4 * Self.quick), isRoundOver {
+            // Twice as slow as it can be: no more at once; far slower: fewer.
+            slots = max(1, slots - slots / 4)
+            threshold = slots
         }
-        if slots < threshold || ended >= slots { slots = min(slots + 1, ceiling) }
     }
 
     /// 429, 503, and whatever took too long.

@@ -19,30 +19,33 @@ package struct Canary: Equatable, Sendable {
     package var skipped: Int64
     /// Still open, and their second attempt has failed.
     package var failedTwice: Int64
-    /// Still open and not failed twice, at receivers whose breaker is open.
-    package var behindBreaker: Int64
+    /// Still open, not failed twice, at receivers that a breaker holds back and that failed its probes, too: those
+    /// that have failed once, and those that were never tried.
+    package var failedBehindBreaker: Int64
+    package var untriedBehindBreaker: Int64
 
     package init(
         queued: Int64, acknowledged: Int64, undelivered: Int64, skipped: Int64, failedTwice: Int64,
-        behindBreaker: Int64
+        failedBehindBreaker: Int64, untriedBehindBreaker: Int64
     ) {
         self.queued = queued
         self.acknowledged = acknowledged
         self.undelivered = undelivered
         self.skipped = skipped
         self.failedTwice = failedTwice
-        self.behindBreaker = behindBreaker
+        self.failedBehindBreaker = failedBehindBreaker
+        self.untriedBehindBreaker = untriedBehindBreaker
     }
 
-    /// Decided when each canary is acknowledged, stopped or has failed twice. Also when it can only fail and all that
-    /// are left wait behind an open breaker, which may try them one by one for hours.
+    /// Decided when each canary is acknowledged, stopped or has failed twice. Also when all that are left wait behind
+    /// open breakers, which would try them one by one for hours, and too many of them have failed already.
     package var verdict: Verdict {
         let asked = queued - skipped
         let lost = undelivered + failedTwice
         let open = asked - acknowledged - lost
         if open > 0 {
-            let canStillPass = Self.isEnough(asked - lost, of: asked)
-            guard !canStillPass, behindBreaker == open else { return .undecided }
+            let canStillPass = Self.isEnough(asked - lost - failedBehindBreaker, of: asked)
+            guard !canStillPass, failedBehindBreaker + untriedBehindBreaker == open else { return .undecided }
         }
         if Self.isEnough(acknowledged, of: asked) { return .passed }
         return .failed(reason: "Canary failed: \(acknowledged) of \(asked) acknowledged.")

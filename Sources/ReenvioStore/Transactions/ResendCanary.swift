@@ -2,6 +2,8 @@ import ReenvioModel
 
 /// Decides whether the rest of a job follows its canary (`docs/contract.md` 13.14).
 struct ResendCanary {
+    private static let failedProbes = 2
+
     private let resend: RunningResend
     private let now: Timestamp
 
@@ -43,28 +45,31 @@ struct ResendCanary {
         let outcome = try Store.outcome(of: resend.id, in: db)
         var canary = Canary(
             queued: resend.queued, acknowledged: outcome?.delivered ?? 0, undelivered: outcome?.undelivered ?? 0,
-            skipped: outcome?.skipped ?? 0, failedTwice: 0, behindBreaker: 0)
+            skipped: outcome?.skipped ?? 0, failedTwice: 0, failedBehindBreaker: 0,
+            untriedBehindBreaker: 0)
         try db.query(
             """
-            SELECT CASE WHEN d.attempts > 2 OR (d.attempts = 2 AND d.claim_token IS NULL) THEN 1 ELSE 0 END, d.queue_id
+            SELECT d.attempts - CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.queue_id
             FROM deliveries d WHERE d.merchant_id = $1 AND d.id IN (
                 SELECT i.id FROM deliveries i
                 WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL)
             """, [.int(resend.merchantID), .int(resend.id)]
         ) { row in
-            if row.bool(0) {
+            let failures = row.int(0)
+            if failures >= 2 {
                 canary.failedTwice += 1
-            } else if let queue = QueueID(raw: row.int(1)), try isBroken(queue.receiverID, in: db) {
-                canary.behindBreaker += 1
+            } else if let queue = QueueID(raw: row.int(1)), try isHeldBack(queue.receiverID, in: db) {
+                if failures == 0 { canary.untriedBehindBreaker += 1 } else { canary.failedBehindBreaker += 1 }
             }
         }
         return canary
     }
 
-    private func isBroken(_ receiverID: Int64, in db: any SQLConnection) throws -> Bool {
+    /// Its breaker is open, and it failed twice more since.
+    private func isHeldBack(_ receiverID: Int64, in db: any SQLConnection) throws -> Bool {
         try db.first(
-            "SELECT 1 FROM receivers WHERE id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL",
-            [.int(receiverID)]
+            "SELECT 1 FROM receivers WHERE id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND failed_probes >= $2",
+            [.int(receiverID), .int(Self.failedProbes)]
         ) { $0.int(0) } != nil
     }
 }

@@ -9,7 +9,8 @@ struct Check: AsyncParsableCommand {
     )
 
     @OptionGroup var options: CommandOptions
-    @Flag(help: "Also count everything in the store again from its rows, and name what does not agree. Reads all of it.")
+    @Flag(
+        help: "Also count everything in the store again from its rows, and name what does not agree. Reads all of it.")
     var deep = false
 
     func run() async throws {
@@ -79,7 +80,8 @@ struct Check: AsyncParsableCommand {
         for warning in warnings { Terminal.error("warning: \(warning)") }
         for problem in problems { Terminal.error("reenvio: \(problem)") }
         if problems.isEmpty {
-            Terminal.out(deep ? "Everything is in order, and every count agrees with its rows." : "Everything is in order.")
+            Terminal.out(
+                deep ? "Everything is in order, and every count agrees with its rows." : "Everything is in order.")
         }
     }
 }

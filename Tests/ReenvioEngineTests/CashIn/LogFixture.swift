@@ -58,11 +58,14 @@ struct LogFixture {
     }
 
     /// Asks for a resend of one object, or of the last hour of all.
-    func resend(_ category: EventCategory, object: Int64? = nil) async throws -> ResendLog {
+    func resend(
+        _ category: EventCategory, object: Int64? = nil, maxPerSecond: Int64? = nil
+    ) async throws -> ResendLog {
         let second = clock.wall.seconds
         let range = ResendLogRequest.Range(
             account: Self.account, window: ResendWindow(startSeconds: second - 3_600, endSeconds: second + 3_600))
-        let request = ResendLogRequest(category: category, objectID: object, range: object == nil ? range : nil)
+        let request = ResendLogRequest(
+            category: category, objectID: object, range: object == nil ? range : nil, maxPerSecond: maxPerSecond)
         let opened = try await engine.openLog(
             request, LogOpening(user: user, requester: Requester(actor: user.actor)))
         guard case .opened(let log) = opened else { throw Fixtures.Missing() }

@@ -51,6 +51,7 @@ struct BesideLiveTests {
     func pace() async throws {
         let fixture = try await EngineFixture()
         try await Self.acknowledged(60, fixture)
+        try await fixture.warmUp(60)
         try await Self.resend(fixture)
         while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
         let live = try await fixture.store.createPayouts(1, prefix: "live")

@@ -153,7 +153,7 @@ struct CancelTests {
         try await fixture.dispatch()
         let claimed = fixture.transport.take()
         _ = try await cancel(job, fixture)
-        #expect(claimed.count == 5)
+        #expect(claimed.count == ResendRamp.slotsAtFirst)
         #expect(claimed.allSatisfy { !$0.request.mayBegin() }, "a connection asks before it sends")
     }
 

@@ -11,6 +11,7 @@ struct LedgerTests {
     /// A job whose payouts are all enqueued; nothing of it is sent.
     private func job(_ count: Int, _ fixture: EngineFixture) async throws -> Resend {
         let job = try await fixture.job(count)
+        try await fixture.warmUp(count)
         try await fixture.advance()
         return job
     }

@@ -1,0 +1,203 @@
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+import ReenvioTesting
+import Testing
+
+/// Pace, canary and "only unacknowledged" of jobs (`docs/contract.md` 13.5, 13.6, 13.14).
+struct PacedJobTests {
+    private func expectSound(_ fixture: EngineFixture) async throws {
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine) == [])
+    }
+
+    private func state(_ job: Resend, _ fixture: EngineFixture) async throws -> Resend {
+        try #require(try await fixture.store.resend(id: job.id))
+    }
+
+    private func outcome(_ job: Resend, _ fixture: EngineFixture) async throws -> ResendOutcome {
+        try #require(try await fixture.store.resendOutcome(id: job.id))
+    }
+
+    /// Lets time pass in small steps, runner and dispatcher at work, and returns when each attempt began.
+    private func run(
+        _ fixture: EngineFixture, for duration: Duration, answer: (ScriptedTransport.Exchange) -> Int = { _ in 200 }
+    ) async throws -> [Timestamp] {
+        var attempts: [Timestamp] = []
+        let end = fixture.clock.engine + duration
+        while fixture.clock.engine < end {
+            try await fixture.advance()
+            try await fixture.dispatch()
+            for exchange in fixture.transport.take() {
+                attempts.append(fixture.clock.engine)
+                exchange.answer(answer(exchange))
+            }
+            fixture.clock.advance(by: .milliseconds(10))
+        }
+        return attempts
+    }
+
+    private func expectPace(_ attempts: [Timestamp], _ perSecond: Int, _ fixture: EngineFixture, from start: Timestamp)
+    {
+        for second in 3..<8 {
+            let from = start + .seconds(second)
+            let count = attempts.count { $0 >= from && $0 < from + .seconds(10) }
+            #expect(abs(count - perSecond * 10) <= perSecond / 2, "\(count) in the 10 s from second \(second)")
+        }
+    }
+
+    @Test(arguments: [20, 50])
+    func `a paced job begins as many attempts a second as was asked`(perSecond: Int) async throws {
+        let fixture = try await EngineFixture()
+        let job = try await fixture.job(perSecond * 20, ResendOptions(maxPerSecond: Int64(perSecond)))
+        let start = fixture.clock.engine
+        let attempts = try await run(fixture, for: .seconds(21))
+        #expect(attempts.count == perSecond * 20)
+        expectPace(attempts, perSecond, fixture, from: start)
+        #expect(try await state(job, fixture).state == .completed)
+        try await expectSound(fixture)
+    }
+
+    @Test func `retries count, and what a pause held back does not burst out`() async throws {
+        let fixture = try await EngineFixture()
+        let job = try await fixture.job(1_000, ResendOptions(maxPerSecond: 20))
+        var answered = 0
+        // Every other first attempt fails, so that no breaker opens.
+        _ = try await run(fixture, for: .seconds(4)) { exchange in
+            answered += 1
+            return exchange.header("x-webhook-attempt") == "1" && answered.isMultiple(of: 2) ? 500 : 200
+        }
+        #expect(try await outcome(job, fixture).pending > 0)
+        let receiver = try #require(try await fixture.store.number("SELECT id FROM receivers WHERE merchant_id = 303"))
+        let by = EngineFixture.requester
+        _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: by)
+        #expect(try await run(fixture, for: .seconds(20)).isEmpty)
+        _ = try await fixture.engine.resumeReceiver(id: receiver, accountID: nil, by: by)
+        let start = fixture.clock.engine
+        let attempts = try await run(fixture, for: .seconds(18))
+        expectPace(attempts, 20, fixture, from: start)
+        #expect(attempts.count { $0 < start + .seconds(1) } <= 30)
+        try await expectSound(fixture)
+    }
+
+    @Test func `a job without a pace is not held up behind a paced one at the same receiver`() async throws {
+        let fixture = try await EngineFixture()
+        let paced = try await fixture.job(300, ResendOptions(maxPerSecond: 1))
+        let quick = try await fixture.dispatchJob(named: "b", startingBefore: 3_599)
+        #expect(quick.total == paced.total)
+        _ = try await run(fixture, for: .seconds(3))
+        #expect(try await outcome(quick, fixture).delivered == 300)
+        #expect(try await outcome(paced, fixture).delivered <= 4)
+        try await expectSound(fixture)
+    }
+
+    @Test func `the rest follows a canary that was acknowledged`() async throws {
+        let fixture = try await EngineFixture()
+        let job = try await fixture.job(450, ResendOptions(canary: 20))
+        try await fixture.advance()
+        #expect(try await state(job, fixture).queued == 20)
+        var answered = 0
+        try await fixture.deliver { _ in
+            answered += 1
+            return answered == 7 ? 410 : 200
+        }
+        #expect(answered == 20, "nothing but the canary went")
+        try await fixture.advance()
+        let ended = try await state(job, fixture)
+        #expect((ended.state, ended.queued) == (.completed, 450))
+        try await expectSound(fixture)
+    }
+
+    @Test func `a canary that failed ends the job with its words, and frees the lock`() async throws {
+        let fixture = try await EngineFixture()
+        let job = try await fixture.job(450, ResendOptions(canary: 20))
+        try await fixture.advance()
+        var answered = 0
+        // One in three fails, so that no breaker opens; each of those fails again five seconds later.
+        try await fixture.deliver { exchange in
+            answered += 1
+            return answered.isMultiple(of: 3) || exchange.header("x-webhook-attempt") == "2" ? 500 : 200
+        }
+        try await fixture.advance()
+        #expect(try await state(job, fixture).state == .processing, "six have failed only once")
+        fixture.clock.advance(by: .seconds(7))
+        try await fixture.deliver { _ in 500 }
+        try await fixture.advance()
+        let ended = try await state(job, fixture)
+        #expect((ended.state, ended.queued, ended.failed) == (.failed, 20, 0))
+        #expect(ended.reason == "Canary failed: 14 of 20 acknowledged.")
+        #expect(try await outcome(job, fixture).pending == 6, "what was sent goes on")
+        #expect(try await fixture.dispatchJob(named: "b").total == 450)
+        try await expectSound(fixture)
+    }
+
+    @Test func `a job smaller than its canary is done when that is acknowledged`() async throws {
+        let fixture = try await EngineFixture()
+        let job = try await fixture.job(5, ResendOptions(canary: 20))
+        try await fixture.advance()
+        let before = try await state(job, fixture)
+        #expect((before.state, before.queued) == (.processing, 5))
+        try await fixture.deliver { _ in 200 }
+        try await fixture.advance()
+        #expect(try await state(job, fixture).state == .completed)
+    }
+
+    @Test func `an undecided canary holds up no other job`() async throws {
+        let fixture = try await EngineFixture()
+        let waiting = try await fixture.job(450, ResendOptions(canary: 20))
+        try await fixture.advance()
+        let other = try await fixture.dispatchJob(named: "b", startingBefore: 3_599)
+        try await fixture.advance()
+        #expect(try await state(other, fixture).state == .completed)
+        #expect(try await state(waiting, fixture).queued == 20)
+    }
+
+    @Test func `only what was missed at dispatch is matched, and looked at again before it is sent`() async throws {
+        let fixture = try await EngineFixture(schedule: try #require(RetrySchedule("0s,1h,1h")))
+        let ids = try await fixture.store.createPayouts(300, now: fixture.clock.wall)
+        try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
+        var answered = 0
+        try await fixture.deliver { _ in
+            answered += 1
+            // Every third is missed; never ten in a row.
+            return answered.isMultiple(of: 3) ? 500 : 200
+        }
+        let job = try await fixture.dispatchJob(ResendOptions(onlyUnacknowledged: true))
+        #expect(job.total == 100)
+        // A fourth of them is acknowledged while the job has not begun.
+        fixture.clock.advance(by: .seconds(4_000))
+        try await fixture.deliver { _ in
+            answered += 1
+            return answered.isMultiple(of: 4) ? 200 : 500
+        }
+        try await fixture.advance()
+        let queued = try await state(job, fixture)
+        #expect((queued.state, queued.queued) == (.completed, 100), "the set is frozen")
+        try await fixture.deliver { _ in 200 }
+        #expect(
+            try await outcome(job, fixture) == ResendOutcome(delivered: 75, undelivered: 0, pending: 0, skipped: 25))
+        #expect(
+            try await fixture.store.number(
+                "SELECT count(*) FROM settled WHERE resend_id = $1 AND reason = 'acknowledged_elsewhere'",
+                [.int(job.id)]) == 25)
+        try await expectSound(fixture)
+    }
+
+    @Test func `a v3 range keeps its pace, too`() async throws {
+        let fixture = try await LogFixture()
+        _ = try await fixture.register("CASHOUT")
+        _ = try await fixture.paid(60)
+        try await fixture.deliver { _ in 200 }
+        _ = try await fixture.resend(.cashOut, maxPerSecond: 5)
+        var sent = 0
+        for _ in 0..<400 {
+            _ = try await fixture.engine.runner.step(now: fixture.clock.now)
+            _ = try await fixture.engine.dispatcher.step(now: fixture.clock.now)
+            for exchange in fixture.base.transport.take() {
+                sent += 1
+                exchange.answer(200)
+            }
+            fixture.clock.advance(by: .milliseconds(10))
+        }
+        #expect((15...23).contains(sent), "\(sent) in 4 s at 5 a second")
+    }
+}
