@@ -68,8 +68,10 @@ struct ResendCanary {
     /// Its breaker is open, and it failed twice more since.
     private func isHeldBack(_ receiverID: Int64, in db: any SQLConnection) throws -> Bool {
         try db.first(
-            "SELECT 1 FROM receivers WHERE id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND failed_probes >= $2",
-            [.int(receiverID), .int(Self.failedProbes)]
+            """
+            SELECT 1 FROM receivers
+            WHERE id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND failed_probes >= $2
+            """, [.int(receiverID), .int(Self.failedProbes)]
         ) { $0.int(0) } != nil
     }
 }
