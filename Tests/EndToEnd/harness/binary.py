@@ -108,18 +108,18 @@ class House:
     def environment(self, settings=None):
         return clean_environment({"REENVIO_STORE": self.store} | self.settings | (settings or {}))
 
-    def run(self, *arguments, command=None, **settings):
+    def run(self, *arguments, command=None, within=COMMAND_WITHIN_S, **settings):
         """A command of the binary, run to its end; `command` is a whole command line in its place."""
         try:
             done = subprocess.run(
                 command or [BINARY, *map(str, arguments)], env=self.environment(settings), cwd=self.folder, text=True,
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_WITHIN_S,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=within,
             )
             signatures.learn(done.stdout, *map(str, arguments))
             return done
         except subprocess.TimeoutExpired as hung:
             said = ((hung.stdout or b"") + (hung.stderr or b"")).decode()
-            raise AssertionError(f"{arguments} did not end within {COMMAND_WITHIN_S} s; it said {said!r}") from None
+            raise AssertionError(f"{arguments} did not end within {within} s; it said {said!r}") from None
 
     def json(self, *arguments, **settings):
         """What a command prints with --json: one document, and nothing on standard error."""
