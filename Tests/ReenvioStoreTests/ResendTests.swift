@@ -265,3 +265,33 @@ struct ResendTests {
         #expect(try await store.recount(engineNow: Fixtures.start).isEmpty)
     }
 }
+
+/// A store of the version before, with payouts in it.
+@Suite struct CountsMigrationTests {
+    @Test func `counts of an older store are made from its rows`() async throws {
+        let folder = try ScratchFolder()
+        let store = try await Fixtures.store(in: folder, merchants: [303, 304])
+        for merchantID: Int64 in [303, 304] {
+            let ids = try await store.createPayouts(40, merchantID: merchantID)
+            try await store.report(.received, Array(ids.prefix(30)))
+            try await store.report(.paid, Array(ids.prefix(20)), at: Fixtures.start + .seconds(61))
+        }
+        try await store.createPayouts(5, prefix: "silent", url: nil).forEach { _ in }
+        let before = try await store.rows("SELECT merchant_id, second, current FROM second_counts", columns: 3)
+            .filter { $0[2] != 0 }
+        #expect(before.count >= 4)
+        try await store.engine.write(.intake) { db in
+            for statement in [
+                "DROP TABLE second_counts", "DROP TABLE receiver_counts", "DROP INDEX status_changes_silent",
+                "ALTER TABLE resends DROP COLUMN next_slot", "ALTER TABLE resends DROP COLUMN canary_passed",
+                "ALTER TABLE deliveries DROP COLUMN has_slot", "DELETE FROM migrations WHERE version >= 3",
+            ] { try db.run(statement) }
+        }
+        let (again, applied) = try await Store.open(
+            engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
+        #expect(applied.first == 3)
+        #expect(try await again.recount(engineNow: Fixtures.start) == [])
+        #expect(
+            try await again.rows("SELECT merchant_id, second, current FROM second_counts", columns: 3) == before)
+    }
+}

@@ -16,6 +16,8 @@ package final class PlanningEngine: StoreEngine {
         return steps.withLock { steps in
             steps.filter { step in
                 step.contains(" (merchant_id=?)\n") && !step.contains("FROM secrets s")
+                    // The last ones by their key.
+                    && !step.contains("SELECT duration_ms FROM attempts")
                     && !few.contains { step.hasPrefix($0) }
             }.sorted()
         }

@@ -1,7 +1,7 @@
 package import ReenvioModel
 
-/// How many payouts a window matches now (`docs/contract.md` 4.2): whole minutes from the counters, the two edges from
-/// the index (`docs/architecture.md`, rule 3). The cost does not depend on how many match inside the whole minutes.
+/// How many payouts a window matches now (`docs/contract.md` 4.2): whole minutes from one table of counters, seconds
+/// at both edges from another (`docs/architecture.md`, rule 3). The cost does not depend on how many match.
 enum CountMatching {
     static func total(of request: ResendRequest, in db: any SQLConnection) throws -> Int64 {
         let wanted = Set(request.statuses)
@@ -44,19 +44,15 @@ enum CountMatching {
         """
     }
 
-    private static let edgeCurrent = """
-        SELECT status_id, count(*) FROM status_changes
-        WHERE merchant_id = $1 AND notification_id IS NOT NULL AND changed_s BETWEEN $2 AND $3
-            AND superseded_seq IS NULL
-        GROUP BY status_id
-        """
+    private static let edgeCurrent = edge("current")
+    private static let edgeUnacknowledged = edge("unacked")
 
-    private static let edgeUnacknowledged = """
-        SELECT c.status_id, count(*) FROM status_changes c JOIN notifications n ON n.id = c.notification_id
-        WHERE c.merchant_id = $1 AND c.notification_id IS NOT NULL AND c.changed_s BETWEEN $2 AND $3
-            AND c.superseded_seq IS NULL AND n.acked_at IS NULL
-        GROUP BY c.status_id
+    private static func edge(_ column: String) -> String {
         """
+        SELECT status_id, CAST(sum(\(column)) AS BIGINT) FROM second_counts
+        WHERE merchant_id = $1 AND second BETWEEN $2 AND $3 GROUP BY status_id
+        """
+    }
 }
 
 extension Store {

@@ -45,6 +45,18 @@ private enum Recount {
                 """
         ),
         Check(
+            what: "second count [merchant, status, second] is not what the changes say",
+            sql: """
+                SELECT merchant_id, status_id, second FROM (
+                    SELECT merchant_id, status_id, second, current, unacked FROM second_counts
+                    UNION ALL
+                    SELECT c.merchant_id, c.status_id, c.changed_s, -1, CASE WHEN n.acked_at IS NULL THEN -1 ELSE 0 END
+                    FROM status_changes c JOIN notifications n ON n.id = c.notification_id
+                    WHERE c.superseded_seq IS NULL) AS both_sides
+                GROUP BY merchant_id, status_id, second HAVING sum(current) <> 0 OR sum(unacked) <> 0
+                """
+        ),
+        Check(
             what: "receiver count [merchant, receiver, minute] is not what the changes say",
             sql: """
                 SELECT merchant_id, receiver_id, minute FROM (

@@ -109,8 +109,27 @@ extension Tables {
         """,
     ]
 
-    /// What an explained dry run counts by: matching payouts by receiver, and current changes that told nobody.
-    static let explainedWindows = [
+    /// What the edges of a window are counted by, which are no whole minutes; and what an explained dry run counts by:
+    /// matching payouts by receiver, and current changes that told nobody.
+    static let countedWindows = [
+        """
+        CREATE TABLE second_counts (
+            merchant_id INTEGER NOT NULL,
+            second INTEGER NOT NULL,
+            status_id INTEGER NOT NULL,
+            current INTEGER NOT NULL,
+            unacked INTEGER NOT NULL,
+            PRIMARY KEY (merchant_id, second, status_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO second_counts (merchant_id, second, status_id, current, unacked)
+        SELECT c.merchant_id, c.changed_s, c.status_id, count(*),
+            sum(CASE WHEN n.acked_at IS NULL THEN 1 ELSE 0 END)
+        FROM status_changes c JOIN notifications n ON n.id = c.notification_id
+        WHERE c.superseded_seq IS NULL
+        GROUP BY c.merchant_id, c.changed_s, c.status_id
+        """,
         """
         CREATE TABLE receiver_counts (
             merchant_id INTEGER NOT NULL,

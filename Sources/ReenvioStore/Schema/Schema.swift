@@ -17,7 +17,7 @@ package enum Schema {
         Migration(version: 2, name: "invalid data by invoice", statements: Tables.invalidDataInvoices),
         Migration(
             version: 3, name: "resends paced, tried and explained",
-            statements: Tables.pacedResends + Tables.explainedWindows),
+            statements: Tables.pacedResends + Tables.countedWindows),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

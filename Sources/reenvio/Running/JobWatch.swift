@@ -23,7 +23,9 @@ struct JobWatch {
             if last?.state.queued != job.queued || last?.state.failed != job.failed { last = (job, now) }
             if let since = last?.at, now - since > Self.patience, !isToldToWait {
                 isToldToWait = true
-                Terminal.error("reenvio: no progress for \(Self.patience); does a server run on this store?")
+                Terminal.error(
+                    "reenvio: no progress for \(Self.patience): its canary may be undecided, a receiver paused, or no "
+                        + "server runs on this store")
             }
             try await Task.sleep(for: Self.interval)
         }

@@ -29,6 +29,8 @@ def seed(connection, merchant, first, count, url):
         SELECT {merchant}, 2 * (i - {first}) + 2, i, 3, 2, {at}, {at} / 1000000, i, 2 * (i - {first}) + 1 FROM n""")
     run(f"""INSERT INTO minute_counts SELECT merchant_id, status_id, changed_s / 60, count(*), count(*) FROM status_changes
         WHERE merchant_id = {merchant} AND notification_id IS NOT NULL GROUP BY changed_s / 60""")
+    run(f"""INSERT INTO second_counts SELECT merchant_id, changed_s, status_id, count(*), count(*) FROM status_changes
+        WHERE merchant_id = {merchant} AND notification_id IS NOT NULL GROUP BY changed_s""")
     run(f"""INSERT INTO receiver_counts SELECT merchant_id, minute, {merchant}, status_id, current, unacked
         FROM minute_counts WHERE merchant_id = {merchant}""")
     run("UPDATE merchant_clocks SET seq = ? WHERE merchant_id = ?", (2 * count, merchant))

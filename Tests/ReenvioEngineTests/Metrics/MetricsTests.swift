@@ -158,7 +158,8 @@ struct MetricsTests {
         Counter(label: MetricFamily.attempts.rawValue, dimensions: [("reason", "new")], factory: registry).increment()
         Meter(label: MetricFamily.changes.rawValue, factory: registry).set(9)
         // What the process says of itself may contain any number.
-        let text = await page.text().split(separator: "\n").filter { !$0.hasPrefix("process_") }
+        let text =
+            await page.text().split(separator: "\n").filter { !$0.hasPrefix("process_") }
             .joined(separator: "\n") + "\n"
         #expect(!text.contains("another") && !text.contains("303") && !text.contains("new\"") && !text.contains(" 9\n"))
     }

@@ -2,6 +2,7 @@ import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
+import Synchronization
 import Testing
 
 /// Pace, canary and "only unacknowledged" of jobs (`docs/contract.md` 13.5, 13.6, 13.14).
@@ -180,6 +181,32 @@ struct PacedJobTests {
                 "SELECT count(*) FROM settled WHERE resend_id = $1 AND reason = 'acknowledged_elsewhere'",
                 [.int(job.id)]) == 25)
         try await expectSound(fixture)
+    }
+
+    @Test func `neither counting, explaining nor walking looks at everything that a merchant has`() async throws {
+        let planning = Mutex<PlanningEngine?>(nil)
+        let fixture = try await EngineFixture { base in
+            let engine = PlanningEngine(base)
+            planning.withLock { $0 = engine }
+            return engine
+        }
+        let plans = try #require(planning.withLock { $0 })
+        let options = ResendOptions(onlyUnacknowledged: true, maxPerSecond: 1_000, canary: 2)
+        _ = try await fixture.job(5)
+        let second = fixture.clock.wall.seconds
+        for isOnly in [false, true] {
+            let request = ResendRequest(
+                merchantID: 303, window: ResendWindow(startSeconds: second - 90, endSeconds: second + 90),
+                statuses: [.paid], dryRun: true, options: ResendOptions(onlyUnacknowledged: isOnly))
+            _ = try await fixture.store.countMatching(request)
+            _ = try await fixture.store.explain(request)
+        }
+        let more = try await fixture.store.createPayouts(9, prefix: "more", now: fixture.clock.wall)
+        try await fixture.store.report(.paid, more, at: fixture.clock.wall, due: fixture.clock.engine + .seconds(99))
+        _ = try await fixture.dispatchJob(options, named: "b", startingBefore: 3_599)
+        _ = try await run(fixture, for: .seconds(1))
+        #expect(plans.count > 30)
+        #expect(plans.wholeMerchants == [])
     }
 
     @Test func `a v3 range keeps its pace, too`() async throws {
