@@ -212,7 +212,8 @@ struct PostgresEngineTests {
             try db.run(
                 """
                 INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at,
-                    updated_at, latest_seq, latest_sequence, purpose) VALUES (2, 303, 'theirs', 1, 'BRL', 7, 0, 0, 0, 1, '20')
+                    updated_at, latest_seq, latest_sequence, purpose)
+                VALUES (2, 303, 'theirs', 1, 'BRL', 7, 0, 0, 0, 1, '20')
                 """)
         }
         #expect(Set(try await store.createPayouts(3, prefix: "later")).isDisjoint(with: [1, 2]))
