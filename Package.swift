@@ -52,8 +52,11 @@ let package = Package(
     targets: [
         // Arrows point one way: Model <- Store <- Engine <- API <- reenvio (docs/architecture.md).
         .target(name: "ReenvioModel", dependencies: [crypto], swiftSettings: strict),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(
-            name: "ReenvioStore", dependencies: ["ReenvioModel", grdb, grdbSQLite, logging], swiftSettings: strict),
+            name: "ReenvioStore", dependencies: ["ReenvioModel", "CLibPQ", grdb, grdbSQLite, logging],
+            swiftSettings: strict
+        ),
         .target(
             name: "ReenvioEngine",
             dependencies: [

@@ -1,4 +1,5 @@
 import Foundation
+import ReenvioTesting
 import Testing
 
 /// Real code, simulated world, one seed: invariants after every few steps. `REENVIO_SEEDS` sets how many seeds run,
@@ -6,22 +7,26 @@ import Testing
 struct SimulationTests {
     private static let actionsPerSeed = 120
     private static let defaultSeeds: UInt64 = 200
+    /// A world on PostgreSQL takes about as long as this many on SQLite.
+    private static let postgresShare: UInt64 = 8
 
-    static var seeds: [UInt64] {
+    static func seeds(_ kind: TestEngine) -> [UInt64] {
         let environment = ProcessInfo.processInfo.environment
         if let one = environment["REENVIO_SEED"].flatMap(UInt64.init) { return [one] }
         let count = environment["REENVIO_SEEDS"].flatMap(UInt64.init) ?? defaultSeeds
-        return Array(1...max(1, count))
+        return Array(1...max(1, kind == .sqlite ? count : count / postgresShare))
     }
 
-    @Test("nothing accepted is lost, nothing of a job is enqueued twice, and every count is exact")
-    func worldsHold() async throws {
-        let seeds = Self.seeds
+    @Test(
+        "nothing accepted is lost, nothing of a job is enqueued twice, and every count is exact",
+        arguments: TestEngine.allCases)
+    func worldsHold(_ kind: TestEngine) async throws {
+        let seeds = Self.seeds(kind)
         var seen = Seen()
         for portion in stride(from: 0, to: seeds.count, by: 2) {
             let pair = seeds[portion..<min(portion + 2, seeds.count)]
             seen += try await withThrowingTaskGroup(of: Seen.self) { tasks in
-                for seed in pair { tasks.addTask { try await Self.run(seed) } }
+                for seed in pair { tasks.addTask { try await Self.run(seed, on: kind) } }
                 return try await tasks.reduce(into: Seen()) { $0 += $1 }
             }
         }
@@ -55,8 +60,8 @@ struct SimulationTests {
         }
     }
 
-    private static func run(_ seed: UInt64) async throws -> Seen {
-        let world = try await World(seed: seed)
+    private static func run(_ seed: UInt64, on kind: TestEngine) async throws -> Seen {
+        let world = try await World(seed: seed, on: kind)
         do {
             for action in 1...actionsPerSeed {
                 try await world.act()
@@ -65,7 +70,7 @@ struct SimulationTests {
             try await world.settle()
             try await world.checkSettled()
         } catch {
-            throw SimulationFault("seed \(seed): \(error)")
+            throw SimulationFault("\(kind), seed \(seed): \(error)")
         }
         return Seen(
             kills: world.kills, pauses: world.pauses, breaks: world.breaks, cancels: world.jobs.canceled,

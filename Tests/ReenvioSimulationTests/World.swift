@@ -44,9 +44,9 @@ final class World {
         var origin: String
     }
 
-    init(seed: UInt64) async throws {
+    init(seed: UInt64, on kind: TestEngine) async throws {
         folder = try ScratchFolder()
-        store = try await Fixtures.store(in: folder, merchants: Self.merchants)
+        store = try await Fixtures.store(kind, in: folder, merchants: Self.merchants)
         entropy = SeededEntropy(seed: seed)
         random = EntropyGenerator(entropy)
         engine = Self.engine(store, transport, clock, entropy)

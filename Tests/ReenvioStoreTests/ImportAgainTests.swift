@@ -119,18 +119,30 @@ struct ImportAgainTests {
     func theIndexHasTheLastWord(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         // A trigger plays the other writer: it takes the invoice after the lines were decided.
-        try await store.change(
+        let insert = """
+            INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at, updated_at,
+                latest_seq, latest_sequence, purpose)
+            VALUES (1, 303, 'imported-8', 1, 'BRL', 7, 0, 0, 0, 1, '20')
             """
-            CREATE TRIGGER rival AFTER UPDATE ON id_sequences WHEN old.name = 'notification' BEGIN
-                INSERT INTO payouts (id, merchant_id, invoice, amount_minor, currency, status_id, created_at,
-                    updated_at, latest_seq, latest_sequence, purpose)
-                VALUES (1, 303, 'imported-8', 1, 'BRL', 7, 0, 0, 0, 1, '20');
-            END
-            """)
+        switch kind {
+        case .sqlite:
+            try await store.change(
+                "CREATE TRIGGER rival BEFORE INSERT ON payouts WHEN new.id = 7 BEGIN \(insert); END")
+        case .postgres:
+            try await store.change(
+                """
+                CREATE FUNCTION rival() RETURNS trigger LANGUAGE plpgsql
+                    AS 'BEGIN \(insert.replacing("'", with: "''")); RETURN new; END'
+                """)
+            try await store.change(
+                """
+                CREATE TRIGGER rival BEFORE INSERT ON payouts FOR EACH ROW WHEN (new.id = 7) EXECUTE FUNCTION rival()
+                """)
+        }
         let lines = [try ImportFixture.line(id: 7), try ImportFixture.line(id: 8)]
         await #expect(throws: StoreError.self) { try await store.take(lines) }
         #expect(try await store.number("SELECT count(*) FROM payouts") == 0)
-        try await store.change("DROP TRIGGER rival")
+        try await store.change(kind == .sqlite ? "DROP TRIGGER rival" : "DROP TRIGGER rival ON payouts")
         #expect(try await store.take(lines) == [.imported(id: 7), .imported(id: 8)])
     }
 }

@@ -53,7 +53,12 @@ extension Store {
         }
         result.append(try await number("SELECT sum(seq) FROM merchant_clocks"))
         result.append(try await number("SELECT sum(current * 31 + unacked * 17 + minute) FROM minute_counts"))
-        result.append(try await number("SELECT sum(next) FROM id_sequences"))
+        // The sequences of PostgreSQL do not go back with a transaction.
+        result.append(
+            try await engine.read { db in
+                guard db.dialect == .sqlite else { return nil }
+                return try db.first("SELECT sum(next) FROM id_sequences") { $0.int(0) }
+            })
         result.append(try await number("SELECT sum(status_id * id) FROM payouts"))
         return result
     }

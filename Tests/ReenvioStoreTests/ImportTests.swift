@@ -168,7 +168,11 @@ struct ImportTests {
         for statement in 1...100 {
             faulty.fail(atStatement: statement)
             do {
-                #expect(try await store.take(lines) == [.unchanged, .imported(id: 2), .imported(id: 3)])
+                let outcomes = try await store.take(lines)
+                #expect(outcomes.prefix(2) == [.unchanged, .imported(id: 2)])
+                // Ids that a failed transaction drew are lost on PostgreSQL.
+                guard case .imported(let id) = outcomes[2] else { throw Fixtures.Missing() }
+                #expect(kind == .sqlite ? id == 3 : id > 2)
                 break
             } catch {
                 failures += 1

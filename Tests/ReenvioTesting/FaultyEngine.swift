@@ -85,4 +85,16 @@ private final class FaultyConnection: SQLConnection {
         try faults.countDown()
         return try base.nextIDs(sequence, count)
     }
+
+    var dialect: Dialect { base.dialect }
+
+    func pass(_ sequence: IDSequence, _ id: Int64) throws {
+        try faults.countDown()
+        try base.pass(sequence, id)
+    }
+
+    func idCeiling(_ sequence: IDSequence) throws -> Int64 {
+        try faults.countDown()
+        return try base.idCeiling(sequence)
+    }
 }

@@ -84,4 +84,14 @@ private final class PlanningConnection: SQLConnection {
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
         try base.nextIDs(sequence, count)
     }
+
+    var dialect: Dialect { base.dialect }
+
+    func pass(_ sequence: IDSequence, _ id: Int64) throws {
+        try base.pass(sequence, id)
+    }
+
+    func idCeiling(_ sequence: IDSequence) throws -> Int64 {
+        try base.idCeiling(sequence)
+    }
 }

@@ -4,9 +4,17 @@ package import ReenvioStore
 
 /// The engines that the store suite runs on.
 package enum TestEngine: String, CaseIterable, Sendable, CustomStringConvertible {
-    case sqlite
+    case sqlite, postgres
 
     package var description: String { rawValue }
+
+    /// A new engine with nothing in it.
+    package func open(in folder: ScratchFolder) throws -> any StoreEngine {
+        switch self {
+        case .sqlite: try SQLiteEngine(path: folder.path + "/store.db")
+        case .postgres: try PostgresEngine(try TestPostgres.shared.newSchema(), readers: 2, writers: 3)
+        }
+    }
 }
 
 /// A folder that is gone when its last user is; in memory where the system has such a place.
@@ -71,8 +79,7 @@ package enum Fixtures {
         _ engine: TestEngine = .sqlite, in folder: ScratchFolder, merchants: [Int64] = [merchantID],
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> Store {
-        let sqlite = try SQLiteEngine(path: folder.path + "/store.db")
-        let anchored = AnchoredEngine(base: wrap(sqlite), folder: folder)
+        let anchored = AnchoredEngine(base: wrap(try engine.open(in: folder)), folder: folder)
         let store = try await Store.open(engine: anchored, sealing: try sealingKey, now: start).store
         let account = try await store.createAccount(name: "Platform", actor: "test", now: start)
         for id in merchants {

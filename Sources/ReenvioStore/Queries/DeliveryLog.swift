@@ -13,7 +13,7 @@ extension Store {
             let owner = try db.first(
                 """
                 SELECT p.merchant_id, p.notification_url FROM payouts p JOIN merchants m ON m.id = p.merchant_id
-                WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
+                WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(payoutID), .optional(accountID)]
             ) { (merchantID: $0.int(0), url: $0.textIfPresent(1) ?? "") }
             guard let owner else { return nil }

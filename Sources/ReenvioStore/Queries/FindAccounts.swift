@@ -33,7 +33,7 @@ extension Store {
     package func merchant(id: Int64, accountID: Int64?) async throws -> Merchant? {
         try await engine.lookup { db in
             try db.first(
-                "\(Self.merchantColumns) WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
+                "\(Self.merchantColumns) WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)",
                 [.int(id), .optional(accountID)], Self.merchant
             )
         }

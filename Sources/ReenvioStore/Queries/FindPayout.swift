@@ -40,7 +40,7 @@ extension Store {
         \(payoutColumns)
         FROM payouts p JOIN merchants m ON m.id = p.merchant_id
         LEFT JOIN parties s ON s.merchant_id = p.merchant_id AND s.kind = 'payout' AND s.object_id = p.id
-        WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
+        WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
         """
 
     static func payout(_ row: any SQLRow) -> Payout {

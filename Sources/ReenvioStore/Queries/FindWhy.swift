@@ -10,7 +10,7 @@ extension Store {
                 """
                 SELECT p.status_id, p.updated_at, p.notification_url IS NOT NULL, p.erased_at IS NOT NULL
                 FROM payouts p JOIN merchants m ON m.id = p.merchant_id
-                WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
+                WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(payoutID), .optional(accountID)]
             ) { row in
                 let status = PayoutStatus(id: row.int(0)) ?? .awaiting

@@ -16,9 +16,10 @@ extension Store {
             let sql = """
                 \(Self.payoutColumns) \(filter.from)
                 ORDER BY \(Self.column(query.sortKey)) \(order), p.id \(order)
-                LIMIT \(query.perPage) OFFSET \(query.offset)
+                LIMIT $\(filter.parameters.count + 1) OFFSET $\(filter.parameters.count + 2)
                 """
-            let rows = try db.all(sql, filter.parameters) { row in
+            let page: [SQLValue] = [.int(query.perPage), .int(query.offset)]
+            let rows = try db.all(sql, filter.parameters + page) { row in
                 SealedPayout(payout: Self.payout(row), sealed: row.blobIfPresent(16), keyID: row.textIfPresent(17))
             }
             return (total, rows)

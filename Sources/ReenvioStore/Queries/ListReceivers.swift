@@ -9,8 +9,8 @@ extension Store {
             try db.all(
                 """
                 \(Self.receiverColumns) JOIN merchants m ON m.id = r.merchant_id
-                WHERE r.is_known = 1 AND r.id < $1 AND ($2 IS NULL OR r.merchant_id = $2)
-                    AND ($3 IS NULL OR m.account_id = $3)
+                WHERE r.is_known = 1 AND r.id < $1 AND (CAST($2 AS BIGINT) IS NULL OR r.merchant_id = $2)
+                    AND (CAST($3 AS BIGINT) IS NULL OR m.account_id = $3)
                 ORDER BY r.id DESC LIMIT $4
                 """,
                 [

@@ -9,8 +9,8 @@ extension Store {
             try db.all(
                 """
                 \(Self.registrationColumns)
-                WHERE r.merchant_id = $1 AND r.deleted_at IS NULL AND ($2 IS NULL OR r.id = $2)
-                    AND ($3 IS NULL OR r.type = $3)
+                WHERE r.merchant_id = $1 AND r.deleted_at IS NULL AND (CAST($2 AS BIGINT) IS NULL OR r.id = $2)
+                    AND (CAST($3 AS TEXT) IS NULL OR r.type = $3)
                 ORDER BY r.id LIMIT $4
                 """,
                 [

@@ -23,8 +23,9 @@ extension Store {
             try db.all(
                 """
                 \(Self.resendColumns)
-                WHERE kind = 'v2-payout' AND ($1 IS NULL OR account_id = $1) AND ($2 IS NULL OR merchant_id = $2)
-                    AND ($3 IS NULL OR state = $3) AND id < $4
+                WHERE kind = 'v2-payout' AND (CAST($1 AS BIGINT) IS NULL OR account_id = $1)
+                    AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2)
+                    AND (CAST($3 AS TEXT) IS NULL OR state = $3) AND id < $4
                 ORDER BY id DESC LIMIT $5
                 """,
                 [

@@ -37,7 +37,7 @@ extension SQLRow {
 
 /// Rows of parameters for a batched statement, with the names and types that stand behind `{rows}`.
 package struct SQLRows: Sendable {
-    /// Types as PostgreSQL will need them for its arrays; SQLite has no use for them.
+    /// Types as PostgreSQL needs them for its arrays; SQLite has no use for them.
     package enum ColumnType: Sendable {
         case int, text, blob
     }
@@ -66,8 +66,11 @@ package struct SQLRows: Sendable {
 }
 
 /// A connection inside a transaction, or inside a snapshot for reads. Parameters are written `$1`, `$2`, ...; an engine
-/// rewrites them when it prepares. Statements are prepared once per connection.
+/// rewrites them when it prepares. Statements are prepared once per connection. What a statement reads to decide on and
+/// others may change is read with `FOR UPDATE`, at its end: PostgreSQL runs writes side by side (`Dialect`).
 package protocol SQLConnection: AnyObject {
+    var dialect: Dialect { get }
+
     /// Runs a statement that returns nothing; gives the number of rows changed.
     @discardableResult
     func run(_ sql: String, _ parameters: [SQLValue]) throws -> Int
@@ -89,6 +92,13 @@ package protocol SQLConnection: AnyObject {
 
     /// The next `count` ids of a sequence, ascending.
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64]
+
+    /// From now on the sequence gives ids above `id`, which somebody chose. On PostgreSQL others may be drawing at this
+    /// moment, and may still be given it: whoever inserts under a drawn id looks whether it was free.
+    func pass(_ sequence: IDSequence, _ id: Int64) throws
+
+    /// A number that every id given out so far lies below.
+    func idCeiling(_ sequence: IDSequence) throws -> Int64
 }
 
 /// The id sequences of the store.

@@ -7,7 +7,8 @@ package protocol StoreEngine: Sendable {
     /// was called, because waking another thread costs more than reading.
     func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
 
-    /// One transaction; committed durably before it returns, rolled back when `body` throws.
+    /// One transaction; committed durably before it returns, rolled back when `body` throws. `body` may run again
+    /// where the engine had to give up a transaction for another one.
     func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T

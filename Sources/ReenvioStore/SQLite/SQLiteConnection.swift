@@ -8,6 +8,8 @@ import Synchronization
 final class SQLiteConnection: SQLConnection {
     private let database: Database
 
+    let dialect = Dialect.sqlite
+
     init(_ database: Database) {
         self.database = database
     }
@@ -67,6 +69,15 @@ final class SQLiteConnection: SQLConnection {
         )
         guard let next else { throw StoreError.failed("no id sequence \(sequence.rawValue)") }
         return Array(next - Int64(count)..<next)
+    }
+
+    func pass(_ sequence: IDSequence, _ id: Int64) throws {
+        try run(
+            "UPDATE id_sequences SET next = $2 WHERE name = $1 AND next < $2", [.text(sequence.rawValue), .int(id + 1)])
+    }
+
+    func idCeiling(_ sequence: IDSequence) throws -> Int64 {
+        try first("SELECT next FROM id_sequences WHERE name = $1", [.text(sequence.rawValue)]) { $0.int(0) } ?? 0
     }
 
     private var handle: OpaquePointer? { database.sqliteConnection }

@@ -25,6 +25,7 @@ package enum Schema {
     /// Brings the store to the latest version in one transaction and returns the versions applied now.
     /// - Throws: `StoreError.newer` when the store is ahead of this binary.
     static func migrate(_ db: any SQLConnection, now: Timestamp) throws -> [Int64] {
+        for statement in db.dialect.beforeMigration { try db.run(statement) }
         try db.run(
             """
             CREATE TABLE IF NOT EXISTS migrations (
@@ -35,7 +36,7 @@ package enum Schema {
         guard found <= latest else { throw StoreError.newer(found: found, known: latest) }
         let missing = migrations.filter { $0.version > found }
         for migration in missing {
-            for statement in migration.statements { try db.run(statement) }
+            for statement in migration.statements.flatMap(db.dialect.schema) { try db.run(statement) }
             try db.run(
                 "INSERT INTO migrations (version, name, applied_at) VALUES ($1, $2, $3)",
                 [.int(migration.version), .text(migration.name), .time(now)]

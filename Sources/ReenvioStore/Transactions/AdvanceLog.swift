@@ -53,7 +53,7 @@ struct LogChunk {
         let found = try db.all(
             """
             SELECT id, receiver_id, type, url, deleted_at IS NOT NULL FROM registrations
-            WHERE merchant_id = $1 ORDER BY id
+            WHERE merchant_id = $1 ORDER BY id FOR SHARE
             """, [.int(resend.merchantID)]
         ) { row in
             EventSelection(rawValue: row.text(2)).map {

@@ -74,8 +74,10 @@ extension Store {
 
     /// Nil where the resend has to wait.
     private static func advance(
-        _ resend: RunningResend, _ rules: ChunkRules, in db: any SQLConnection
+        _ seen: RunningResend, _ rules: ChunkRules, in db: any SQLConnection
     ) throws -> ResendStep? {
+        if !seen.awaitsCanary, seen.chunkRoom(now: rules.engineNow) == 0 { return nil }
+        guard let resend = try seen.locked(in: db) else { return nil }
         if resend.awaitsCanary { return try ResendCanary(resend, now: rules.now).decide(in: db) }
         let room = resend.chunkRoom(now: rules.engineNow)
         if room == 0 { return nil }

@@ -21,17 +21,24 @@ extension Store {
                 "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
             guard let job = found else { return .notFound }
             if let accountID, accountID != job.accountID { return .foreign }
-            let ended = try db.first("SELECT ended FROM resends WHERE id = $1", [.int(job.id)]) { $0.textIfPresent(0) }
+            try ResendTallies.lock(
+                CollectionOfOne(ResendTallies.Key(merchantID: job.merchantID, resendID: job.id)), in: db)
+            let current = try db.first(
+                "SELECT ended, state FROM resends WHERE id = $1 FOR UPDATE", [.int(job.id)]
+            ) { (ended: $0.textIfPresent(0), isRunning: $0.text(1) == Resend.State.processing.rawValue) }
             let pending = try Self.outcome(of: job.id, in: db)?.pending ?? 0
-            guard ended != .some("canceled"), job.state == .processing || pending > 0 else { return .alreadyEnded }
+            guard let current, current.ended != "canceled", current.isRunning || pending > 0 else {
+                return .alreadyEnded
+            }
             try db.run(
                 """
-                UPDATE resends SET ended = 'canceled', sweep_pending = 1, updated_at = $2,
+                UPDATE resends SET ended = 'canceled', sweep_pending = 1,
+                    updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END,
                     reason = CASE WHEN state = 'processing' THEN 'Canceled.' ELSE reason END,
-                    ended_at = coalesce(ended_at, $2),
+                    ended_at = coalesce(ended_at, CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END),
                     state = CASE WHEN state = 'processing' THEN 'failed' ELSE state END
                 WHERE id = $1
-                """, [.int(job.id), .time(max(now, job.updatedAt))])
+                """, [.int(job.id), .time(now)])
             var tallies = ResendTallies()
             tallies.skip(pending, merchantID: job.merchantID, resendID: job.id)
             try tallies.save(now: now, in: db)

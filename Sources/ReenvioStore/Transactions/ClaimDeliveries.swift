@@ -61,7 +61,7 @@ enum ClaimDeliveries {
         for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
-        let candidates = known + found
+        let candidates = try lock(known + found, known: Set(known), into: &result, in: db)
         var due: [Turns.Candidate: Int] = [:]
         for candidate in candidates {
             let limit = turns.lookahead(of: candidate, among: candidates.count)
@@ -78,6 +78,35 @@ enum ClaimDeliveries {
         result.nextDue = try nextDue(in: db)
         return result
     }
+
+    /// Those queues that no other node claims from at this moment: what comes into them waits for this claim, and wakes
+    /// them again. A queue that this node knows and that is gone, holds nothing more.
+    private static func lock(
+        _ candidates: [Turns.Candidate], known: Set<Turns.Candidate>, into result: inout ClaimResult,
+        in db: any SQLConnection
+    ) throws -> [Turns.Candidate] {
+        guard db.dialect.hasRowLocks, !candidates.isEmpty else { return candidates }
+        var rows = SQLRows([("merchant_id", .int), ("id", .int)], reserving: candidates.count)
+        for candidate in candidates { rows.append([.int(candidate.merchantID), .int(candidate.queue.raw)]) }
+        var locked: Set<Turns.Candidate> = []
+        try db.batch(lockQueues, rows) { row in
+            guard let queue = QueueID(raw: row.int(1)) else { return }
+            locked.insert(Turns.Candidate(merchantID: row.int(0), queue: queue))
+        }
+        for candidate in known where !locked.contains(candidate) {
+            let isThere = try db.first(
+                "SELECT 1 FROM queues WHERE merchant_id = $1 AND id = $2",
+                [.int(candidate.merchantID), .int(candidate.queue.raw)]
+            ) { $0.int(0) }
+            if isThere == nil { result.queues.append((candidate.merchantID, candidate.queue, false)) }
+        }
+        return candidates.filter(locked.contains)
+    }
+
+    private static let lockQueues = """
+        SELECT q.merchant_id, q.id FROM queues q, {rows} WHERE q.merchant_id = rows.merchant_id AND q.id = rows.id
+        ORDER BY q.merchant_id, q.id FOR UPDATE OF q SKIP LOCKED
+        """
 
     private static func nextDue(in db: any SQLConnection) throws -> Timestamp? {
         var earliest = try ReceiverStates.nextResume(in: db)
@@ -176,6 +205,7 @@ enum ClaimDeliveries {
         LEFT JOIN notifications n ON n.id =
             CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
         WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 ORDER BY d.due_at, d.id LIMIT $4
+        FOR UPDATE OF d SKIP LOCKED
         """
 
     /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left

@@ -102,5 +102,9 @@ package final class ClaimedDelivery: Sendable {
     /// A v3 resend has a schedule of its own (`docs/contract.md` 6.4).
     package var isLogResend: Bool { resendID != nil && event != nil }
 
+    var tallyKey: ResendTallies.Key? {
+        resendID.map { ResendTallies.Key(merchantID: merchantID, resendID: $0) }
+    }
+
     var candidate: Turns.Candidate { Turns.Candidate(merchantID: merchantID, queue: queue) }
 }

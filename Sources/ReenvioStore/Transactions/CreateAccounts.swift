@@ -60,7 +60,7 @@ extension Store {
             guard try db.first("SELECT 1 FROM accounts WHERE id = $1", [.int(merchant.accountID)], { $0.int(0) }) != nil
             else { throw CreationRefused(description: "there is no account \(merchant.accountID)") }
             let id = try merchant.id ?? db.nextIDs(.merchant, 1)[0]
-            try db.run("UPDATE id_sequences SET next = $1 WHERE name = 'merchant' AND next < $1", [.int(id + 1)])
+            try db.pass(.merchant, id)
             let changed = try db.run(
                 """
                 INSERT INTO merchants (id, account_id, name, branch, number, account_mismatch, created_at)

@@ -29,6 +29,14 @@ struct EndLogs {
         }
     }
 
+    /// Locks logs before an outcome of theirs is counted: who writes the last one and who ends the walk see each
+    /// other's commit, and one of them ends the log.
+    static func lock(_ ids: some Sequence<Int64>, in db: any SQLConnection) throws {
+        var rows = SQLRows([("id", .int)])
+        for id in Set(ids).sorted() { rows.append([.int(id)]) }
+        try db.batch(lock, rows)
+    }
+
     func run(in db: any SQLConnection) throws {
         var wanted = SQLRows([("id", .int)])
         for id in ids { wanted.append([.int(id)]) }
@@ -59,6 +67,8 @@ struct EndLogs {
             """,
             [.int(id), .text(state.rawValue), .text(status.rawValue), .optional(message), .time(now)])
     }
+
+    private static let lock = "SELECT r.id FROM resends r, {rows} WHERE r.id = rows.id ORDER BY r.id FOR UPDATE OF r"
 
     /// Of those that wait for nothing but outcomes: delivered, and the others together.
     private static let load = """

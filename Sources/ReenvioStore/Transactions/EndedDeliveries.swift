@@ -5,9 +5,16 @@ struct EndedDeliveries {
     private let now: Timestamp
     private let counts: Bool
     private var deleted = SQLRows([("merchant_id", .int), ("id", .int)])
-    private var settled = SQLRows(Settling.columns)
-    private var tallies = ResendTallies()
+    private var settled: [(row: [SQLValue], tally: Tally?)] = []
     private var seen: Set<Int64> = []
+
+    private struct Tally {
+        var end: DeliveryEnd
+        var merchantID: Int64
+        var resendID: Int64
+        var isLog: Bool
+        var failure: LogFailure?
+    }
 
     /// `counts`: whether their resends' tallies change; those of a canceled job were counted when it was canceled.
     init(now: Timestamp, counts: Bool = true) {
@@ -34,27 +41,38 @@ struct EndedDeliveries {
     ) {
         guard let queue = QueueID(raw: row.int(3)), seen.insert(row.int(1)).inserted else { return }
         deleted.append([.int(row.int(0)), .int(row.int(1))])
-        settled.append(
-            Settling.row(
-                merchantID: row.int(0), objectID: row.int(2), deliveryID: row.int(1), queue: queue,
-                notificationID: row.int(4), resendID: row.intIfPresent(5), registrationID: row.intIfPresent(6),
-                end: end, reason: reason, attempts: Int(row.int(7)), statusCode: nil, createdAt: row.time(8),
-                endedAt: now))
+        let ended = Settling.row(
+            merchantID: row.int(0), objectID: row.int(2), deliveryID: row.int(1), queue: queue,
+            notificationID: row.int(4), resendID: row.intIfPresent(5), registrationID: row.intIfPresent(6),
+            end: end, reason: reason, attempts: Int(row.int(7)), statusCode: nil, createdAt: row.time(8),
+            endedAt: now)
+        var tally: Tally?
         if counts, let resendID = row.intIfPresent(5) {
             let isLog = !row.isNull(6)
-            tallies.add(
-                end, merchantID: row.int(0), resendID: resendID, isLog: isLog,
+            tally = Tally(
+                end: end, merchantID: row.int(0), resendID: resendID, isLog: isLog,
                 failure: isLog ? failure ?? LogFailure(end, reason: reason, statusCode: nil) : nil)
         }
+        settled.append((ended, tally))
     }
 
+    /// Ends those that are still open: another node may have ended some since they were read.
     func save(in db: any SQLConnection) throws {
-        try db.batch(
-            """
-            DELETE FROM deliveries USING {rows}
-            WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
-            """, deleted)
-        try db.batch(Settling.insert, settled)
+        var rows = SQLRows(Settling.columns)
+        var tallies = ResendTallies()
+        for ((row, tally), isOurs) in zip(settled, try db.effects(Self.delete, deleted)) where isOurs {
+            rows.append(row)
+            guard let tally else { continue }
+            tallies.add(
+                tally.end, merchantID: tally.merchantID, resendID: tally.resendID, isLog: tally.isLog,
+                failure: tally.failure)
+        }
+        try db.batch(Settling.insert, rows)
         try tallies.save(now: now, in: db)
     }
+
+    static let delete = """
+        DELETE FROM deliveries USING {rows}
+        WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+        """
 }

@@ -33,9 +33,35 @@ private struct BrokenQueue {
 
     /// Ends what came due before; what is under way as a probe has a later due time, its lease.
     func expire(before: Timestamp, limit: Int, in db: any SQLConnection) throws -> Int {
-        var ended = SQLRows([("merchant_id", .int), ("id", .int)])
+        var open = try open(before: before, limit: limit, in: db)
+        try ResendTallies.lock(open.lazy.compactMap { $0.isLog ? nil : $0.tallyKey }, in: db)
+        let canceled = try CanceledJobs.among(Set(open.lazy.compactMap { $0.tallyKey?.resendID }), in: db)
+        open.removeAll { $0.tallyKey.map { canceled.contains($0.resendID) } ?? false }
+        var rows = SQLRows([("merchant_id", .int), ("id", .int)])
+        for delivery in open { rows.append([.int(merchantID), .int(delivery.id)]) }
         var settled = SQLRows(Settling.columns)
         var tallies = ResendTallies()
+        for (delivery, isOurs) in zip(open, try db.effects(EndedDeliveries.delete, rows)) where isOurs {
+            settled.append(delivery.settled)
+            guard let key = delivery.tallyKey else { continue }
+            tallies.add(
+                .exhausted, merchantID: merchantID, resendID: key.resendID, isLog: delivery.isLog,
+                failure: delivery.isLog ? .receiverPaused : nil)
+        }
+        try db.batch(Settling.insert, settled)
+        try tallies.save(now: now, in: db)
+        return open.count
+    }
+
+    private struct Open {
+        var id: Int64
+        var tallyKey: ResendTallies.Key?
+        var isLog: Bool
+        var settled: [SQLValue]
+    }
+
+    private func open(before: Timestamp, limit: Int, in db: any SQLConnection) throws -> [Open] {
+        var open: [Open] = []
         try db.query(
             """
             SELECT d.id, coalesce(d.payout_id, d.event_id), d.resend_id, d.attempts, d.created_at,
@@ -46,26 +72,14 @@ private struct BrokenQueue {
             ORDER BY d.due_at, d.id LIMIT $4
             """, [.int(merchantID), .int(queue.raw), .time(before), .int(limit)]
         ) { row in
-            ended.append([.int(merchantID), .int(row.int(0))])
-            settled.append(
-                Settling.row(
-                    merchantID: merchantID, objectID: row.int(1), deliveryID: row.int(0), queue: queue,
-                    notificationID: row.int(5), resendID: row.intIfPresent(2),
-                    registrationID: row.intIfPresent(6), end: .exhausted, reason: .receiverBroken,
-                    attempts: Int(row.int(3)), statusCode: nil, createdAt: row.time(4), endedAt: now))
-            if let resendID = row.intIfPresent(2) {
-                tallies.add(
-                    .exhausted, merchantID: merchantID, resendID: resendID, isLog: !row.isNull(6),
-                    failure: row.isNull(6) ? nil : .receiverPaused)
-            }
+            let settled = Settling.row(
+                merchantID: merchantID, objectID: row.int(1), deliveryID: row.int(0), queue: queue,
+                notificationID: row.int(5), resendID: row.intIfPresent(2),
+                registrationID: row.intIfPresent(6), end: .exhausted, reason: .receiverBroken,
+                attempts: Int(row.int(3)), statusCode: nil, createdAt: row.time(4), endedAt: now)
+            let key = row.intIfPresent(2).map { ResendTallies.Key(merchantID: merchantID, resendID: $0) }
+            open.append(Open(id: row.int(0), tallyKey: key, isLog: !row.isNull(6), settled: settled))
         }
-        try db.batch(
-            """
-            DELETE FROM deliveries USING {rows}
-            WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
-            """, ended)
-        try db.batch(Settling.insert, settled)
-        try tallies.save(now: now, in: db)
-        return ended.count
+        return open
     }
 }

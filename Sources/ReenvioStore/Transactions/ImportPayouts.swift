@@ -98,7 +98,7 @@ private struct ImportPayouts {
     /// Gives each payout its id, receiver and numbers. The id sequence is past the largest imported id in this commit.
     private mutating func number(in db: any SQLConnection) throws {
         if let largest = accepted.compactMap(\.line.id).max() {
-            try db.run("UPDATE id_sequences SET next = $1 WHERE name = 'payout' AND next < $1", [.int(largest + 1)])
+            try db.pass(.payout, largest)
         }
         var drawn = try db.nextIDs(.payout, accepted.count { $0.line.id == nil })[...]
         var notificationIDs = try db.nextIDs(.notification, accepted.count { $0.line.isNotified })[...]

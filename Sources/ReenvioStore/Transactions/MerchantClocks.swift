@@ -11,8 +11,8 @@ struct MerchantClocks {
         for id in Set(merchantIDs).sorted() { rows.append([.int(id)]) }
         try db.batch(
             """
-            UPDATE merchant_clocks SET seq = merchant_clocks.seq FROM {rows} WHERE merchant_id = rows.id
-            RETURNING merchant_id, seq
+            SELECT c.merchant_id, c.seq FROM merchant_clocks c, {rows} WHERE c.merchant_id = rows.id
+            ORDER BY c.merchant_id FOR UPDATE OF c
             """,
             rows
         ) { seqs[$0.int(0)] = $0.int(1) }
@@ -97,7 +97,7 @@ struct QueueWakes {
             """
             SELECT r.id, r.is_known, coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL, r.probe_at,
                 r.resume_at
-            FROM receivers r, {rows} WHERE r.id = rows.id
+            FROM receivers r, {rows} WHERE r.id = rows.id ORDER BY r.id FOR SHARE OF r
             """, wanted
         ) { row in
             if !row.bool(1) { unknown.append([.int(row.int(0))]) }

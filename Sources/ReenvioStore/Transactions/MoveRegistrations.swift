@@ -12,7 +12,7 @@ extension Store {
             let moving = try db.all(
                 """
                 SELECT merchant_id, id, receiver_id, deleted_at IS NOT NULL FROM registrations
-                WHERE is_moving = 1 ORDER BY id LIMIT $1
+                WHERE is_moving = 1 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
                 """, [.int(Limits.registrationsPerSweep)]
             ) { MovingRegistration(merchantID: $0.int(0), id: $0.int(1), receiverID: $0.int(2), isDeleted: $0.bool(3)) }
             var moved = 0

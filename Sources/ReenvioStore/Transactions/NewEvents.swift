@@ -118,6 +118,7 @@ struct NewEvents {
         let found = try db.all(
             """
             SELECT id, receiver_id, type FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL ORDER BY id
+            FOR SHARE
             """, [.int(merchantID)]
         ) { row in
             EventSelection(rawValue: row.text(2)).map {

@@ -10,15 +10,22 @@ enum NewPayouts {
         if payouts.isEmpty { return [] }
         let receivers = try Receivers.find(
             or: payouts.map { ($0.merchantID, $0.draft.notificationURL?.origin) }, now, in: db)
-        let ids = try db.nextIDs(.payout, payouts.count)
-        var rows = SQLRows(columns)
-        var seqs: [Int64] = []
-        for (index, payout) in payouts.enumerated() {
-            seqs.append(clocks.next(payout.merchantID))
-            rows.append(row(payout, id: ids[index], seq: seqs[index], receiverID: receivers[index], now: now))
-        }
+        var ids = try db.nextIDs(.payout, payouts.count)
+        let seqs = payouts.map { clocks.next($0.merchantID) }
         var inserted: Set<Int64> = []
-        try db.batch(insertPayouts, rows) { inserted.insert($0.int(0)) }
+        var waiting = Array(payouts.indices)
+        while !waiting.isEmpty {
+            var rows = SQLRows(columns)
+            for index in waiting {
+                rows.append(
+                    row(payouts[index], id: ids[index], seq: seqs[index], receiverID: receivers[index], now: now))
+            }
+            try db.batch(insertPayouts, rows) { inserted.insert($0.int(0)) }
+            // An import may have brought an id along after it was drawn here.
+            let taken = try stored(waiting.lazy.map { ids[$0] }.filter { !inserted.contains($0) }, in: db)
+            waiting.removeAll { !taken.contains(ids[$0]) }
+            for (index, id) in zip(waiting, try db.nextIDs(.payout, waiting.count)) { ids[index] = id }
+        }
         var changes = SQLRows([("merchant_id", .int), ("seq", .int), ("payout_id", .int), ("at", .int), ("at_s", .int)])
         var parties = SQLRows([
             ("merchant_id", .int), ("object_id", .int), ("sealed", .blob), ("key_id", .text), ("at", .int),
@@ -31,6 +38,14 @@ enum NewPayouts {
         try db.batch(insertChanges, changes)
         try db.batch(insertParties, parties)
         return ids.map { inserted.contains($0) ? .payout(id: $0) : .invoiceTaken }
+    }
+
+    private static func stored(_ ids: some Sequence<Int64>, in db: any SQLConnection) throws -> Set<Int64> {
+        var rows = SQLRows([("id", .int)])
+        for id in ids { rows.append([.int(id)]) }
+        var stored: Set<Int64> = []
+        try db.batch("SELECT p.id FROM payouts p, {rows} WHERE p.id = rows.id", rows) { stored.insert($0.int(0)) }
+        return stored
     }
 
     private static let columns: [(name: String, type: SQLRows.ColumnType)] = [
@@ -78,6 +93,13 @@ enum Receivers {
         var origin: String
     }
 
+    private static func find(_ key: Key, in db: any SQLConnection) throws -> Int64? {
+        try db.first(
+            "SELECT id FROM receivers WHERE merchant_id = $1 AND origin = $2",
+            [.int(key.merchantID), .text(key.origin)]
+        ) { $0.int(0) }
+    }
+
     /// The receiver of each pair, in order; nil where there is no origin.
     static func find(
         or wanted: [(merchantID: Int64, origin: String?)], _ now: Timestamp, in db: any SQLConnection
@@ -86,20 +108,18 @@ enum Receivers {
         let keys = Set(wanted.compactMap { pair in pair.origin.map { Key(merchantID: pair.merchantID, origin: $0) } })
         var missing: [Key] = []
         for key in keys {
-            let id = try db.first(
-                "SELECT id FROM receivers WHERE merchant_id = $1 AND origin = $2",
-                [.int(key.merchantID), .text(key.origin)]
-            ) { $0.int(0) }
-            if let id { known[key] = id } else { missing.append(key) }
+            if let id = try find(key, in: db) { known[key] = id } else { missing.append(key) }
         }
         for (key, id) in zip(missing, try db.nextIDs(.receiver, missing.count)) {
-            try db.run(
+            let made = try db.run(
                 """
                 INSERT INTO receivers (id, merchant_id, origin, health_since, created_at) VALUES ($1, $2, $3, $4, $4)
+                ON CONFLICT DO NOTHING
                 """,
                 [.int(id), .int(key.merchantID), .text(key.origin), .time(now)]
             )
-            known[key] = id
+            // Another node may have met it at the same time.
+            known[key] = made == 1 ? id : try find(key, in: db)
         }
         return wanted.map { pair in pair.origin.flatMap { known[Key(merchantID: pair.merchantID, origin: $0)] } }
     }

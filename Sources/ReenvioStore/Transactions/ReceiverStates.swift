@@ -53,6 +53,11 @@ struct ReceiverState: Equatable {
         try db.first("\(columns) WHERE id = $1", [.int(id)], ReceiverState.init)
     }
 
+    /// Nobody else changes it until the commit, nor makes a queue of it that does not know.
+    static func lock(_ id: Int64, in db: any SQLConnection) throws -> ReceiverState? {
+        try db.first("\(columns) WHERE id = $1 FOR UPDATE", [.int(id)], ReceiverState.init)
+    }
+
     mutating func apply(_ change: ReceiverChange) {
         let now = change.at
         switch change.what {
@@ -139,7 +144,7 @@ enum ReceiverStates {
     ) throws -> [ReceiverEvent] {
         var events: [ReceiverEvent] = []
         for (id, own) in Dictionary(grouping: changes, by: \.receiverID).sorted(by: { $0.key < $1.key }) {
-            guard var state = try ReceiverState.load(id, in: db) else { continue }
+            guard var state = try ReceiverState.lock(id, in: db) else { continue }
             let loaded = state
             for change in own {
                 let before = state
@@ -153,12 +158,13 @@ enum ReceiverStates {
         return events
     }
 
-    /// Receivers whose hold has ended, or whose next probe is due; bounded.
+    /// Receivers whose hold has ended, or whose next probe is due; bounded. Those that another node has in hand are
+    /// left to it.
     static func resuming(now: Timestamp, limit: Int, in db: any SQLConnection) throws -> [ReceiverState] {
         try db.all(
             """
             \(ReceiverState.columns) WHERE resume_at <= $1 AND resume_at IS NOT NULL AND paused_at IS NULL
-            ORDER BY resume_at LIMIT $2
+            ORDER BY resume_at LIMIT $2 FOR UPDATE SKIP LOCKED
             """, [.time(now), .int(limit)], ReceiverState.init)
     }
 
@@ -218,10 +224,10 @@ extension Store {
             let owner = try db.first(
                 """
                 SELECT m.account_id FROM receivers r JOIN merchants m ON m.id = r.merchant_id
-                WHERE r.id = $1 AND r.is_known = 1 AND ($2 IS NULL OR m.account_id = $2)
+                WHERE r.id = $1 AND r.is_known = 1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(id), .optional(accountID)]
             ) { $0.int(0) }
-            guard let owner, let before = try ReceiverState.load(id, in: db) else { return nil }
+            guard let owner, let before = try ReceiverState.lock(id, in: db) else { return nil }
             var state = before
             body(&state)
             try state.save(before: before, wall: wall, in: db)

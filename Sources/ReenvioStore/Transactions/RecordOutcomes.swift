@@ -65,8 +65,10 @@ extension Store {
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
         let (recorded, claimed) = try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
             var outcomes = RecordOutcomes(records, now: now)
-            try outcomes.write(in: db)
+            // Clocks, then resends, receivers, queues, and tallies: everybody locks in this order.
+            let clocks = try outcomes.lockClocks(in: db)
             let events = try ReceiverStates.apply(changes, wall: now, in: db)
+            try outcomes.write(clocks, in: db)
             let claimed = try order.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
             return (RecordResult(late: outcomes.late, events: events), claimed)
         }
@@ -88,20 +90,31 @@ struct RecordOutcomes {
         self.now = now
     }
 
-    mutating func write(in db: any SQLConnection) throws {
+    private var acked: [ClaimedDelivery] {
+        records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
+    }
+
+    /// Locks the clocks that acknowledgements are dated by, and the logs that may end; first of all.
+    func lockClocks(in db: any SQLConnection) throws -> MerchantClocks {
+        let clocks = try MerchantClocks(locking: Set(acked.lazy.filter { $0.event == nil }.map(\.merchantID)), in: db)
+        let ended = records.lazy.filter { if case .end = $0.next { $0.claimed.isLogResend } else { false } }
+        try EndLogs.lock(ended.compactMap(\.claimed.resendID), in: db)
+        return clocks
+    }
+
+    mutating func write(_ clocks: MerchantClocks, in db: any SQLConnection) throws {
         if records.isEmpty { return }
-        let acked = records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
+        let acked = acked
         let payouts = acked.filter { $0.event == nil }
-        let clocks = try MerchantClocks(locking: Set(payouts.lazy.map(\.merchantID)), in: db)
         try writeAttempts(in: db)
-        try endDeliveries(in: db)
         try retryDeliveries(in: db)
+        try wakes.save(in: db)
+        try endDeliveries(in: db)
         try acknowledge(payouts, clocks, in: db)
         if payouts.count < acked.count {
             try AcknowledgeEvents(acked.filter { $0.event != nil }, now: now).write(in: db)
         }
         try counts.save(in: db)
-        try wakes.save(in: db)
         try tallies.save(now: now, in: db)
     }
 
@@ -130,6 +143,8 @@ struct RecordOutcomes {
             rows.append([.int(record.claimed.merchantID), .int(record.claimed.id), .int(record.claimed.token)])
             ended.append((record, end))
         }
+        try ResendTallies.lock(
+            ended.lazy.compactMap { $0.record.claimed.event == nil ? $0.record.claimed.tallyKey : nil }, in: db)
         let canceled = try CanceledJobs.among(
             Set(ended.lazy.compactMap { $0.record.claimed.event == nil ? $0.record.claimed.resendID : nil }), in: db)
         var settled = SQLRows(Settling.columns, reserving: rows.count)
@@ -215,14 +230,14 @@ extension RecordOutcomes {
             guard let live = claimed.liveDeliveryID else { continue }
             candidates.append([.int(claimed.merchantID), .int(live)])
         }
-        var settled = SQLRows(Settling.columns)
+        var open: [[SQLValue]] = []
         var found = SQLRows(candidates.columns)
         var seen: Set<Int64> = []
         try db.batch(Self.openLive, candidates) { row in
             // Two resends of one notification may be acknowledged in one batch.
             guard let queue = QueueID(raw: row.int(3)), seen.insert(row.int(2)).inserted else { return }
             found.append([.int(row.int(0)), .int(row.int(2))])
-            settled.append(
+            open.append(
                 Settling.row(
                     merchantID: row.int(0), objectID: row.int(1), deliveryID: row.int(2), queue: queue,
                     notificationID: row.int(4), resendID: nil, end: .skipped, reason: .acknowledgedElsewhere,
@@ -230,7 +245,10 @@ extension RecordOutcomes {
                 )
             )
         }
-        try db.batch(Self.deleteLive, found)
+        var settled = SQLRows(Settling.columns, reserving: open.count)
+        for (row, isOurs) in zip(open, try db.effects(EndedDeliveries.delete, found)) where isOurs {
+            settled.append(row)
+        }
         try db.batch(Settling.insert, settled)
     }
 
@@ -247,11 +265,6 @@ extension RecordOutcomes {
     private static let openLive = """
         SELECT d.merchant_id, d.payout_id, d.id, d.queue_id, d.notification_id, d.attempts, d.created_at
         FROM deliveries d, {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id
-        """
-
-    private static let deleteLive = """
-        DELETE FROM deliveries USING {rows}
-        WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
         """
 }
 

@@ -17,6 +17,8 @@ extension Store {
         _ draft: RegistrationDraft, of merchant: Merchant, by requester: Requester, now: Timestamp
     ) async throws -> Registration? {
         try await engine.write(.intake) { db in
+            // One after the other, so that the count holds.
+            try db.query("SELECT id FROM merchants WHERE id = $1 FOR UPDATE", [.int(merchant.id)]) { _ in }
             let count = try db.first(
                 "SELECT count(*) FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL", [.int(merchant.id)]
             ) { $0.int(0) }
@@ -50,7 +52,7 @@ extension Store {
         id: Int64, _ change: RegistrationChange, by requester: Requester, now: Timestamp
     ) async throws -> Registration? {
         try await engine.write(.intake) { db in
-            guard let known = try Self.findRegistration(id, in: db) else { return nil }
+            guard let known = try Self.lockRegistration(id, in: db) else { return nil }
             if change.fields.isEmpty { return known }
             if let url = change.url {
                 let receiverID = try Self.receiverID(of: url, merchantID: known.merchantID, now, in: db)
@@ -80,7 +82,7 @@ extension Store {
     /// - Returns: false where there is none (any more).
     package func deleteRegistration(id: Int64, by requester: Requester, now: Timestamp) async throws -> Bool {
         try await engine.write(.intake) { db in
-            guard let known = try Self.findRegistration(id, in: db) else { return false }
+            guard let known = try Self.lockRegistration(id, in: db) else { return false }
             try db.run(
                 """
                 UPDATE registrations SET deleted_at = $3, is_moving = 1, authorization_sealed = NULL,
@@ -92,6 +94,11 @@ extension Store {
                 webhook: id, of: try Self.accountID(of: known, in: db), "webhook.delete", by: requester, now, in: db)
             return true
         }
+    }
+
+    private static func lockRegistration(_ id: Int64, in db: any SQLConnection) throws -> Registration? {
+        try db.query("SELECT id FROM registrations WHERE id = $1 FOR UPDATE", [.int(id)]) { _ in }
+        return try findRegistration(id, in: db)
     }
 
     private static func receiverID(

@@ -17,8 +17,12 @@ enum ResendPaces {
     static func putOff(
         _ ids: [Int64], merchantID: Int64, resendID: Int64, now: Timestamp, in db: any SQLConnection
     ) throws {
-        let stored = try db.first("SELECT max_per_second, next_slot FROM resends WHERE id = $1", [.int(resendID)]) {
-            row in row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) }
+        // While another node enqueues more of it, which it does before it takes locks that are held here, they stay
+        // where they are, and are met again.
+        let stored = try db.first(
+            "SELECT max_per_second, next_slot FROM resends WHERE id = $1 FOR UPDATE SKIP LOCKED", [.int(resendID)]
+        ) { row in
+            row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) }
         }
         guard var pace = stored ?? nil else { return }
         var rows = SQLRows([("merchant_id", .int), ("id", .int), ("due", .int)], reserving: ids.count)

@@ -3,7 +3,7 @@ import ReenvioModel
 /// What became of a resend's deliveries, summed over one transaction and written in it (`docs/architecture.md`,
 /// rule 11).
 struct ResendTallies {
-    private struct Key: Hashable {
+    struct Key: Hashable {
         var merchantID: Int64
         var resendID: Int64
     }
@@ -19,6 +19,18 @@ struct ResendTallies {
     private var sums: [Key: Sum] = [:]
     /// The v3 ones, which end with their last message.
     private var logs: Set<Int64> = []
+
+    /// Locks the tallies of these jobs, which whoever cancels one does as well: what is read of them afterwards holds
+    /// until the commit, so that nothing counts both as skipped and as what was answered.
+    static func lock(_ keys: some Sequence<Key>, in db: any SQLConnection) throws {
+        var rows = SQLRows([
+            ("merchant_id", .int), ("resend_id", .int), ("delivered", .int), ("undelivered", .int), ("skipped", .int),
+        ])
+        for key in Set(keys).sorted(by: { ($0.merchantID, $0.resendID) < ($1.merchantID, $1.resendID) }) {
+            rows.append([.int(key.merchantID), .int(key.resendID), .int(0), .int(0), .int(0)])
+        }
+        try db.batch(add, rows)
+    }
 
     /// `isLog`: of a v3 resend; `failure` then says why it was not acknowledged.
     mutating func add(
@@ -56,6 +68,7 @@ struct ResendTallies {
             ])
             if let failure = sum.failure { failures.append([.int(key.resendID), .text(failure.text)]) }
         }
+        try EndLogs.lock(logs, in: db)
         try db.batch(Self.add, rows)
         try db.batch("UPDATE resends SET failure = rows.failure FROM {rows} WHERE resends.id = rows.id", failures)
         try EndLogs(ids: logs.sorted(), now: now).run(in: db)

@@ -30,7 +30,10 @@ extension Store {
         let end = now + rotation.overlap
         return try await engine.write(.intake) { db in
             let owner = try db.first(
-                "SELECT account_id FROM merchants WHERE id = $1 AND ($2 IS NULL OR account_id = $2)",
+                """
+                SELECT account_id FROM merchants WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)
+                FOR UPDATE
+                """,
                 [.int(rotation.merchantID), .optional(accountID)]
             ) { $0.int(0) }
             guard let owner else { return nil }

@@ -52,10 +52,22 @@ struct RunningResend {
         return found
     }
 
-    private static let load = """
+    /// The same as it stands now, which no other node changes until the commit; nil where one takes a step of it, or it
+    /// has ended.
+    func locked(in db: any SQLConnection) throws -> RunningResend? {
+        try db.first(
+            "\(Self.columns) FROM resends r WHERE r.id = $1 AND r.state = 'processing' FOR UPDATE SKIP LOCKED",
+            [.int(id)], RunningResend.init)
+    }
+
+    private static let columns = """
         SELECT r.id, r.merchant_id, r.kind, r.statuses, r.window_start, r.window_end, r.frozen_seq, r.cursor_s,
             r.cursor_seq, r.total, r.queued, r.failed, r.only_unacked, r.max_per_second, r.canary, r.canary_passed,
             r.next_slot, r.object_id, r.registrations
+        """
+
+    private static let load = """
+        \(columns)
         FROM resends r WHERE r.state = 'processing' AND r.id BETWEEN $1 AND $2 AND r.queued - (
             SELECT coalesce(sum(t.delivered + t.undelivered + t.skipped), 0) FROM resend_tallies t
             WHERE t.merchant_id = r.merchant_id AND t.resend_id = r.id) < $3

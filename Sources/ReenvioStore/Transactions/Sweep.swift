@@ -155,11 +155,8 @@ extension Store {
         after first: Int64, _ result: inout SweepResult, cutoff: Timestamp, now: Timestamp, in db: any SQLConnection
     ) throws {
         try db.run(
-            """
-            INSERT INTO delivery_marks (day, delivery_id)
-            SELECT $1, next FROM id_sequences WHERE name = 'delivery' ON CONFLICT DO NOTHING
-            """,
-            [.int(now.seconds / 86_400)]
+            "INSERT INTO delivery_marks (day, delivery_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            [.int(now.seconds / 86_400), .int(try db.idCeiling(.delivery))]
         )
         let mark = try db.first(
             "SELECT max(delivery_id) FROM delivery_marks WHERE day <= $1", [.int(cutoff.seconds / 86_400)]

@@ -8,8 +8,12 @@ extension Store {
     package func rotateTokenKey(_ key: TokenKey, by requester: Requester, now: Timestamp) async throws -> Int64 {
         let sealed = try sealing.seal(key.secret, context: Self.tokenKeyContext(key.id))
         return try await engine.write(.intake) { db in
+            // One rotation after the other: the second waits for the row that the first replaces.
+            try db.query("SELECT id FROM token_keys ORDER BY version FOR UPDATE", []) { _ in }
             let version = try Self.newestTokenKey(in: db) + 1
-            try insertTokenKey(key.id, sealed, version: version, now: now, in: db)
+            guard try insertTokenKey(key.id, sealed, version: version, now: now, in: db) else {
+                throw StoreError.unavailable("another token key was made at the same time")
+            }
             try db.run("DELETE FROM token_keys WHERE version < $1", [.int(version - 1)])
             let entry = Audit.Entry(
                 at: now, accountID: nil, by: requester, action: "token-key.rotate", target: "token key \(key.id)")
@@ -23,7 +27,8 @@ extension Store {
         let sealed = try sealing.seal(key.secret, context: Self.tokenKeyContext(key.id))
         try await engine.write(.intake) { db in
             guard try Self.newestTokenKey(in: db) == 0 else { return }
-            try insertTokenKey(key.id, sealed, version: 1, now: now, in: db)
+            // Nodes that start together make one.
+            _ = try insertTokenKey(key.id, sealed, version: 1, now: now, in: db)
         }
     }
 
@@ -32,11 +37,15 @@ extension Store {
         try db.first("SELECT coalesce(max(version), 0) FROM token_keys") { $0.int(0) } ?? 0
     }
 
+    /// - Returns: false where there is one of that version already.
     private func insertTokenKey(
         _ id: String, _ sealed: [UInt8], version: Int64, now: Timestamp, in db: any SQLConnection
-    ) throws {
+    ) throws -> Bool {
         try db.run(
-            "INSERT INTO token_keys (id, version, sealed, key_id, created_at) VALUES ($1, $2, $3, $4, $5)",
-            [.text(id), .int(version), .blob(sealed), .text(sealing.id), .time(now)])
+            """
+            INSERT INTO token_keys (id, version, sealed, key_id, created_at) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT DO NOTHING
+            """,
+            [.text(id), .int(version), .blob(sealed), .text(sealing.id), .time(now)]) == 1
     }
 }

@@ -29,7 +29,7 @@ extension Store {
             guard try db.first("SELECT 1 FROM accounts WHERE id = $1", [.int(user.accountID)], { $0.int(0) }) != nil
             else { throw CreationRefused(description: "there is no account \(user.accountID)") }
             let id = try user.id ?? db.nextIDs(.user, 1)[0]
-            try db.run("UPDATE id_sequences SET next = $1 WHERE name = 'user' AND next < $1", [.int(id + 1)])
+            try db.pass(.user, id)
             let changed = try db.run(
                 """
                 INSERT INTO users (id, account_id, client_id, secret_hash, all_merchants, created_at)

@@ -1,0 +1,46 @@
+import CLibPQ
+import Foundation
+
+/// Where a PostgreSQL is: any URI that libpq takes, several hosts and TLS included.
+package struct PostgresAddress: Sendable, Equatable {
+    private let uri: String
+
+    /// - Throws: `StoreError.unavailable` with libpq's words for a text that is no connection URI.
+    package init(_ uri: String) throws {
+        var words: UnsafeMutablePointer<CChar>?
+        let options = PQconninfoParse(uri, &words)
+        defer {
+            PQconninfoFree(options)
+            PQfreemem(words)
+        }
+        guard options != nil else {
+            // The words may quote the text, which holds a password.
+            throw StoreError.unavailable("the address of the store is no PostgreSQL URI")
+        }
+        self.uri = uri
+    }
+
+    /// What holds where the URI says nothing else: a server that takes writes, a name in its lists, and limits on how
+    /// long a network may be silent.
+    private static let defaults: [(String, String)] = [
+        ("fallback_application_name", "reenvio"), ("connect_timeout", "5"), ("target_session_attrs", "read-write"),
+        ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("tcp_user_timeout", "20000"),
+    ]
+
+    /// - Throws: `PostgresError`.
+    func connect() throws -> OpaquePointer {
+        // Later ones win, and what the URI says is put where it stands.
+        let parameters = Self.defaults + [("dbname", uri)]
+        let keywords = parameters.map { strdup($0.0) }
+        let values = parameters.map { strdup($0.1) }
+        defer { for text in keywords + values { free(text) } }
+        let handle = PQconnectdbParams(
+            keywords.map { UnsafePointer($0) } + [nil], values.map { UnsafePointer($0) } + [nil], 1)
+        guard let handle else { throw PostgresError(sqlState: nil, message: "out of memory") }
+        guard PQstatus(handle) == CONNECTION_OK else {
+            defer { PQfinish(handle) }
+            throw PostgresError(sqlState: nil, message: PostgresError.message(of: handle))
+        }
+        return handle
+    }
+}

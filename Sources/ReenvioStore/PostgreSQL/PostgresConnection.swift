@@ -1,0 +1,200 @@
+import CLibPQ
+import Foundation
+import Synchronization
+
+/// What the connections of one engine share.
+final class PostgresShared: Sendable {
+    let ids = PostgresIDs()
+    /// Messages sent to the server that were answered.
+    let roundTrips = Atomic<Int>(0)
+    /// Transactions that the server gave up for others.
+    let conflicts = Atomic<Int>(0)
+}
+
+/// `SQLConnection` over one connection of libpq with its prepared statements; used by one thread at a time.
+final class PostgresConnection: SQLConnection {
+    /// Statements kept prepared; a text that is put together of parts may make more.
+    private static let statementsMax = 1_000
+
+    let dialect = Dialect.postgres
+    /// The failure of a statement since the last `command`: after it the server takes nothing but a rollback.
+    private(set) var failure: PostgresError?
+    private let handle: OpaquePointer
+    private let shared: PostgresShared
+    private var prepared: [StatementKey: String] = [:]
+    private var statements = 0
+
+    private struct StatementKey: Hashable {
+        var sql: String
+        var isEffects = false
+    }
+
+    /// Connects, and sets what every connection of ours relies on.
+    /// - Throws: `PostgresError`.
+    init(_ address: PostgresAddress, _ shared: PostgresShared) throws {
+        handle = try address.connect()
+        self.shared = shared
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        guard PQserverVersion(handle) >= 130_000 else {
+            throw PostgresError(sqlState: nil, message: "the server is older than PostgreSQL 13")
+        }
+        var encoding = ""
+        try query(Self.manners, []) { encoding = $0.text(0) }
+        guard encoding == "UTF8" else {
+            throw PostgresError(sqlState: nil, message: "the database has the encoding \(encoding), not UTF8")
+        }
+    }
+
+    deinit {
+        PQfinish(handle)
+    }
+
+    /// Each statement is bounded, and so is the wait for a lock. A server that is set to wait for its standbys to apply
+    /// a commit keeps to that; no other setting of its makes a commit less durable than `on`. Plans may not depend on
+    /// how large a table was when they were made: everything has an index.
+    private static let manners = """
+        SELECT current_setting('server_encoding'),
+            set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+            set_config('client_encoding', 'UTF8', false),
+            set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
+            set_config('idle_in_transaction_session_timeout', '60s', false),
+            set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
+        """
+
+    var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
+
+    // MARK: SQLConnection
+
+    func run(_ sql: String, _ parameters: [SQLValue]) throws -> Int {
+        let text = dialect.rewrite(sql)
+        if parameters.isEmpty, !Self.isQuery(text) {
+            _ = try command(text)
+            return 0
+        }
+        return try execute(StatementKey(sql: sql), { text }, PostgresParameters(parameters)) { _ in }
+    }
+
+    func query(_ sql: String, _ parameters: [SQLValue], _ row: (any SQLRow) throws -> Void) throws {
+        _ = try execute(
+            StatementKey(sql: sql), { dialect.rewrite(sql) }, PostgresParameters(parameters), row)
+    }
+
+    func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int {
+        if rows.isEmpty { return 0 }
+        return try execute(
+            StatementKey(sql: sql), { dialect.rewrite(sql, rows: rows.columns) }, PostgresParameters(rows), row)
+    }
+
+    func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
+        var effects = [Bool](repeating: false, count: rows.count)
+        if rows.isEmpty { return effects }
+        _ = try execute(
+            StatementKey(sql: sql, isEffects: true), { dialect.rewrite(sql, rows: rows.columns, .effects) },
+            PostgresParameters(rows)
+        ) { effects[Int($0.int(0)) - 1] = true }
+        return effects
+    }
+
+    func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
+        if count == 0 { return [] }
+        var ids = shared.ids.take(count, of: sequence)
+        let missing = Int64(count - ids.count)
+        if missing > 0 {
+            let block = sequence.blockSize
+            var drawn: [Int64] = []
+            try query(
+                "SELECT nextval('\(sequence.postgresName)') FROM generate_series(1, $1)",
+                [.int((missing + block - 1) / block)]
+            ) { drawn += $0.int(0)..<$0.int(0) + block }
+            ids += drawn.prefix(Int(missing))
+            shared.ids.put(drawn.dropFirst(Int(missing)), of: sequence)
+        }
+        return ids.sorted()
+    }
+
+    func pass(_ sequence: IDSequence, _ id: Int64) throws {
+        let name = sequence.postgresName
+        try query(
+            "SELECT setval('\(name)', $1) FROM \(name) WHERE last_value < $1 OR (last_value = $1 AND NOT is_called)",
+            [.int(id)]
+        ) { _ in }
+    }
+
+    func idCeiling(_ sequence: IDSequence) throws -> Int64 {
+        try first(
+            "SELECT CASE WHEN is_called THEN last_value + $1 ELSE last_value END FROM \(sequence.postgresName)",
+            [.int(sequence.blockSize)]
+        ) { $0.int(0) } ?? 0
+    }
+
+    // MARK: libpq
+
+    /// Runs a statement without parameters, not prepared, and returns what the server did: `COMMIT`, or `ROLLBACK`
+    /// where a statement before had failed.
+    func command(_ sql: String) throws -> String {
+        failure = nil
+        let result = try checked(PQexec(handle, sql))
+        defer { PQclear(result) }
+        return String(cString: PQcmdStatus(result))
+    }
+
+    private static func isQuery(_ sql: String) -> Bool {
+        ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains { sql.hasPrefix($0) }
+    }
+
+    /// Prepares where it is new, executes, hands over the rows, and returns how many were changed or read.
+    private func execute(
+        _ key: StatementKey, _ text: () -> String, _ parameters: PostgresParameters, _ row: (any SQLRow) throws -> Void
+    ) throws -> Int {
+        let name = try prepared[key] ?? prepare(key, text(), parameters.types)
+        let answer = parameters.withPointers { count, values, lengths, formats in
+            PQexecPrepared(handle, name, count, values, lengths, formats, 1)
+        }
+        let result = try checked(answer)
+        defer { PQclear(result) }
+        for index in 0..<PQntuples(result) { try row(PostgresRow(result: result, index: index)) }
+        return Int(String(cString: PQcmdTuples(result))) ?? 0
+    }
+
+    private func prepare(_ key: StatementKey, _ text: String, _ types: [Oid]) throws -> String {
+        if prepared.count >= Self.statementsMax {
+            _ = try command("DEALLOCATE ALL")
+            prepared = [:]
+        }
+        statements += 1
+        let name = "s\(statements)"
+        PQclear(try checked(PQprepare(handle, name, text, CInt(types.count), types)))
+        prepared[key] = name
+        return name
+    }
+
+    private func checked(_ result: OpaquePointer?) throws -> OpaquePointer {
+        shared.roundTrips.add(1, ordering: .relaxed)
+        let status = PQresultStatus(result)
+        if let result, status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK { return result }
+        let error = PostgresError(result, handle)
+        PQclear(result)
+        failure = error
+        throw error.storeError
+    }
+}
+
+/// Ids drawn in blocks and not given out yet, shared by the connections of a node. What is left when it ends is lost.
+final class PostgresIDs: Sendable {
+    private let stock = Mutex<[IDSequence: ArraySlice<Int64>]>([:])
+
+    /// Up to `count` ids, the oldest first.
+    func take(_ count: Int, of sequence: IDSequence) -> [Int64] {
+        stock.withLock { stock in
+            let taken = stock[sequence]?.prefix(count) ?? []
+            stock[sequence]?.removeFirst(taken.count)
+            return Array(taken)
+        }
+    }
+
+    func put(_ ids: ArraySlice<Int64>, of sequence: IDSequence) {
+        if ids.isEmpty { return }
+        stock.withLock { $0[sequence, default: []] += ids }
+    }
+}

@@ -1,0 +1,93 @@
+import Synchronization
+
+/// A PostgreSQL that nodes share: readers in snapshots and writers side by side, each on a thread and a connection of
+/// its own. Needs PostgreSQL 13 or later, a database in UTF-8, and a session per connection: a pooler in front must not
+/// pool transactions.
+package final class PostgresEngine: StoreEngine {
+    private let readers: PostgresThreads
+    private let writers: PostgresThreads
+    private let shared = PostgresShared()
+
+    /// Connects once, to tell at once what is wrong with the address.
+    /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be reached.
+    package init(_ address: PostgresAddress, readers: Int = 4, writers: Int = 4) throws {
+        let shared = shared
+        do {
+            try Self.refuseForeignDatabase(try PostgresConnection(address, shared))
+        } catch let error as PostgresError {
+            throw error.storeError
+        }
+        let session: @Sendable () -> PostgresSession = { PostgresSession(address, shared) }
+        self.readers = PostgresThreads("reenvio reader", count: readers, session: session)
+        self.writers = PostgresThreads("reenvio writer", count: writers, session: session)
+    }
+
+    /// Messages to the server so far, over all connections.
+    package var roundTrips: Int { shared.roundTrips.load(ordering: .relaxed) }
+
+    /// Transactions so far that the server gave up for others, mostly to end a deadlock. They were run again.
+    package var conflicts: Int { shared.conflicts.load(ordering: .relaxed) }
+
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await run(on: readers, .intake) { session in
+            try session.read("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
+        }
+    }
+
+    package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+        try await run(on: readers, .intake) { session in try session.read(nil, body) }
+    }
+
+    package func write<T: Sendable>(
+        _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
+    ) async throws -> T {
+        let begin = Self.begin(priority)
+        return try await run(on: writers, priority) { session in try session.write(begin, body) }
+    }
+
+    package func close() throws {
+        for threads in [readers, writers] { threads.stop() }
+        for threads in [readers, writers] { threads.join() }
+    }
+
+    deinit {
+        // Perhaps on one of their threads, so without waiting for their end.
+        for threads in [readers, writers] { threads.stop() }
+    }
+
+    /// A claim that is lost with a server comes due again by itself, so it need not wait for the disk.
+    private static func begin(_ priority: WritePriority) -> String {
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        return priority == .claims ? begin + "; SET LOCAL synchronous_commit = off" : begin
+    }
+
+    private func run<T: Sendable>(
+        on threads: PostgresThreads, _ priority: WritePriority,
+        _ body: @escaping @Sendable (PostgresSession) throws -> T
+    ) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            let isAccepted = threads.submit(priority) { session in
+                continuation.resume(with: Result { try body(session) })
+            }
+            if !isAccepted { continuation.resume(throwing: StoreError.unavailable("the store is closed")) }
+        }
+    }
+
+    /// A schema with tables and none of ours is somebody else's.
+    private static func refuseForeignDatabase(_ connection: PostgresConnection) throws {
+        let found = try connection.first(
+            """
+            SELECT current_database(), current_schema(), to_regclass('merchant_clocks') IS NOT NULL, (
+                SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p'))
+            """
+        ) { row in
+            (database: row.text(0), schema: row.textIfPresent(1), isOurs: row.bool(2), tables: row.int(3))
+        }
+        guard let found else { return }
+        guard found.schema != nil else {
+            throw StoreError.unavailable("the database has no schema of its search_path")
+        }
+        if !found.isOurs, found.tables > 0 { throw StoreError.notOurs(found.database) }
+    }
+}
