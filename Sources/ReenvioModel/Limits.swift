@@ -35,6 +35,7 @@ package enum Limits {
     package static let attemptsInFlightPerReceiver = 2 * connectionsPerReceiver
     package static let attemptsInFlightPerNode = 1_024
     package static let receiversKept = 10_000
+    package static let receiversPerRelease = 1_000
     /// Deliveries of one origin under way at once in a node, over all merchants.
     package static let attemptsInFlightPerOrigin = 512
     /// What an open breaker has deferred for so long is given up (`docs/contract.md` 3.4).

@@ -16,6 +16,7 @@ struct Reenvio: AsyncParsableCommand {
             Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
             KeyCommands.self, UserCommands.self, TokenKeyCommands.self, ImportCommand.self, ResendCommand.self,
             JobCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
+            BackupCommand.self, RestoreCommand.self, HoldCommand.self, ReleaseCommand.self,
         ]
     )
 }

@@ -4,7 +4,7 @@ import GRDB
 /// One SQLite file in WAL mode: readers side by side, one writer, each commit on disk before it is answered.
 package final class SQLiteEngine: StoreEngine {
     /// "Rnvo" as a big-endian number: marks a file as ours.
-    private static let applicationID: Int64 = 0x526E_766F
+    static let applicationID: Int64 = 0x526E_766F
 
     private let pool: DatabasePool
     private let writer = WriterThread()

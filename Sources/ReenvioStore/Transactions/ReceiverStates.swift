@@ -58,6 +58,13 @@ struct ReceiverState: Equatable {
         try db.first("\(columns) WHERE id = $1 FOR UPDATE", [.int(id)], ReceiverState.init)
     }
 
+    /// Ends a pause: a broken one is probed at once, one that asked to be left alone is called again.
+    mutating func resume(engineNow: Timestamp) {
+        pausedAt = nil
+        heldUntil = nil
+        breaker?.nextProbe = engineNow
+    }
+
     mutating func apply(_ change: ReceiverChange) {
         let now = change.at
         switch change.what {
@@ -210,9 +217,7 @@ extension Store {
         id: Int64, accountID: Int64?, by requester: Requester, now: Timestamp, engineNow: Timestamp
     ) async throws -> Receiver? {
         try await change(id, accountID, requester, "receiver.resume", wall: now) { state in
-            state.pausedAt = nil
-            state.heldUntil = nil
-            state.breaker?.nextProbe = engineNow
+            state.resume(engineNow: engineNow)
         }
     }
 

@@ -21,6 +21,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "host:port to listen on; port 0 picks one (REENVIO_LISTEN).")
     var listen: String?
 
+    @ArgumentParser.Flag(help: "Begin with every receiver paused, as after a restore; `reenvio release` lets them go.")
+    var hold = false
+
     func run() async throws {
         try await reportingFailures {
             let settings = try await options.settings(listen.map { [.listen: $0] } ?? [:])
@@ -30,6 +33,10 @@ struct Serve: AsyncParsableCommand {
             let registry = MetricsRegistry()
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
             let lock = try StoreLock(storePath: settings.storePath)
+            if hold {
+                let held = try await store.holdReceivers(by: CommandActor.requester, now: Terminal.now)
+                logger.notice("receivers are held; `reenvio release` lets them go", metadata: ["count": "\(held)"])
+            }
             let services = try Wiring.services(settings: settings, store: store, registry: registry, logger: logger) {
                 address in
                 var writer = JSONWriter()

@@ -134,14 +134,14 @@ class House:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             )
 
-    def serve(self, command=None, **settings):
+    def serve(self, *flags, command=None, **settings):
         """A server on a port of its own that may deliver to loopback."""
         defaults = LOOPBACK_RECEIVERS | {
             "REENVIO_LISTEN": "127.0.0.1:0", "REENVIO_LOG": "notice", "REENVIO_RATE_LIMITS": "off",
             "REENVIO_TRUSTED_PROXIES": "127.0.0.1",
         }
         log = self.folder / f"serve-{len(self.servers) + 1}.log"
-        server = Server(self.spawn("serve", log=log, command=command, **(defaults | self.settings | settings)), log, self)
+        server = Server(self.spawn("serve", *flags, log=log, command=command, **(defaults | self.settings | settings)), log, self)
         self.servers.append(server)
         return server
 
