@@ -58,7 +58,7 @@ def test_a_restored_store_begins_on_hold(house, shop, receiver, tmp_path):
     server = other.serve("--hold")
     never(lambda: receiver.count, "what had been sent went out again", 1.5)
     assert other.one("SELECT count(*) FROM deliveries") == 5
-    assert "reenvio release" in server.log_text()
+    assert "held until they are released" in server.log_text()
     other.json("release")
     receiver.wait_for_acknowledged(5)
     other.close()

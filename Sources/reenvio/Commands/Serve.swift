@@ -35,7 +35,7 @@ struct Serve: AsyncParsableCommand {
             let lock = try StoreLock(storePath: settings.storePath)
             if hold {
                 let held = try await store.holdReceivers(by: CommandActor.requester, now: Terminal.now)
-                logger.notice("receivers are held; `reenvio release` lets them go", metadata: ["count": "\(held)"])
+                logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
             }
             let services = try Wiring.services(settings: settings, store: store, registry: registry, logger: logger) {
                 address in
