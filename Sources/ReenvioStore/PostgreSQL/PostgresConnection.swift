@@ -62,7 +62,8 @@ final class PostgresConnection: SQLConnection {
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
         """
 
-    var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
+    /// A server that goes says so first; libpq finds the connection closed when it is used next.
+    var isBroken: Bool { failure?.endsConnection == true || PQstatus(handle) != CONNECTION_OK }
 
     // MARK: SQLConnection
 
@@ -137,6 +138,20 @@ final class PostgresConnection: SQLConnection {
         let result = try checked(PQexec(handle, sql))
         defer { PQclear(result) }
         return String(cString: PQcmdStatus(result))
+    }
+
+    var socket: CInt { PQsocket(handle) }
+
+    /// Reads what the server sent by itself, and returns how many notifications were in it.
+    /// - Throws: `PostgresError` where the connection is lost.
+    func takeNotifications() throws -> Int {
+        guard PQconsumeInput(handle) == 1 else { throw PostgresError(nil, handle) }
+        var count = 0
+        while let notification = PQnotifies(handle) {
+            PQfreemem(notification)
+            count += 1
+        }
+        return count
     }
 
     private static func isQuery(_ sql: String) -> Bool {

@@ -19,7 +19,7 @@ struct BackupCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let settings = try await options.settings()
-            let contents = try SQLiteBackup.copy(from: settings.storePath, to: file)
+            let contents = try SQLiteBackup.copy(from: try settings.sqlitePath, to: file)
             options.report("\(file): " + contents.words) { contents.writeMembers(into: &$0) }
         }
     }
@@ -43,17 +43,18 @@ struct RestoreCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let settings = try await options.settings()
-            let lock = try FolderLock(of: settings.storePath)
+            let storePath = try settings.sqlitePath
+            let lock = try FolderLock(of: storePath)
             defer { withExtendedLifetime(lock) {} }
-            let keyPath = try settings.encryptionKey == nil ? keyPath(settings.storePath) : nil
+            let keyPath = try settings.encryptionKey == nil ? keyPath(storePath) : nil
             guard let key = try keyPath.map(KeyFile.load) ?? settings.encryptionKey else { return }
             let copied = try SQLiteBackup.inspect(file)
             guard copied.keyID == key.id else {
                 throw KeyFile.Fault(description: "the encryption key is not the one \(file) was made with")
             }
-            let contents = try SQLiteBackup.copy(from: file, to: settings.storePath)
-            if let keyPath { try KeyFile.install(from: keyPath, besideStore: settings.storePath) }
-            options.report("\(settings.storePath): " + contents.words + " Start it with --hold.") {
+            let contents = try SQLiteBackup.copy(from: file, to: storePath)
+            if let keyPath { try KeyFile.install(from: keyPath, besideStore: storePath) }
+            options.report("\(storePath): " + contents.words + " Start it with --hold.") {
                 contents.writeMembers(into: &$0)
             }
         }
@@ -67,6 +68,17 @@ struct RestoreCommand: AsyncParsableCommand {
                 description: "the key is missing: name its file with --key-file, or set REENVIO_ENCRYPTION_KEY")
         }
         return beside
+    }
+}
+
+extension Settings {
+    fileprivate var sqlitePath: String {
+        get throws {
+            guard case .sqlite(let path) = store else {
+                throw StoreError.unavailable("a PostgreSQL store is copied with PostgreSQL's own tools")
+            }
+            return path
+        }
     }
 }
 
