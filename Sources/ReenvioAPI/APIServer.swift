@@ -66,6 +66,7 @@ package struct APIServer: Sendable {
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
                 + MetricsRoutes(engine.metrics).endpoints
+                + DescriptionRoutes().endpoints
         )
     }
 

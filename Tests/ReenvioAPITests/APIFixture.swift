@@ -34,6 +34,7 @@ struct APIFixture: Sendable {
 
     let store: Store
     let clock: ManualClock
+    let table: RouteTable
     private let engine: Engine
     private let keys: (operator: String, own: String, other: String)
     private let client: any TestClientProtocol
@@ -74,16 +75,19 @@ struct APIFixture: Sendable {
             ],
             logger: logger)
         try await application.test(.router) { client in
-            try await body(APIFixture(store: store, clock: clock, engine: engine, keys: keys, client: client))
+            try await body(
+                APIFixture(
+                    store: store, clock: clock, table: server.table, engine: engine, keys: keys, client: client))
         }
     }
 
     private init(
-        store: Store, clock: ManualClock, engine: Engine, keys: (operator: String, own: String, other: String),
-        client: any TestClientProtocol
+        store: Store, clock: ManualClock, table: RouteTable, engine: Engine,
+        keys: (operator: String, own: String, other: String), client: any TestClientProtocol
     ) {
         self.store = store
         self.clock = clock
+        self.table = table
         self.engine = engine
         self.keys = keys
         self.client = client
