@@ -1,8 +1,8 @@
 import ReenvioModel
 
-/// Reads the part of YAML that `Resources/openapi.yaml` is written in: block mappings and lists, flow collections on one
-/// line, texts plain or in single quotes, and folded texts (`>-`). Anything else is a mistake in that file, which the
-/// tests find; nothing from outside ever comes here.
+/// Reads the part of YAML that `Resources/openapi.yaml` is written in: block mappings and lists, flow collections on
+/// one line, texts plain or in single quotes, and folded texts (`>-`). Anything else is a mistake in that file, which
+/// the tests find; nothing from outside ever comes here.
 struct OutlineText {
     struct Mistake: Error, CustomStringConvertible {
         var line: Int
