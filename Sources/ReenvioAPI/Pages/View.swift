@@ -19,7 +19,8 @@ struct View: Sendable {
     }
 
     mutating func text(_ name: String, _ text: String?) {
-        values[name] = text.map { .text($0) }
+        // Absent is said, too: a name that is not there would be looked for in the view around this one.
+        values[name] = text.map { .text($0) } ?? .flag(false)
     }
 
     mutating func text(_ name: String, _ number: Int64?) {
