@@ -68,7 +68,8 @@ struct APIFixture: Sendable {
             engine, readiness: readiness,
             options: APIServer.Options(rateLimits: limits, publicURL: PublicURL("https://api.example.com")))
         let application = Application(
-            router: server.gateway.router(for: RouteTable(server.table.endpoints + probes)),
+            router: server.gateway.router(
+                for: RouteTable(server.table.endpoints + probes), dashboard: server.dashboard),
             services: [
                 PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),
@@ -163,6 +164,16 @@ struct APIFixture: Sendable {
             uri: path, method: method, headers: headers, body: bytes.map { ByteBuffer(bytes: $0) })
         return Reply(
             status: response.status.code, body: String(buffer: response.body), headers: response.headers)
+    }
+
+    /// The text of one of the keys.
+    func keyText(_ credential: Credential) -> String {
+        switch credential {
+        case .operatorKey: keys.operator
+        case .otherKey: keys.other
+        case .text(let text): String(text.dropFirst("Bearer ".count))
+        default: keys.own
+        }
     }
 
     /// One step of the resend runner, whose loop does not run here.

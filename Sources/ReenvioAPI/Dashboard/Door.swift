@@ -6,8 +6,8 @@ import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
-/// Lets visitors in: session, address, token of the form, scope, bucket, in this order. What is thrown behind it becomes
-/// a page that says so.
+/// Lets visitors in: session, address, token of the form, scope, bucket, in this order. What is thrown behind it
+/// becomes a page that says so.
 struct Door: Sendable {
     let desk: Desk
     let gateway: Gateway

@@ -109,7 +109,8 @@ struct Asset: Sendable {
         self.type = type
         self.bytes = bytes
         // FNV-1a: tells one release's file from the next one's.
-        version = String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }, radix: 36)
+        version = String(
+            bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }, radix: 36)
     }
 
     var versioned: String { "\(path)?v=\(version)" }

@@ -19,7 +19,8 @@ final class LiveStreams: Sendable {
         }
         guard isAdmitted else { throw Problem.tooManyRequests(retryAfterSeconds: 30) }
         let ticket = Ticket(self)
-        return .streamed("text/event-stream", headers: ["Cache-Control": "no-store", "X-Accel-Buffering": "no"]) { write in
+        return .streamed("text/event-stream", headers: ["Cache-Control": "no-store", "X-Accel-Buffering": "no"]) {
+            write in
             defer { withExtendedLifetime(ticket) {} }
             let until = ContinuousClock.now + .seconds(Limits.liveStreamSeconds)
             var sent: [UInt8] = []

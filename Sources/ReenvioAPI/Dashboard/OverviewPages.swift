@@ -79,7 +79,8 @@ struct OverviewPages: Sendable {
                 sum.delivered += beat.delivered
                 sum.failed += beat.failed
             }
-            return "In the last hour \(sum.accepted) accepted, \(sum.delivered) delivered, \(sum.failed) failed attempts."
+            return
+                "In the last hour \(sum.accepted) accepted, \(sum.delivered) delivered, \(sum.failed) failed attempts."
         }
 
         private var peak: Int64 { max(1, beats.map { max($0.accepted, $0.delivered, $0.failed) }.max() ?? 1) }

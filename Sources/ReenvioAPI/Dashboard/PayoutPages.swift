@@ -103,7 +103,7 @@ struct PayoutPages: Sendable {
             "payout", .payouts, title: "Payout \(id)", status: faults.isEmpty ? 200 : 422, view, for: visit)
     }
 
-    /// The answer of `why`, with the window that the form asks about.
+    /// Why, with the window that the form asks about: sentences, and what was sent as the delivery log shows it.
     private func why(
         _ id: Int64, _ visit: Visit
     ) async throws -> (why: (sentences: [String], notifications: [JSONObject]), faults: Faults) {
@@ -111,15 +111,21 @@ struct PayoutPages: Sendable {
             text.map { (name: name, value: ResendPages.plainTime($0)) }
         }
         var faults = Faults()
-        var answer: JSONObject
+        var window: ResendWindow?
         do {
-            answer = try await desk.ask(.get, "\(Self.api)/\(id)/why", query: times, as: visit)
-        } catch let found as Faults {
-            faults = found
-            answer = try await desk.ask(.get, "\(Self.api)/\(id)/why", as: visit)
+            window = try ResendWindow.optional(times)
+        } catch {
+            faults = error
         }
-        let sentences = (answer["explanation"]?.array ?? []).compactMap(\.text)
-        return ((sentences, (answer["notifications"]?.array ?? []).compactMap(\.object)), faults)
+        let found = try await desk.engine.store.why(
+            payoutID: id, accountID: visit.accountID, window: window, now: desk.engine.clock.engine, isBounded: true)
+        guard let found else { throw Problem.payoutNotFound }
+        let notifications = found.log.compactMap { notification in
+            var writer = JSONWriter()
+            notification.write(into: &writer)
+            return (try? JSONParser.parse(writer.bytes))?.object
+        }
+        return ((found.explanation, notifications), faults)
     }
 
     private static func sentence(_ text: String) -> View {

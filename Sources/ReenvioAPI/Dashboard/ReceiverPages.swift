@@ -43,7 +43,8 @@ struct ReceiverPages: Sendable {
         view.text("next", found.next.map { "\(Self.path)?\(kept)cursor=\($0)" })
         view.flag("may_ping", mayPress)
         if view["url"] == nil { view.text("url", "") }
-        view.list("merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
+        view.list(
+            "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
         view.text("curl", desk.curl(.get, "/v2/receivers", query: merchantID.map { [("merchant_id", "\($0)")] } ?? []))
         return try Layout.page("receivers", .receivers, status: status, view, for: visit)
     }

@@ -37,6 +37,7 @@ struct ResendPages: Sendable {
         func value(_ name: String) -> String { pairs.last { $0.name == name }?.value ?? "" }
         var view = View()
         for name in ["merchant", "start", "end", "max_per_second", "canary"] { view.text(name, value(name)) }
+        view.flag("has_pace", !(value("max_per_second") + value("canary")).isEmpty)
         view.flag("only_unacknowledged", value("only_unacknowledged") == "1")
         let chosen = pairs.filter { $0.name == "status" }.map(\.value)
         view.list(
@@ -48,7 +49,8 @@ struct ResendPages: Sendable {
                 view.flag("chosen", chosen.contains(String(status.id)))
                 return view
             })
-        view.list("merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
+        view.list(
+            "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
         let now = desk.engine.clock.wall
         view.list(
             "spans",

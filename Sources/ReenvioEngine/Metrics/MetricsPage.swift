@@ -36,8 +36,8 @@ package final class MetricsPage: Sendable {
         return text
     }
 
-    /// Open deliveries of a lane and how long its oldest due one has waited, as the page shows them; nil while the store
-    /// cannot be read.
+    /// Open deliveries of a lane and how long its oldest due one has waited, as the page shows them; nil while the
+    /// store cannot be read.
     package func lanes() async -> [Lane: (backlog: Int64, oldestDueSeconds: Double)]? {
         await readStore()
         var lanes: [Lane: (backlog: Int64, oldestDueSeconds: Double)] = [:]
@@ -51,7 +51,9 @@ package final class MetricsPage: Sendable {
     }
 
     private func gauge(_ family: MetricFamily, _ label: String) -> Double? {
-        guard case .gauge(let cell)? = registry.all(family).first(where: { $0.value == label })?.cell else { return nil }
+        guard case .gauge(let cell)? = registry.all(family).first(where: { $0.value == label })?.cell else {
+            return nil
+        }
         return cell.value
     }
 

@@ -1,7 +1,7 @@
 import Crypto
 
-/// What the cookie of a dashboard session says: 32 random bytes in hex. Only its hash is stored, and the token that each
-/// form carries is made from it, so that whoever cannot read the cookie cannot make one.
+/// What the cookie of a dashboard session says: 32 random bytes in hex. Only its hash is stored, and the token that
+/// each form carries is made from it, so that whoever cannot read the cookie cannot make one.
 package struct SessionToken: Sendable, Equatable {
     package let text: String
 

@@ -94,7 +94,7 @@ extension Store {
         }
     }
 
-    private static let boundedReceiverColumns = """
+    static let boundedReceiverColumns = """
         SELECT r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at, r.is_slow,
             r.health_since, r.probe_at, r.origin, (
                 SELECT count(*) FROM (

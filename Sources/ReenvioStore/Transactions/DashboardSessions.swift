@@ -65,7 +65,8 @@ extension Store {
         }
     }
 
-    package func closeSession(_ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp) async throws {
+    package func closeSession(_ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp) async throws
+    {
         try await engine.write(.intake) { db in
             try db.run("DELETE FROM dashboard_sessions WHERE hash = $1", [.blob(token.hash)])
             try Audit.write(
