@@ -22,6 +22,7 @@ let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: 
 let jwtKit = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
@@ -46,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
@@ -68,8 +70,10 @@ let package = Package(
             name: "ReenvioAPI",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS,
-                httpTypes, jwtKit, nioCore, nioHTTPTypes, nioSSL, logging, metrics,
+                httpTypes, jwtKit, nioCore, nioHTTPTypes, nioSSL, logging, metrics, mustache,
             ],
+            // Whole in the binary: nothing is looked for beside it.
+            resources: [.embedInCode("Resources")],
             swiftSettings: strict
         ),
         .executableTarget(

@@ -66,6 +66,7 @@ package struct APIServer: Sendable {
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + HealthRoutes(readiness).endpoints
                 + MetricsRoutes(engine.metrics).endpoints
+                + DescriptionRoutes().endpoints
         )
     }
 
@@ -77,8 +78,13 @@ package struct APIServer: Sendable {
             clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
     }
 
+    /// The pages for people, which call the same endpoints.
+    package var dashboard: Dashboard {
+        Dashboard(engine, endpoints: table, publicURL: options.publicURL)
+    }
+
     package func router() -> Router<APIContext> {
-        gateway.router(for: table)
+        gateway.router(for: table, dashboard: dashboard)
     }
 
     /// The server as a service. `onListening` gets the address really bound.

@@ -33,6 +33,8 @@ package struct Engine: Sendable {
     package let janitor: Janitor
     package let pinger: Pinger
     package let metrics: MetricsPage
+    /// What was done minute by minute, for the dashboard.
+    package let pulse: Pulse
     private let courier: Courier
 
     package init(
@@ -41,6 +43,7 @@ package struct Engine: Sendable {
     ) {
         let meters = EngineMetrics(registry)
         metrics = MetricsPage(registry, store: store, clock: clock)
+        pulse = meters.pulse
         self.store = store
         self.clock = clock
         self.entropy = entropy

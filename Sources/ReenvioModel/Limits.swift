@@ -99,6 +99,17 @@ package enum Limits {
     package static let registrationsPerMerchant: Int64 = 100
     package static let registrationFieldCharacters = 255
 
+    // The dashboard
+    package static let sessionIdleSeconds: Int64 = 30 * 60
+    package static let sessionSeconds: Int64 = 12 * 3_600
+    package static let formBytes = 64 << 10
+    package static let searchCharacters = 255
+    /// Merchants of an account that a page looks at, and open deliveries or changes that it counts.
+    package static let merchantsLookedAt = 200
+    package static let countedForPages: Int64 = 10_000
+    package static let liveStreams = 200
+    package static let liveStreamSeconds: Int64 = 15 * 60
+
     // Fields (`docs/contract.md` 2.1)
     package static let notificationURLCharacters = 255
     package static let invoiceCharacters = 255

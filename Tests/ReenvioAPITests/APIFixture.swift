@@ -34,6 +34,7 @@ struct APIFixture: Sendable {
 
     let store: Store
     let clock: ManualClock
+    let table: RouteTable
     private let engine: Engine
     private let keys: (operator: String, own: String, other: String)
     private let client: any TestClientProtocol
@@ -67,23 +68,27 @@ struct APIFixture: Sendable {
             engine, readiness: readiness,
             options: APIServer.Options(rateLimits: limits, publicURL: PublicURL("https://api.example.com")))
         let application = Application(
-            router: server.gateway.router(for: RouteTable(server.table.endpoints + probes)),
+            router: server.gateway.router(
+                for: RouteTable(server.table.endpoints + probes), dashboard: server.dashboard),
             services: [
                 PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),
             ],
             logger: logger)
         try await application.test(.router) { client in
-            try await body(APIFixture(store: store, clock: clock, engine: engine, keys: keys, client: client))
+            try await body(
+                APIFixture(
+                    store: store, clock: clock, table: server.table, engine: engine, keys: keys, client: client))
         }
     }
 
     private init(
-        store: Store, clock: ManualClock, engine: Engine, keys: (operator: String, own: String, other: String),
-        client: any TestClientProtocol
+        store: Store, clock: ManualClock, table: RouteTable, engine: Engine,
+        keys: (operator: String, own: String, other: String), client: any TestClientProtocol
     ) {
         self.store = store
         self.clock = clock
+        self.table = table
         self.engine = engine
         self.keys = keys
         self.client = client
@@ -159,6 +164,16 @@ struct APIFixture: Sendable {
             uri: path, method: method, headers: headers, body: bytes.map { ByteBuffer(bytes: $0) })
         return Reply(
             status: response.status.code, body: String(buffer: response.body), headers: response.headers)
+    }
+
+    /// The text of one of the keys.
+    func keyText(_ credential: Credential) -> String {
+        switch credential {
+        case .operatorKey: keys.operator
+        case .otherKey: keys.other
+        case .text(let text): String(text.dropFirst("Bearer ".count))
+        default: keys.own
+        }
     }
 
     /// One step of the resend runner, whose loop does not run here.

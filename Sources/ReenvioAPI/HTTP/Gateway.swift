@@ -10,8 +10,8 @@ package import ReenvioModel
 package struct Gateway: Sendable {
     private let authenticator: Authenticator
     private let limiter: RateLimiter
-    private let clientAddress: ClientAddress
-    private let failedLogins = FailedLogins()
+    let clientAddress: ClientAddress
+    let failedLogins = FailedLogins()
     private let clock: any TimeSource
 
     package init(
@@ -23,10 +23,12 @@ package struct Gateway: Sendable {
         self.clock = clock
     }
 
-    /// Registers every endpoint of the table on a router.
-    package func router(for table: RouteTable) -> Router<APIContext> {
+    /// Registers every endpoint of the table on a router, and the dashboard's pages where there is one.
+    package func router(for table: RouteTable, dashboard: Dashboard? = nil) -> Router<APIContext> {
         let router = Router(context: APIContext.self)
-        router.add(middleware: ProblemMiddleware(table: table))
+        let pages = dashboard?.endpoints ?? []
+        router.add(middleware: ProblemMiddleware(table: RouteTable(table.endpoints + pages)))
+        dashboard?.register(on: router, through: self)
         for endpoint in table.endpoints {
             router.on(RouterPath(endpoint.path), method: endpoint.method) { request, context in
                 let answer = try await answer(request, context, endpoint)
@@ -89,6 +91,32 @@ package struct Gateway: Sendable {
     /// A user sees its own logs only, and no other user's first answer (`docs/contract.md` 7.1).
     private func scope(_ request: Request, _ caller: Caller) -> String {
         if case .user(let user) = caller { "\(request.uri.path) \(user.actor)" } else { request.uri.path }
+    }
+
+    /// Calls an endpoint for somebody whose credential was judged elsewhere, with the scope that it needs and, where it
+    /// `isCounted`, at the cost of its bucket.
+    func inner(_ endpoint: Endpoint, _ call: Call, isCounted: Bool) async throws -> Answer {
+        let caller = try call.requireCaller()
+        if endpoint.access == .resendKey {
+            let isDryRun = call.body["dry_run"] == .bool(true)
+            try admit(caller, isDryRun ? .resendDryRun : .resendWrite, isCounted ? (isDryRun ? .read : .resend) : nil)
+        } else {
+            var endpoint = endpoint
+            if !isCounted { endpoint.limit = nil }
+            try admit(caller, to: endpoint)
+        }
+        return try await endpoint.handle(call)
+    }
+
+    /// 403 for the scope, then 429 for the bucket.
+    func admit(_ caller: Caller, _ scope: Scope?, _ limit: RateLimits.Kind?) throws {
+        if let scope, !caller.may(scope) { throw Problem.forbidden }
+        if let limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
+    }
+
+    /// The address that a request comes from.
+    func address(of request: Request, _ context: APIContext) -> IPAddress? {
+        clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
     }
 
     private func forwardedFor(_ request: Request) -> [String] {

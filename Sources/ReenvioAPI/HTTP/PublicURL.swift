@@ -28,3 +28,8 @@ package final class PublicURL: Sendable {
         return link(path, kept + [("cursor", cursor)])
     }
 }
+
+extension PublicURL {
+    /// Whether the outside reaches the server by https.
+    package var isTLS: Bool { link("", []).hasPrefix("https://") }
+}

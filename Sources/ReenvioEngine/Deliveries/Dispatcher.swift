@@ -89,7 +89,7 @@ package final class Dispatcher: Stepping {
             putBack(records, changes)
             throw error
         }
-        metrics.note(records, result.recorded, result.claimed)
+        metrics.note(records, result.recorded, result.claimed, at: now.wall)
         note(result.recorded, result.claimed, at: now.engine)
         if result.claimed.turns != nil { courier.noteCanceled(result.claimed.canceled) }
         if result.claimed.unreadable > 0 {
@@ -111,7 +111,7 @@ package final class Dispatcher: Stepping {
             do {
                 let changes = learn(from: records, now: clock.engine)
                 let result = try await store.recordAndClaim(records, changes: changes, now: clock.wall, claim: nil)
-                metrics.note(records, result.recorded, result.claimed)
+                metrics.note(records, result.recorded, result.claimed, at: clock.wall)
                 note(result.recorded, result.claimed, at: clock.engine)
             } catch {
                 logger.error(

@@ -1,5 +1,5 @@
 package import Metrics
-import ReenvioModel
+package import ReenvioModel
 package import ReenvioStore
 
 /// What the engine counts, through swift-metrics. Written once for each commit, over all of its records, after it: no
@@ -9,6 +9,8 @@ package struct EngineMetrics: Sendable {
     let changes: Counter
     /// Whatever may have reached a receiver twice. The wire adds the requests that it sent again on a new connection.
     package let possibleDuplicates: Counter
+    /// The same by minute, for the dashboard.
+    package let pulse = Pulse()
     private let acknowledged: Counter
     private let failed: [AttemptFailure: Counter]
     private let ackSeconds: Timer
@@ -28,14 +30,19 @@ package struct EngineMetrics: Sendable {
 
     /// Takes in what a commit recorded and claimed. A late result, and the claim of a delivery whose last claim ended
     /// without a result, are possible duplicates: the earlier attempt may have reached the receiver.
-    func note(_ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult) {
+    func note(_ records: [AttemptRecord], _ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
         let doubtful = recorded.late + claimed.abandoned
         if doubtful > 0 { possibleDuplicates.increment(by: doubtful) }
         var acknowledgements = 0
         var failures: [AttemptFailure: Int] = [:]
+        var attempts: [Pulse.Attempt] = []
         for record in records {
             guard let outcome = record.outcome else { continue }
             attemptSeconds.recordNanoseconds(record.duration.nanoseconds)
+            attempts.append(
+                Pulse.Attempt(
+                    merchantID: record.claimed.merchantID, receiverID: record.claimed.queue.receiverID,
+                    isAcknowledged: outcome.reason == nil))
             if let reason = outcome.reason {
                 failures[reason, default: 0] += 1
             } else {
@@ -46,6 +53,7 @@ package struct EngineMetrics: Sendable {
                 }
             }
         }
+        pulse.note(attempts, at: now)
         if acknowledgements > 0 { acknowledged.increment(by: acknowledgements) }
         for (reason, count) in failures { failed[reason]?.increment(by: count) }
     }

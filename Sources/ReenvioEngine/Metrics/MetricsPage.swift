@@ -36,6 +36,27 @@ package final class MetricsPage: Sendable {
         return text
     }
 
+    /// Open deliveries of a lane and how long its oldest due one has waited, as the page shows them; nil while the
+    /// store cannot be read.
+    package func lanes() async -> [Lane: (backlog: Int64, oldestDueSeconds: Double)]? {
+        await readStore()
+        var lanes: [Lane: (backlog: Int64, oldestDueSeconds: Double)] = [:]
+        for lane in Lane.allCases {
+            guard let backlog = gauge(.backlog, "\(lane)"), let oldest = gauge(.oldestDueSeconds, "\(lane)") else {
+                return nil
+            }
+            lanes[lane] = (Int64(backlog), oldest)
+        }
+        return lanes
+    }
+
+    private func gauge(_ family: MetricFamily, _ label: String) -> Double? {
+        guard case .gauge(let cell)? = registry.all(family).first(where: { $0.value == label })?.cell else {
+            return nil
+        }
+        return cell.value
+    }
+
     /// Whoever comes while another reads gets what was read before. A store that cannot be read leaves no old figures.
     private func readStore() async {
         let now = clock.engine

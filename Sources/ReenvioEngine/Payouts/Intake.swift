@@ -118,7 +118,10 @@ package final class Intake: Stepping {
                 nonces: batch.changes.map { _ in entropy.next() }
             )
             let applied = result.changes.count { $0 == .applied }
-            if applied > 0 { metrics.changes.increment(by: applied) }
+            if applied > 0 {
+                metrics.changes.increment(by: applied)
+                metrics.pulse.noteAccepted(applied, at: now.wall)
+            }
             if result.deliveries > 0 {
                 traffic.note(at: now.engine)
                 dispatcherBell.ring()

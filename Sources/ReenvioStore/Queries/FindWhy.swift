@@ -1,9 +1,10 @@
 package import ReenvioModel
 
 extension Store {
-    /// Everything that explains one payout; nil for one that the caller does not see. `now` is engine time.
+    /// Everything that explains one payout; nil for one that the caller does not see. `now` is engine time. What waits
+    /// at its receiver is counted whole, which takes its time for a very large backlog, unless it `isBounded`.
     package func why(
-        payoutID: Int64, accountID: Int64?, window: ResendWindow?, now: Timestamp
+        payoutID: Int64, accountID: Int64?, window: ResendWindow?, now: Timestamp, isBounded: Bool = false
     ) async throws -> Why? {
         let found = try await engine.read { db in
             try db.first(
@@ -22,6 +23,6 @@ extension Store {
         return Why(
             payoutID: payoutID, facts: found.facts, isErased: found.isErased, window: window,
             log: try await deliveryLog(payoutID: payoutID, accountID: accountID, now: now) ?? [],
-            receiver: try await receiver(ofPayout: payoutID))
+            receiver: try await receiver(ofPayout: payoutID, isBounded: isBounded))
     }
 }

@@ -34,16 +34,15 @@ extension Store {
                 SELECT id, at, account_id, actor, request_id, address, action, target, parameters
                 FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2
                 """,
-                [.int(page.after ?? Int64.max), .int(page.limit + 1)]
-            ) { row in
-                AuditRow(
-                    id: row.int(0), at: row.time(1), accountID: row.intIfPresent(2),
-                    requester: Requester(
-                        actor: row.text(3), requestID: row.textIfPresent(4), address: row.textIfPresent(5)),
-                    action: row.text(6), target: row.text(7), parameters: row.text(8))
-            }
+                [.int(page.after ?? Int64.max), .int(page.limit + 1)], Self.auditRow)
         }
         let rows = Array(found.prefix(Int(page.limit)))
         return (rows, found.count > rows.count ? rows.last.map { CursorPage.cursor($0.id) } : nil)
+    }
+    static func auditRow(_ row: any SQLRow) -> AuditRow {
+        AuditRow(
+            id: row.int(0), at: row.time(1), accountID: row.intIfPresent(2),
+            requester: Requester(actor: row.text(3), requestID: row.textIfPresent(4), address: row.textIfPresent(5)),
+            action: row.text(6), target: row.text(7), parameters: row.text(8))
     }
 }

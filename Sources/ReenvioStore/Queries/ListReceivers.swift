@@ -22,11 +22,12 @@ extension Store {
     }
 
     /// The receiver of a payout's URL; nil before its first delivery.
-    package func receiver(ofPayout id: Int64) async throws -> Receiver? {
-        try await engine.read { db in
+    package func receiver(ofPayout id: Int64, isBounded: Bool = false) async throws -> Receiver? {
+        let columns = isBounded ? Self.boundedReceiverColumns : Self.receiverColumns
+        return try await engine.read { db in
             try db.first(
                 """
-                \(Self.receiverColumns) WHERE r.is_known = 1
+                \(columns) WHERE r.is_known = 1
                     AND r.id = (SELECT receiver_id FROM payouts WHERE id = $1)
                 """, [.int(id)], Self.receiver)
         }

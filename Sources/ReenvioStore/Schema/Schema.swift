@@ -18,6 +18,7 @@ package enum Schema {
         Migration(
             version: 3, name: "resends paced, tried and explained",
             statements: Tables.pacedResends + Tables.countedWindows),
+        Migration(version: 4, name: "dashboard", statements: Tables.dashboard),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

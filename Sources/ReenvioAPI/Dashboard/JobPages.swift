@@ -1,0 +1,252 @@
+import HTTPTypes
+import ReenvioEngine
+import ReenvioModel
+import ReenvioStore
+
+/// Jobs of v2: the list, which shows v3's logs beside them, and one job with its progress and its ledger.
+struct JobPages: Sendable {
+    static let path = SignIn.home + "/jobs"
+    private static let api = "/v2/payout/notifications/resend"
+
+    private let desk: Desk
+
+    init(_ desk: Desk) {
+        self.desk = desk
+    }
+
+    var pages: [Page] {
+        [
+            Page(.get, Self.path, list),
+            Page(.get, Self.path + "/{job_id}", show),
+            Page(.get, Self.path + "/{job_id}/events", events),
+            Page(.get, Self.path + "/{job_id}/ledger", export),
+            Page(.post, Self.path + "/{job_id}/cancel", nil, cancel),
+        ]
+    }
+
+    // MARK: The list
+
+    private func list(_ visit: Visit) async throws -> Answer {
+        var view = View()
+        let query = ["merchant_id", "status", "cursor"].compactMap { name in
+            visit.asked(name).map { (name: name, value: $0) }
+        }
+        var status = 200
+        var found = JSONObject()
+        do {
+            found = try await desk.ask(.get, Self.api, query: query, as: visit)
+            view.list("faults", [])
+        } catch let faults as Faults {
+            status = 422
+            view.list("faults", Shown.faults(faults))
+        }
+        view.list("jobs", (found["data"]?.array ?? []).compactMap(\.object).map(Self.row))
+        view.text("merchant", visit.asked("merchant_id") ?? "")
+        view.list("states", Self.choices(["processing", "completed", "failed"], visit.asked("status")))
+        let filters = ["merchant_id", "status"].compactMap { name in visit.asked(name).map { (name, $0) } }
+        view.text("next", Self.next(Self.path, filters, found["next"]?.text))
+        let place = visit.asked("logs").flatMap(CursorPage.position)
+        let logs = try await desk.engine.store.logsForPage(accountID: visit.accountID, CursorPage(after: place))
+        view.list("logs", logs.logs.map(LogPages.row))
+        view.text("logs_next", logs.next.map { "\(Self.path)?logs=\($0)" })
+        view.text("curl", desk.curl(.get, Self.api, query: query.filter { $0.name != "cursor" }))
+        return try Layout.page("jobs", .jobs, status: status, view, for: visit)
+    }
+
+    private static func row(_ job: JSONObject) -> View {
+        var view = View()
+        view.text("job", job["job_id"]?.text)
+        view.text("short", job["job_id"]?.text.map { String($0.prefix(8)) })
+        view["state"] = .view(Shown.pill(job["status"]?.text ?? ""))
+        view.text("merchant_id", job["merchant_id"]?.integer)
+        view.text("from", job["start_time"]?.text)
+        view.text("to", job["end_time"]?.text)
+        view.text("total", job["total"]?.integer.map(Shown.number))
+        view.text("queued", job["queued"]?.integer.map(Shown.number))
+        view.text("failed_items", job["failed"]?.integer.map(Shown.number))
+        view.text("started", Shown.time(job["started_at"]?.text))
+        return view
+    }
+
+    static func choices(_ words: [String], _ chosen: String?) -> [View] {
+        words.map { word in
+            var view = View()
+            view.text("word", word)
+            view.flag("chosen", word == chosen)
+            return view
+        }
+    }
+
+    /// Our own link to the page that a `next` of an endpoint leads to.
+    static func next(_ path: String, _ filters: [(String, String)], _ link: String?) -> String? {
+        guard let link, let cursor = link.split(separator: "cursor=").last, link.contains("cursor=") else { return nil }
+        let kept = filters.map { "\($0.0)=\(QueryString.encode($0.1))&" }.joined()
+        return "\(path)?\(kept)cursor=\(cursor)"
+    }
+
+    // MARK: One job
+
+    /// - Throws: 404 for another account's job, as for one that there is not.
+    private func state(_ visit: Visit) async throws -> JSONObject {
+        do {
+            return try await desk.ask(
+                .get, "\(Self.api)/\(visit.parameters["job_id"] ?? "")", query: [("include", "outcome")], as: visit)
+        } catch let problem as Problem where problem == ResendRoutes.foreign {
+            throw ResendRoutes.unknown
+        }
+    }
+
+    private func show(_ visit: Visit) async throws -> Answer {
+        let state = try await state(visit)
+        let jobID = visit.parameters["job_id"] ?? ""
+        let progress = Progress(state)
+        var view = Self.row(state)
+        view.text("job", jobID)
+        view.text("short", String(jobID.prefix(8)))
+        progress.write(into: &view)
+        view.text("reason", state["reason"]?.text)
+        view.text("requested_by", state["requested_by"]?.text)
+        view.flag("live", !progress.isOver)
+        view.flag("may_cancel", !progress.isOver && visit.caller.may(.resendWrite))
+        try await ledger(jobID, visit, into: &view)
+        view.text("curl", desk.curl(.get, "\(Self.api)/\(jobID)", query: [("include", "outcome")]))
+        return try Layout.page("job", .jobs, title: "Job \(jobID.prefix(8))", view, for: visit)
+    }
+
+    private func ledger(_ jobID: String, _ visit: Visit, into view: inout View) async throws {
+        let outcome = visit.asked("outcome")
+        let query = ["outcome", "cursor"].compactMap { name in visit.asked(name).map { (name: name, value: $0) } }
+        let page = try await desk.ask(.get, "\(Self.api)/\(jobID)/items", query: query, as: visit)
+        view.list(
+            "items",
+            (page["data"]?.array ?? []).compactMap(\.object).map { item in
+                var view = View()
+                view.text("id", item["payout_id"]?.integer)
+                view.text("invoice", item["invoice"]?.text)
+                view["outcome"] = .view(Shown.pill(item["outcome"]?.text ?? ""))
+                view.text("attempts", item["attempts"]?.integer)
+                view.text("code", item["last_status_code"]?.integer.map { String($0) } ?? "")
+                view.text("why", item["last_reason"]?.text.map(Shown.word) ?? "")
+                view.text("at", Shown.time(item["last_attempt_at"]?.text) ?? "")
+                return view
+            })
+        view.list("outcomes", Self.choices(LedgerOutcome.allCases.map(\.rawValue), outcome))
+        view.text(
+            "next", Self.next("\(Self.path)/\(jobID)", outcome.map { [("outcome", $0)] } ?? [], page["next"]?.text))
+    }
+
+    private func events(_ visit: Visit) async throws -> Answer {
+        _ = try await state(visit)
+        return try desk.streams.answer {
+            let progress = Progress(try await state(visit))
+            return (progress.event, progress.isOver)
+        }
+    }
+
+    /// The whole ledger as a file.
+    private func export(_ visit: Visit) async throws -> Answer {
+        _ = try await state(visit)
+        let jobID = visit.parameters["job_id"] ?? ""
+        let format = visit.asked("format") ?? "csv"
+        var answer = try await desk.send(
+            .get, "\(Self.api)/\(jobID)/items", query: [("format", format)], as: visit)
+        answer.headers["Content-Disposition"] = "attachment; filename=\"job-\(jobID).\(format)\""
+        return answer
+    }
+
+    private func cancel(_ visit: Visit) async throws -> Answer {
+        _ = try await state(visit)
+        let jobID = visit.parameters["job_id"] ?? ""
+        _ = try await desk.ask(.delete, "\(Self.api)/\(jobID)", as: visit)
+        return Layout.redirect("\(Self.path)/\(jobID)")
+    }
+}
+
+/// How far a resend is: what the bar shows, and the figures beside it.
+struct Progress {
+    private static let width: Int64 = 1_000
+
+    var total: Int64
+    var queued: Int64
+    var failed: Int64
+    var outcome: [(name: String, count: Int64)]
+    var word: String
+    var isOver: Bool
+    var waitsForPause: Bool
+
+    /// A job's state with its outcome (`docs/contract.md` 13.1).
+    init(_ state: JSONObject) {
+        let counts = state["outcome"]?.object
+        total = state["total"]?.integer ?? 0
+        queued = state["queued"]?.integer ?? 0
+        failed = state["failed"]?.integer ?? 0
+        outcome = ["delivered", "undelivered", "pending", "skipped"].map { ($0, counts?[$0]?.integer ?? 0) }
+        let pending = counts?["pending"]?.integer ?? 0
+        let ended = state["ended"]?.text
+        word = ended ?? (state["status"]?.text == "completed" ? "delivering" : state["status"]?.text ?? "")
+        isOver = state["status"]?.text != "processing" && pending == 0
+        if isOver, ended == nil { word = state["status"]?.text ?? "" }
+        if !isOver, ended == "completed" { word = "delivering" }
+        waitsForPause = state["waiting_on"]?.text == "receiver_paused"
+    }
+
+    /// Of a v3 log.
+    init(_ log: ResendLog, total: Int64, queued: Int64, _ outcome: ResendOutcome) {
+        self.total = total
+        self.queued = queued
+        failed = 0
+        self.outcome = [
+            ("delivered", outcome.delivered), ("undelivered", outcome.undelivered), ("pending", outcome.pending),
+            ("skipped", outcome.skipped),
+        ]
+        word = log.status.rawValue
+        isOver = log.processedAt != nil
+        waitsForPause = false
+    }
+
+    /// The parts of the bar, side by side, in thousandths of its width.
+    private var bars: [(name: String, x: Int64, width: Int64)] {
+        var before: Int64 = 0
+        return outcome.map { name, count in
+            let from = total == 0 ? 0 : before * Self.width / total
+            before += count
+            let to = total == 0 ? 0 : min(Self.width, before * Self.width / total)
+            return (name, from, max(0, to - from))
+        }
+    }
+
+    private var texts: [(name: String, text: String)] {
+        outcome.map { ($0.name, Shown.number($0.count)) } + [
+            ("total", Shown.number(total)), ("queued", Shown.number(queued)), ("failed_items", Shown.number(failed)),
+            ("job_state", Shown.word(word)), ("waits", waitsForPause ? "Waits: the receiver is paused." : ""),
+            ("sentence", sentence),
+        ]
+    }
+
+    private var sentence: String {
+        let delivered = outcome.first { $0.name == "delivered" }?.count ?? 0
+        return "\(delivered) of \(total) delivered"
+    }
+
+    func write(into view: inout View) {
+        for (name, text) in texts { view.text(name, text) }
+        view.text("tone", Shown.tone(word))
+        view.list(
+            "bars",
+            bars.map { bar in
+                var view = View()
+                view.text("bar", bar.name)
+                view.text("x", bar.x)
+                view.text("width", bar.width)
+                return view
+            })
+    }
+
+    var event: JSONObject {
+        var event = JSONObject()
+        event.set("texts", JSONObject.fields(texts))
+        event.set("bars", JSONObject.fields(bars.map { ($0.name, "\($0.x) \($0.width)") }))
+        if isOver { event.set("over", .bool(true)) }
+        return event
+    }
+}

@@ -1,0 +1,93 @@
+package import ReenvioModel
+
+/// Somebody signed in at the dashboard with a key.
+package struct DashboardSession: Sendable, Equatable {
+    package var keyID: String
+    package var createdAt: Timestamp
+    package var seenAt: Timestamp
+
+    package init(keyID: String, createdAt: Timestamp, seenAt: Timestamp) {
+        self.keyID = keyID
+        self.createdAt = createdAt
+        self.seenAt = seenAt
+    }
+
+    /// Ends after half an hour without a request, and after twelve hours in any case.
+    package func isOver(now: Timestamp) -> Bool {
+        now - seenAt >= .seconds(Limits.sessionIdleSeconds) || now - createdAt >= .seconds(Limits.sessionSeconds)
+    }
+}
+
+extension Store {
+    private static let sessionsForgotten = 1_000
+
+    /// Signs in: the session, its row in the audit, and the end of sessions that are long over, in one commit.
+    package func openSession(
+        _ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp
+    ) async throws {
+        let cutoff = now - .seconds(Limits.sessionSeconds)
+        try await engine.write(.intake) { db in
+            try db.run(
+                """
+                DELETE FROM dashboard_sessions WHERE hash IN (
+                    SELECT hash FROM dashboard_sessions WHERE seen_at < $1 LIMIT $2)
+                """, [.time(cutoff), .int(Self.sessionsForgotten)])
+            try db.run(
+                "INSERT INTO dashboard_sessions (hash, key_id, created_at, seen_at) VALUES ($1, $2, $3, $3)",
+                [.blob(token.hash), .text(key.id), .time(now)])
+            try Audit.write(
+                Audit.Entry(
+                    at: now, accountID: key.accountID, by: requester, action: "dashboard.sign-in",
+                    target: "key \(key.id)"), in: db)
+        }
+    }
+
+    /// The session of a cookie and the key that opened it, whatever became of either since.
+    package func session(_ token: SessionToken) async throws -> (session: DashboardSession, key: APIKey)? {
+        let hash = token.hash
+        return try await engine.lookup { db in
+            let session = try db.first(
+                "SELECT key_id, created_at, seen_at FROM dashboard_sessions WHERE hash = $1", [.blob(hash)]
+            ) { DashboardSession(keyID: $0.text(0), createdAt: $0.time(1), seenAt: $0.time(2)) }
+            guard let session else { return nil }
+            let key = try db.first("\(Self.keyColumns) WHERE id = $1", [.text(session.keyID)], Self.key)
+            return key.map { (session, $0) }
+        }
+    }
+
+    /// Puts off the idle end.
+    package func touchSession(_ token: SessionToken, now: Timestamp) async throws {
+        try await engine.write(.intake) { db in
+            try db.run(
+                "UPDATE dashboard_sessions SET seen_at = $2 WHERE hash = $1 AND seen_at < $2",
+                [.blob(token.hash), .time(now)])
+            return ()
+        }
+    }
+
+    package func closeSession(_ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp) async throws
+    {
+        try await engine.write(.intake) { db in
+            try db.run("DELETE FROM dashboard_sessions WHERE hash = $1", [.blob(token.hash)])
+            try Audit.write(
+                Audit.Entry(
+                    at: now, accountID: key.accountID, by: requester, action: "dashboard.sign-out",
+                    target: "key \(key.id)"), in: db)
+        }
+    }
+
+    /// Notes that somebody is shown the people of a payout unmasked (`docs/contract.md` 14).
+    package func recordReveal(
+        payout: Payout, by requester: Requester, now: Timestamp
+    ) async throws {
+        try await engine.write(.intake) { db in
+            let owner = try db.first("SELECT account_id FROM merchants WHERE id = $1", [.int(payout.merchantID)]) {
+                $0.int(0)
+            }
+            try Audit.write(
+                Audit.Entry(
+                    at: now, accountID: owner, by: requester, action: "payout.reveal", target: "payout \(payout.id)"),
+                in: db)
+        }
+    }
+}
