@@ -49,6 +49,9 @@ package enum Limits {
     package static let outcomesPerCommit = 1_000
     package static let changesWaiting = 20_000
 
+    /// Rows of one commit of `reenvio copy`.
+    package static let rowsPerCopy = 1_000
+
     // Importing (`docs/importing.md`)
     package static let importLinesPerCommit = 1_000
     package static let importLinesPerCommitMin = 200

@@ -5,15 +5,20 @@ package import ReenvioModel
 package struct Store: Sendable {
     package let engine: any StoreEngine
     /// Seals and opens secrets and people's data.
-    let sealing: SealingKey
+    package let sealing: SealingKey
 
     /// Opens the store and brings its schema up to date; `applied` are the versions applied now.
-    /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with.
+    /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with, and, unless that is allowed,
+    ///   for the target of a copy that has not ended.
     package static func open(
-        engine: any StoreEngine, sealing: SealingKey, now: Timestamp
+        engine: any StoreEngine, sealing: SealingKey, now: Timestamp, allowingUnfinishedCopy: Bool = false
     ) async throws -> (store: Store, applied: [Int64]) {
         let store = Store(engine: engine, sealing: sealing)
-        return (store, try await store.migrate(now: now))
+        let applied = try await store.migrate(now: now)
+        if !allowingUnfinishedCopy, try await engine.lookup({ db in try StoreCopy.isUnfinished(in: db) }) {
+            throw StoreError.unavailable("it is the target of a copy that has not ended; run `reenvio copy` again")
+        }
+        return (store, applied)
     }
 
     /// Applies missing migrations and returns their versions. One at a time: the transaction takes the writer's lock.

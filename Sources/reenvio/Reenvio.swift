@@ -17,6 +17,7 @@ struct Reenvio: AsyncParsableCommand {
             KeyCommands.self, UserCommands.self, TokenKeyCommands.self, ImportCommand.self, ResendCommand.self,
             JobCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
             BackupCommand.self, RestoreCommand.self, HoldCommand.self, ReleaseCommand.self,
+            CopyCommand.self,
         ]
     )
 }
