@@ -113,6 +113,13 @@ package struct Engine: Sendable {
     /// The loops, in the order in which they need each other; shutdown is the reverse.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
         let parts: [any Stepping] = [dispatcher, runner, janitor, intake]
-        return parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
+        let loops = parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
+        guard let sharing = store.engine.sharing else { return loops }
+        return loops + [
+            OtherNodes(sharing) { [dispatcher, runner] in
+                dispatcher.doorbell.ring()
+                runner.doorbell.ring()
+            }
+        ]
     }
 }

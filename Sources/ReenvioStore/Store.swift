@@ -32,6 +32,16 @@ package struct Store: Sendable {
         }
     }
 
+    /// The time of the server that nodes share, for their engine times to follow; nil where there is none.
+    package func serverTime() async throws -> Timestamp? {
+        try await engine.lookup { db in try db.dialect.serverTime.flatMap { sql in try db.first(sql) { $0.time(0) } } }
+    }
+
+    /// Tells other nodes that there is work for them.
+    package func announceWork() {
+        engine.sharing?.announce()
+    }
+
     /// Whether the store takes writes now: a small one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
         try await engine.write(.intake) { db in

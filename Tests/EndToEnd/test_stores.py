@@ -82,7 +82,7 @@ class TestStores:
         assert_refused(attempt())
 
     def test_a_store_that_this_version_does_not_support(self, house):
-        assert_refused(house.run("migrate", REENVIO_STORE="postgres://u:pw@127.0.0.1/x"), "REENVIO_STORE")
+        assert_refused(house.run("migrate", REENVIO_STORE="postgres://u:pw@127.0.0.1/x"), "REENVIO_ENCRYPTION_KEY")
         assert_refused(house.run("migrate", REENVIO_STORE="reenvio.db"), "REENVIO_STORE")
 
     def test_the_key_file_is_for_its_owner_only(self, house, shop):

@@ -38,6 +38,8 @@ package final class FaultyEngine: StoreEngine {
         try await base.write(priority) { db in try body(FaultyConnection(db, self)) }
     }
 
+    package var sharing: (any StoreSharing)? { base.sharing }
+
     package func close() throws {
         try base.close()
     }

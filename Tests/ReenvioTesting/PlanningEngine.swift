@@ -39,6 +39,8 @@ package final class PlanningEngine: StoreEngine {
         try await base.write(priority) { db in try body(PlanningConnection(db, self)) }
     }
 
+    package var sharing: (any StoreSharing)? { base.sharing }
+
     package func close() throws {
         try base.close()
     }

@@ -109,6 +109,8 @@ private struct AnchoredEngine: StoreEngine {
         try await base.write(priority, body)
     }
 
+    var sharing: (any StoreSharing)? { base.sharing }
+
     func close() throws {
         try base.close()
     }

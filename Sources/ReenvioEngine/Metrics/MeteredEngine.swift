@@ -39,6 +39,8 @@ package final class MeteredEngine: StoreEngine {
         return try await base.write(priority, body)
     }
 
+    package var sharing: (any StoreSharing)? { base.sharing }
+
     package func close() throws {
         try base.close()
     }

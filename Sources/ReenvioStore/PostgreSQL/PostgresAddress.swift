@@ -20,6 +20,30 @@ package struct PostgresAddress: Sendable, Equatable {
         self.uri = uri
     }
 
+    /// The URI with its passwords hidden; hidden as a whole where one might still show.
+    package var withoutPassword: String {
+        let shown = uri.replacing(#/:\/\/([^:@\/]*):[^@]*@/#) { "://\($0.output.1):(hidden)@" }
+            .replacing(#/(password=)[^&\s]*/#) { "\($0.output.1)(hidden)" }
+        let isClean = secrets.allSatisfy { secret in
+            !shown.contains(secret) && !(shown.removingPercentEncoding ?? secret).contains(secret)
+        }
+        return isClean ? shown : "(hidden)"
+    }
+
+    private var secrets: [String] {
+        let options = PQconninfoParse(uri, nil)
+        defer { PQconninfoFree(options) }
+        guard var option = options else { return [] }
+        var found: [String] = []
+        while let keyword = option.pointee.keyword {
+            if String(cString: keyword).hasSuffix("password"), let value = option.pointee.val {
+                found.append(String(cString: value))
+            }
+            option += 1
+        }
+        return found.filter { !$0.isEmpty }
+    }
+
     /// What holds where the URI says nothing else: a server that takes writes, a name in its lists, and limits on how
     /// long a network may be silent.
     private static let defaults: [(String, String)] = [

@@ -139,6 +139,20 @@ final class PostgresConnection: SQLConnection {
         return String(cString: PQcmdStatus(result))
     }
 
+    var socket: CInt { PQsocket(handle) }
+
+    /// Reads what the server sent by itself, and returns how many notifications were in it.
+    /// - Throws: `PostgresError` where the connection is lost.
+    func takeNotifications() throws -> Int {
+        guard PQconsumeInput(handle) == 1 else { throw PostgresError(nil, handle) }
+        var count = 0
+        while let notification = PQnotifies(handle) {
+            PQfreemem(notification)
+            count += 1
+        }
+        return count
+    }
+
     private static func isQuery(_ sql: String) -> Bool {
         ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains { sql.hasPrefix($0) }
     }

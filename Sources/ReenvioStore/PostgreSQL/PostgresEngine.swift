@@ -7,10 +7,13 @@ package final class PostgresEngine: StoreEngine {
     private let readers: PostgresThreads
     private let writers: PostgresThreads
     private let shared = PostgresShared()
+    private let address: PostgresAddress
+    private let announcedAt = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Connects once, to tell at once what is wrong with the address.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be reached.
     package init(_ address: PostgresAddress, readers: Int = 4, writers: Int = 4) throws {
+        self.address = address
         let shared = shared
         do {
             try Self.refuseForeignDatabase(try PostgresConnection(address, shared))
@@ -44,6 +47,8 @@ package final class PostgresEngine: StoreEngine {
         let begin = Self.begin(priority)
         return try await run(on: writers, priority) { session in try session.write(begin, body) }
     }
+
+    package var sharing: (any StoreSharing)? { self }
 
     package func close() throws {
         for threads in [readers, writers] { threads.stop() }
@@ -89,5 +94,28 @@ package final class PostgresEngine: StoreEngine {
             throw StoreError.unavailable("the database has no schema of its search_path")
         }
         if !found.isOurs, found.tables > 0 { throw StoreError.notOurs(found.database) }
+    }
+}
+
+extension PostgresEngine: StoreSharing {
+    /// Others are woken so often at the most; in between they have just looked.
+    private static let announcesEvery: Duration = .milliseconds(50)
+
+    package func announce() {
+        let now = ContinuousClock.now
+        let isDue = announcedAt.withLock { last in
+            if let last, now - last < Self.announcesEvery { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        // A hint: one that cannot be given is none.
+        _ = readers.submit(.intake) { session in
+            try? session.read(nil) { try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in } }
+        }
+    }
+
+    package func listen(_ ring: @escaping @Sendable () -> Void) -> any StoreListening {
+        PostgresListener(address, shared, ring)
     }
 }

@@ -55,6 +55,14 @@ package enum Dialect: Sendable {
         }
     }
 
+    /// Microseconds since 1970 by the clock of a server; nil where the store is in this process.
+    var serverTime: String? {
+        switch self {
+        case .sqlite: nil
+        case .postgres: "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+        }
+    }
+
     /// "Rnvo" as a big-endian number: the first half of the keys of our advisory locks.
     static let advisoryClass: Int64 = 0x526E_766F
 }

@@ -13,10 +13,28 @@ package protocol StoreEngine: Sendable {
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T
 
+    /// What nodes on one store have for one another; nil where there is one node.
+    var sharing: (any StoreSharing)? { get }
+
     func close() throws
 }
 
+/// How nodes on one store wake one another. Hints only: whoever waits also looks by itself, once a second.
+package protocol StoreSharing: Sendable {
+    /// Tells the other nodes that there is work. Not each call is passed on where they follow closely.
+    func announce()
+
+    /// Calls `ring` whenever another node, or this one, announced work, until the listening is stopped.
+    func listen(_ ring: @escaping @Sendable () -> Void) -> any StoreListening
+}
+
+package protocol StoreListening: Sendable {
+    func stop()
+}
+
 extension StoreEngine {
+    package var sharing: (any StoreSharing)? { nil }
+
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await read(body)
     }

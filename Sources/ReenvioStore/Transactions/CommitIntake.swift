@@ -84,7 +84,7 @@ extension Store {
             try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice)
         }
         let sealing = sealing
-        return try await engine.write(.intake) { db in
+        let result = try await engine.write(.intake) { db in
             let merchants = try StatusChanges.merchants(of: batch.changes, in: db)
             var clocks = try MerchantClocks(locking: merchants + batch.creates.map(\.merchantID), in: db)
             var creates = IdempotentCreates(batch.creates)
@@ -105,6 +105,8 @@ extension Store {
                 creates: creates.results.compactMap { $0 }, changes: changed, deliveries: changes.deliveries, at: now,
                 shown: shown)
         }
+        if result.deliveries > 0 { engine.sharing?.announce() }
+        return result
     }
 
     /// A cancel by the merchant is an act of a person's; what the platform reports is history, not audit.

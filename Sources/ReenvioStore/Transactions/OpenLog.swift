@@ -27,7 +27,7 @@ package enum LogOpened: Sendable, Equatable {
 extension Store {
     /// Stores the log with what it covers frozen: the set is what is stored now (`docs/contract.md` 6.3).
     package func openLog(_ request: ResendLogRequest, _ opening: LogOpening, now: Timestamp) async throws -> LogOpened {
-        try await engine.write(.intake) { db in
+        let opened = try await engine.write(.intake) { db -> LogOpened in
             guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
             switch try IdempotencyKeys.claim(claim, now: now, in: db) {
             case .made(let id):
@@ -44,6 +44,8 @@ extension Store {
             }
             return result
         }
+        if case .opened = opened { announceWork() }
+        return opened
     }
 
     private func open(

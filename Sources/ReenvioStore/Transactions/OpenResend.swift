@@ -37,7 +37,7 @@ extension Store {
     package func openResend(
         _ request: ResendRequest, _ opening: ResendOpening, now: Timestamp
     ) async throws -> ResendOpened {
-        try await engine.write(.intake) { db in
+        let opened = try await engine.write(.intake) { db -> ResendOpened in
             guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
             switch try IdempotencyKeys.claim(claim, now: now, in: db) {
             case .made(let id): return .replayed(id: id)
@@ -52,6 +52,8 @@ extension Store {
             }
             return result
         }
+        if opened.resend != nil { announceWork() }
+        return opened
     }
 
     private func open(

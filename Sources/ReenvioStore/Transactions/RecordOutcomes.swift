@@ -58,21 +58,25 @@ package struct RecordResult: Sendable {
 }
 
 extension Store {
-    /// Writes finished attempts and what they say of their receivers, and claims the next ones, in one commit. Each
-    /// part may be empty.
+    /// Writes finished attempts and what they say of their receivers, and claims the next ones. Each part may be empty.
+    /// One commit where this node has the store to itself; where others share it the claim has one of its own, which
+    /// need not wait for the disk. A claim that fails then is made again by the next call.
     package func recordAndClaim(
         _ records: [AttemptRecord], changes: [ReceiverChange] = [], now: Timestamp, claim order: ClaimOrder?
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
-        let (recorded, claimed) = try await engine.write(records.isEmpty ? .claims : .outcomes) { db in
-            var outcomes = RecordOutcomes(records, now: now)
-            // Clocks, then resends, receivers, queues, and tallies: everybody locks in this order.
-            let clocks = try outcomes.lockClocks(in: db)
-            let events = try ReceiverStates.apply(changes, wall: now, in: db)
-            try outcomes.write(clocks, in: db)
-            let claimed = try order.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
-            return (RecordResult(late: outcomes.late, events: events), claimed)
+        if records.isEmpty, changes.isEmpty, let order { return (RecordResult(), try await claim(order)) }
+        let joined = engine.sharing == nil ? order : nil
+        let (recorded, claimed) = try await engine.write(.outcomes) { db in
+            let recorded = try RecordOutcomes.run(records, changes, now: now, in: db)
+            let claimed = try joined.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
+            return (recorded, claimed)
         }
-        return (recorded, open(claimed))
+        guard let order, joined == nil else { return (recorded, open(claimed)) }
+        return (recorded, (try? await claim(order)) ?? ClaimResult())
+    }
+
+    private func claim(_ order: ClaimOrder) async throws -> ClaimResult {
+        open(try await engine.write(.claims) { db in try ClaimDeliveries.run(order, in: db) })
     }
 }
 
@@ -88,6 +92,17 @@ struct RecordOutcomes {
     init(_ records: [AttemptRecord], now: Timestamp) {
         self.records = records
         self.now = now
+    }
+
+    static func run(
+        _ records: [AttemptRecord], _ changes: [ReceiverChange], now: Timestamp, in db: any SQLConnection
+    ) throws -> RecordResult {
+        var outcomes = RecordOutcomes(records, now: now)
+        // Clocks, then resends, receivers, queues, and tallies: everybody locks in this order.
+        let clocks = try outcomes.lockClocks(in: db)
+        let events = try ReceiverStates.apply(changes, wall: now, in: db)
+        try outcomes.write(clocks, in: db)
+        return RecordResult(late: outcomes.late, events: events)
     }
 
     private var acked: [ClaimedDelivery] {

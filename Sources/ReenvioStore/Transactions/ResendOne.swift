@@ -37,7 +37,7 @@ extension Store {
     /// A resend of one item: the same row and the same lane as a job, complete with the commit that enqueues it.
     /// Several may run for one payout.
     package func resendOne(_ request: OneResend, _ rules: ChunkRules) async throws -> OneResent {
-        try await engine.write(.intake) { db in
+        let resent = try await engine.write(.intake) { db -> OneResent in
             guard let claim = request.claim else { return try enqueueOne(request, rules, in: db).result }
             switch try IdempotencyKeys.claim(claim, now: rules.now, in: db) {
             case .made(let id): return .replayed(resendID: id)
@@ -52,6 +52,8 @@ extension Store {
             }
             return result
         }
+        if case .enqueued = resent { announceWork() }
+        return resent
     }
 
     /// The webhook id that such a resend answered with.

@@ -39,7 +39,7 @@ struct Check: AsyncParsableCommand {
     private func shown(_ name: SettingName, _ reader: SettingsReader) -> String {
         guard let text = reader.texts[name] else { return name.defaultText }
         switch name {
-        case .store: return Self.withoutPassword(text)
+        case .store: return StorePlace.shown(text)
         // A text that is no proxy may hold a password anywhere.
         case .egressProxy: return EgressProxy(text).map { Self.shown($0) } ?? "(hidden)"
         default: return name.isSecret ? "(hidden)" : text
@@ -48,12 +48,6 @@ struct Check: AsyncParsableCommand {
 
     private static func shown(_ proxy: EgressProxy) -> String {
         proxy.authorization == nil ? proxy.description : "\(proxy.description) (credentials hidden)"
-    }
-
-    /// `postgres://user:password@host` and `password=...` with the password hidden.
-    static func withoutPassword(_ store: String) -> String {
-        store.replacing(#/:\/\/([^:@\/]*):[^@]*@/#) { "://\($0.output.1):(hidden)@" }
-            .replacing(#/(password=)[^&\s]*/#) { "\($0.output.1)(hidden)" }
     }
 
     private func printJSON(_ reader: SettingsReader, _ problems: [String], _ warnings: [String]) {

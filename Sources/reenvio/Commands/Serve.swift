@@ -32,13 +32,17 @@ struct Serve: AsyncParsableCommand {
             for warning in settings.warnings { logger.warning("\(warning)") }
             let registry = MetricsRegistry()
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
-            let lock = try StoreLock(storePath: settings.storePath)
+            // Nodes share a PostgreSQL; a SQLite file has one server.
+            let lock: StoreLock?
+            if case .sqlite(let path) = settings.store { lock = try StoreLock(storePath: path) } else { lock = nil }
             if hold {
                 let held = try await store.holdReceivers(by: CommandActor.requester, now: Terminal.now)
                 logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
             }
-            let services = try Wiring.services(settings: settings, store: store, registry: registry, logger: logger) {
-                address in
+            let clock = SystemClock(ahead: try await ServerClock.ahead(of: SystemClock(), store) ?? .zero)
+            let services = try Wiring.services(
+                settings: settings, store: store, clock: clock, registry: registry, logger: logger
+            ) { address in
                 var writer = JSONWriter()
                 writer.object { $0.member("listening", address) }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))

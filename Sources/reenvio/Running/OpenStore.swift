@@ -15,12 +15,20 @@ extension Settings {
     func migrateStore(
         now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> (store: Store, applied: [Int64]) {
-        // Commands that meet on a new store set it up one after the other.
-        let setup = try FolderLock(of: storePath)
-        defer { withExtendedLifetime(setup) {} }
-        let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: storePath)
-        let engine = try SQLiteEngine(path: storePath, manners: manners)
-        return try await Store.open(engine: wrap(engine), sealing: key, now: now)
+        switch store {
+        case .sqlite(let path):
+            // Commands that meet on a new store set it up one after the other.
+            let setup = try FolderLock(of: path)
+            defer { withExtendedLifetime(setup) {} }
+            let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: path)
+            let engine = try SQLiteEngine(path: path, manners: manners)
+            return try await Store.open(engine: wrap(engine), sealing: key, now: now)
+        case .postgres(let address):
+            guard let key = encryptionKey else {
+                throw StoreError.unavailable("REENVIO_ENCRYPTION_KEY is required with PostgreSQL")
+            }
+            return try await Store.open(engine: wrap(try PostgresEngine(address)), sealing: key, now: now)
+        }
     }
 }
 

@@ -15,11 +15,11 @@ enum Wiring {
     /// Everything `reenvio serve` runs, in the order in which the parts need each other; shutdown is the reverse: first
     /// no more requests, then what came in is committed, then what is in flight is recorded.
     static func services(
-        settings: Settings, store: Store, registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
+        settings: Settings, store: Store, clock: SystemClock = SystemClock(),
+        registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
         onListening: @escaping @Sendable (String) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
-        let clock = SystemClock()
         let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
         let transport = try WireTransport(
             policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
@@ -54,6 +54,8 @@ enum Wiring {
         }
         return engine.services(on: group, logger: logger)
             + [
+                PollLoop(
+                    ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
                 Listener(server, at: settings.listen),
             ]

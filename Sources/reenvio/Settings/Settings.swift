@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import ReenvioModel
+import ReenvioStore
 
 /// What the operator decided, read once and checked whole (`docs/architecture.md`, the operator's surface).
 struct Settings: Sendable {
@@ -37,9 +38,9 @@ struct Settings: Sendable {
         case json, text
     }
 
-    var storePath: String
+    var store: StorePlace
     var listen: Address
-    /// Nil: kept in a file beside the SQLite store, made at the first start.
+    /// Nil: kept in a file beside the SQLite store, made at the first start. Never nil for PostgreSQL.
     var encryptionKey: SealingKey?
     var allowPrivateReceivers: [CIDR]
     var allowHTTPReceivers: Bool
@@ -75,6 +76,32 @@ struct Settings: Sendable {
             warnings.append("REENVIO_ALLOW_PRIVATE_RECEIVERS lets deliveries reach private addresses")
         }
         return warnings
+    }
+}
+
+/// Where the store is.
+enum StorePlace: Sendable, Equatable {
+    case sqlite(path: String)
+    case postgres(PostgresAddress)
+
+    /// Nil unless it is `sqlite:PATH` or a URI that libpq takes.
+    init?(_ text: String) {
+        if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
+            guard let address = try? PostgresAddress(text) else { return nil }
+            self = .postgres(address)
+        } else {
+            guard text.hasPrefix("sqlite:"), text.count > 7 else { return nil }
+            self = .sqlite(path: String(text.dropFirst(7)))
+        }
+    }
+
+    /// As it was given, without a password; a text that is no place may hold one anywhere.
+    static func shown(_ text: String) -> String {
+        switch StorePlace(text) {
+        case .sqlite: text
+        case .postgres(let address): address.withoutPassword
+        case nil: text.contains("@") || text.contains("password") ? "(hidden)" : text
+        }
     }
 }
 

@@ -90,7 +90,9 @@ struct SettingsReader {
     func settings() throws -> Settings {
         var check = Check(texts: texts, mistakes: mistakes)
         let settings = Settings(
-            storePath: check.storePath(),
+            store: check.parse(.store, "must be sqlite:PATH or a URI such as postgres://user:password@host/database") {
+                StorePlace($0)
+            } ?? .sqlite(path: ""),
             listen: check.parse(.listen, "must be host:port") { Settings.Address($0) } ?? .init(host: "", port: 0),
             encryptionKey: check.optional(.encryptionKey, "must be the base64 of 32 bytes") { SealingKey(base64: $0) },
             allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
@@ -124,6 +126,10 @@ struct SettingsReader {
         if (settings.tlsCertificate == nil) != (settings.tlsKey == nil) {
             check.mistakes.append("REENVIO_TLS_CERT and REENVIO_TLS_KEY must be set together")
         }
+        if case .postgres = settings.store, settings.encryptionKey == nil, check.text(.encryptionKey).isEmpty {
+            check.mistakes.append(
+                "REENVIO_ENCRYPTION_KEY is required with PostgreSQL: the base64 of 32 bytes, the same for every node")
+        }
         if !check.mistakes.isEmpty { throw SettingsMistakes(mistakes: check.mistakes) }
         return settings
     }
@@ -142,20 +148,6 @@ struct SettingsReader {
 
         mutating func optional<T>(_ name: SettingName, _ rule: String, _ read: (String) -> T?) -> T? {
             text(name).isEmpty ? nil : parse(name, rule, read)
-        }
-
-        mutating func storePath() -> String {
-            let text = text(.store)
-            if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
-                mistakes.append(
-                    "REENVIO_STORE names PostgreSQL, which this version does not support yet; use sqlite:PATH")
-                return ""
-            }
-            guard text.hasPrefix("sqlite:"), text.count > 7 else {
-                mistakes.append("REENVIO_STORE must be sqlite:PATH")
-                return ""
-            }
-            return String(text.dropFirst(7))
         }
 
         mutating func cidrs(_ name: SettingName) -> [CIDR] {

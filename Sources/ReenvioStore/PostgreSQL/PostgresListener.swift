@@ -1,0 +1,64 @@
+import Foundation
+import Synchronization
+
+/// Waits for announcements of nodes on a connection and a thread of its own. One that is lost is made again; what was
+/// announced meanwhile is not known, so it rings then.
+final class PostgresListener: StoreListening {
+    /// One for each schema, as an expression.
+    static let channel = "'reenvio_' || md5(current_schema())"
+    private static let pause: CInt = 1_000
+
+    /// Read by the thread; written to, it ends.
+    private let end: (read: CInt, write: CInt)
+    private let isStopped = Mutex(false)
+
+    init(_ address: PostgresAddress, _ shared: PostgresShared, _ ring: @escaping @Sendable () -> Void) {
+        var pair: [CInt] = [-1, -1]
+        pipe(&pair)
+        end = (pair[0], pair[1])
+        let thread = Thread { [end = end.read] in
+            while !Self.isReadable(end, within: 0) {
+                try? Self.listen(address, shared, until: end, ring)
+                if Self.isReadable(end, within: Self.pause) { break }
+            }
+            close(end)
+        }
+        thread.name = "reenvio listener"
+        thread.start()
+    }
+
+    func stop() {
+        let isFirst = isStopped.withLock { isStopped in
+            defer { isStopped = true }
+            return !isStopped
+        }
+        if isFirst { close(end.write) }
+    }
+
+    deinit {
+        stop()
+    }
+
+    private static func listen(
+        _ address: PostgresAddress, _ shared: PostgresShared, until end: CInt, _ ring: () -> Void
+    ) throws {
+        let connection = try PostgresConnection(address, shared)
+        let channel = try connection.first("SELECT \(channel)") { $0.text(0) } ?? ""
+        _ = try connection.command("LISTEN \(channel)")
+        ring()
+        while !isReadable(end, connection.socket) {
+            if try connection.takeNotifications() > 0 { ring() }
+        }
+    }
+
+    private static func isReadable(_ file: CInt, within milliseconds: CInt) -> Bool {
+        var files = [pollfd(fd: file, events: Int16(POLLIN), revents: 0)]
+        return poll(&files, 1, milliseconds) > 0
+    }
+
+    /// Waits until one of the two has something, and says whether the first has.
+    private static func isReadable(_ first: CInt, _ second: CInt) -> Bool {
+        var files = [first, second].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        return poll(&files, 2, -1) > 0 && files[0].revents != 0
+    }
+}
