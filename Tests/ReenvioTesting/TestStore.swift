@@ -6,6 +6,10 @@ package import ReenvioStore
 package enum TestEngine: String, CaseIterable, Sendable, CustomStringConvertible {
     case sqlite, postgres
 
+    /// What suites run on that are about something else: `REENVIO_TEST_STORE=postgres` runs them on PostgreSQL.
+    package static let standard = ProcessInfo.processInfo.environment["REENVIO_TEST_STORE"].flatMap(TestEngine.init)
+        ?? .sqlite
+
     package var description: String { rawValue }
 
     /// A new engine with nothing in it.
@@ -76,7 +80,7 @@ package enum Fixtures {
 
     /// A new store on an engine, with one account, and one merchant for each id.
     package static func store(
-        _ engine: TestEngine = .sqlite, in folder: ScratchFolder, merchants: [Int64] = [merchantID],
+        _ engine: TestEngine = .standard, in folder: ScratchFolder, merchants: [Int64] = [merchantID],
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> Store {
         let anchored = AnchoredEngine(base: wrap(try engine.open(in: folder)), folder: folder)

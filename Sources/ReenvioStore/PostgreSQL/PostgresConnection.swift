@@ -62,7 +62,8 @@ final class PostgresConnection: SQLConnection {
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
         """
 
-    var isBroken: Bool { PQstatus(handle) != CONNECTION_OK }
+    /// A server that goes says so first; libpq finds the connection closed when it is used next.
+    var isBroken: Bool { failure?.endsConnection == true || PQstatus(handle) != CONNECTION_OK }
 
     // MARK: SQLConnection
 

@@ -28,6 +28,9 @@ struct PostgresError: Error {
     /// The transaction was given up for another one, and may simply be run again.
     var isConflict: Bool { sqlState == "40001" || sqlState == "40P01" }
 
+    /// The server's last words on a connection: it is shut down, it has crashed, or somebody ended the session.
+    var endsConnection: Bool { sqlState.map(["57P01", "57P02", "57P03", "57P05", "25P03"].contains) ?? false }
+
     var storeError: StoreError {
         guard let sqlState else { return .unavailable(message) }
         let text = "\(message) [\(sqlState)]"
