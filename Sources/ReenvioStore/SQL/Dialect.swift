@@ -37,7 +37,8 @@ package enum Dialect: Sendable {
                 "CREATE SEQUENCE \($0.postgresName) INCREMENT BY \($0.blockSize)"
             }
         }
-        return [sql]
+        let settings = HotTables.settings.filter { sql.hasPrefix("CREATE TABLE \($0.table) ") }
+        return [sql] + settings.map { "ALTER TABLE \($0.table) SET (\($0.options))" }
     }
 
     /// Whether writes run side by side, and lock the rows that they decide on.
