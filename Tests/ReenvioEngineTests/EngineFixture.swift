@@ -13,7 +13,8 @@ struct EngineFixture {
     let engine: Engine
 
     init(
-        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
+        transport: ScriptedTransport = ScriptedTransport(),
         registry: MetricsRegistry = MetricsRegistry(),
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }

@@ -1,8 +1,8 @@
 package import ReenvioModel
 package import ReenvioStore
 
-/// Lets a node's engine time follow the clock of the server that nodes share, so that they agree on what is due and whose
-/// lease has ended, whatever their own clocks say (`docs/architecture.md`, rule 9).
+/// Lets a node's engine time follow the clock of the server that nodes share, so that they agree on what is due and
+/// whose lease has ended, whatever their own clocks say (`docs/architecture.md`, rule 9).
 package final class ServerClock: Stepping {
     private static let every: Duration = .seconds(10)
 

@@ -1,5 +1,5 @@
-/// How PostgreSQL keeps tables in shape that are written all the time. Its defaults clean a table when a fifth of it has
-/// changed, which a queue does several times a minute and a history of a billion rows never does.
+/// How PostgreSQL keeps tables in shape that are written all the time. Its defaults clean a table when a fifth of it
+/// has changed, which a queue does several times a minute and a history of a billion rows never does.
 enum HotTables {
     /// Rows that change in place: room on each page for their next versions, and cleaning after so many changes.
     private static func updated(after changes: Int, fill: Int) -> String {

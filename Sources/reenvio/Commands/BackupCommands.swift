@@ -18,8 +18,8 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
-            let settings = try await options.settings()
-            let contents = try SQLiteBackup.copy(from: settings.storePath, to: file)
+            let path = try await options.settings().sqlitePath
+            let contents = try SQLiteBackup.copy(from: path, to: file)
             options.report("\(file): " + contents.words) { contents.writeMembers(into: &$0) }
         }
     }
@@ -43,17 +43,18 @@ struct RestoreCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let settings = try await options.settings()
-            let lock = try FolderLock(of: settings.storePath)
+            let path = try settings.sqlitePath
+            let lock = try FolderLock(of: path)
             defer { withExtendedLifetime(lock) {} }
-            let keyPath = try settings.encryptionKey == nil ? keyPath(settings.storePath) : nil
+            let keyPath = try settings.encryptionKey == nil ? keyPath(path) : nil
             guard let key = try keyPath.map(KeyFile.load) ?? settings.encryptionKey else { return }
             let copied = try SQLiteBackup.inspect(file)
             guard copied.keyID == key.id else {
                 throw KeyFile.Fault(description: "the encryption key is not the one \(file) was made with")
             }
-            let contents = try SQLiteBackup.copy(from: file, to: settings.storePath)
-            if let keyPath { try KeyFile.install(from: keyPath, besideStore: settings.storePath) }
-            options.report("\(settings.storePath): " + contents.words + " Start it with --hold.") {
+            let contents = try SQLiteBackup.copy(from: file, to: path)
+            if let keyPath { try KeyFile.install(from: keyPath, besideStore: path) }
+            options.report("\(path): " + contents.words + " Start it with --hold.") {
                 contents.writeMembers(into: &$0)
             }
         }

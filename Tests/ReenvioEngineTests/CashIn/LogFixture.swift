@@ -17,7 +17,8 @@ struct LogFixture {
     var clock: ManualClock { base.clock }
 
     init(
-        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
+        transport: ScriptedTransport = ScriptedTransport(),
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
         base = try await EngineFixture(on: kind, schedule: schedule, transport: transport, wrapping: wrap)
