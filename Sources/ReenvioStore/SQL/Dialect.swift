@@ -167,7 +167,7 @@ extension IDSequence {
     /// which a node keeps. The others come one by one, so that lists by id are lists by time.
     var blockSize: Int64 {
         switch self {
-        case .delivery, .notification, .event: 512
+        case .delivery, .notification, .event: 4_096
         default: 1
         }
     }
