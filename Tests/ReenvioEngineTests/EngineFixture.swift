@@ -13,13 +13,14 @@ struct EngineFixture {
     let engine: Engine
 
     init(
-        schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
+        transport: ScriptedTransport = ScriptedTransport(),
         registry: MetricsRegistry = MetricsRegistry(),
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
         folder = try ScratchFolder()
-        store = try await Fixtures.store(in: folder, merchants: [303, 304], wrapping: wrap)
+        store = try await Fixtures.store(kind, in: folder, merchants: [303, 304], wrapping: wrap)
         self.transport = transport
         engine = Engine(
             store: store, transport: transport,

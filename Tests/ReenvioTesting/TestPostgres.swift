@@ -56,7 +56,7 @@ package final class TestPostgres: Sendable {
     private func startServer() throws {
         let options = [
             "listen_addresses=", "unix_socket_directories=\(folder)", "fsync=off", "full_page_writes=off",
-            "max_connections=500", "shared_buffers=128MB", "autovacuum=off", "log_min_messages=fatal",
+            "max_connections=1500", "shared_buffers=256MB", "autovacuum=off", "log_min_messages=fatal",
             "deadlock_timeout=100ms", "max_locks_per_transaction=256",
         ].flatMap { ["-c", $0] }
         let script = """

@@ -7,7 +7,8 @@ package enum TestEngine: String, CaseIterable, Sendable, CustomStringConvertible
     case sqlite, postgres
 
     /// What suites run on that are about something else: `REENVIO_TEST_STORE=postgres` runs them on PostgreSQL.
-    package static let standard = ProcessInfo.processInfo.environment["REENVIO_TEST_STORE"].flatMap(TestEngine.init)
+    package static let standard =
+        ProcessInfo.processInfo.environment["REENVIO_TEST_STORE"].flatMap(TestEngine.init)
         ?? .sqlite
 
     package var description: String { rawValue }

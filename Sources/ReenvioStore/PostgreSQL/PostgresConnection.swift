@@ -62,7 +62,7 @@ final class PostgresConnection: SQLConnection {
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
         """
 
-    /// A server that goes says so first; libpq finds the connection closed when it is used next.
+    /// Not always known to libpq at once: it takes what a server that goes has to say for a good connection.
     var isBroken: Bool { failure?.endsConnection == true || PQstatus(handle) != CONNECTION_OK }
 
     // MARK: SQLConnection

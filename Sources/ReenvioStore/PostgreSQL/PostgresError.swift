@@ -28,8 +28,9 @@ struct PostgresError: Error {
     /// The transaction was given up for another one, and may simply be run again.
     var isConflict: Bool { sqlState == "40001" || sqlState == "40P01" }
 
-    /// The server's last words on a connection: it is shut down, it has crashed, or somebody ended the session.
-    var endsConnection: Bool { sqlState.map(["57P01", "57P02", "57P03", "57P05", "25P03"].contains) ?? false }
+    /// The server's last words on a connection: it is shut down, it has crashed, or somebody ended the session. What
+    /// libpq says by itself, it says of the connection, too.
+    var endsConnection: Bool { sqlState.map(["57P01", "57P02", "57P03", "57P05", "25P03"].contains) ?? true }
 
     var storeError: StoreError {
         guard let sqlState else { return .unavailable(message) }

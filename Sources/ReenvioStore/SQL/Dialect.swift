@@ -37,7 +37,8 @@ package enum Dialect: Sendable {
                 "CREATE SEQUENCE \($0.postgresName) INCREMENT BY \($0.blockSize)"
             }
         }
-        return [sql]
+        let settings = HotTables.settings.filter { sql.hasPrefix("CREATE TABLE \($0.table) ") }
+        return [sql] + settings.map { "ALTER TABLE \($0.table) SET (\($0.options))" }
     }
 
     /// Whether writes run side by side, and lock the rows that they decide on.
@@ -76,10 +77,12 @@ extension Dialect {
         String(decoding: sql.utf8.map { $0 == UInt8(ascii: "$") ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     }
 
-    /// A transaction of SQLite has the whole database to itself. Locks on rows stand at the end of a statement.
+    /// A transaction of SQLite has the whole database to itself. Locks on rows stand at the end of a statement, or of
+    /// one in brackets.
     private func unlocked(_ sql: String) -> String {
         for lock in ["FOR UPDATE", "FOR SHARE"] {
-            if let found = sql.firstRange(of: lock) { return String(sql[..<found.lowerBound]) }
+            guard let found = sql.firstRange(of: lock) else { continue }
+            return String(sql[..<found.lowerBound] + sql[found.lowerBound...].drop { $0 != ")" })
         }
         return sql
     }
@@ -87,7 +90,7 @@ extension Dialect {
     /// The statement for one row: the table of rows vanishes, and its columns are the parameters. The prepared
     /// statement then runs once per row; a table of one row would be materialised each time, at several times the cost.
     private func forEachRow(_ sql: String, _ columns: [(name: String, type: SQLRows.ColumnType)]) -> String {
-        var text = withValues(sql)
+        var text = withValues(sql).replacing("FROM {rows} CROSS JOIN LATERAL", with: "FROM")
         for source in ["FROM {rows}", "USING {rows}", ", {rows}"] { text = text.replacing(source, with: "") }
         // Longer names first: `rows.id` must not eat the beginning of `rows.id_of`.
         for (offset, column) in columns.enumerated().sorted(by: { $0.element.name.count > $1.element.name.count }) {
@@ -164,7 +167,7 @@ extension IDSequence {
     /// which a node keeps. The others come one by one, so that lists by id are lists by time.
     var blockSize: Int64 {
         switch self {
-        case .delivery, .notification, .event: 512
+        case .delivery, .notification, .event: 4_096
         default: 1
         }
     }

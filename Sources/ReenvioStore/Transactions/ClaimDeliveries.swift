@@ -62,18 +62,14 @@ enum ClaimDeliveries {
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let candidates = try lock(known + found, known: Set(known), into: &result, in: db)
-        var due: [Turns.Candidate: Int] = [:]
-        for candidate in candidates {
-            let limit = turns.lookahead(of: candidate, among: candidates.count)
-            due[candidate] = try dueCount(candidate, order.now, limit: limit, in: db)
-        }
-        for grant in turns.grants(for: candidates, due: { due[$0] ?? 0 }) {
+        let due = try dueCounts(candidates, order.now, turns, in: db)
+        let grants = turns.grants(for: candidates, due: { due[$0] ?? 0 })
+        try ClaimBatch(grants.map { ClaimBatch.Part($0, order) }, order).run(into: &result, in: db)
+        for grant in grants {
             let candidate = Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)
-            try claim(candidate, grant.count, order, into: &result, in: db)
-            let hasMore = (due[candidate] ?? 0) > grant.count
-            result.queues.append((grant.merchantID, grant.queue, hasMore))
-            try moveQueue(grant, hasMore: hasMore, order, in: db)
+            result.queues.append((grant.merchantID, grant.queue, (due[candidate] ?? 0) > grant.count))
         }
+        try moveQueues(result.queues.suffix(grants.count), order, in: db)
         result.turns = turns
         result.nextDue = try nextDue(in: db)
         return result
@@ -109,15 +105,18 @@ enum ClaimDeliveries {
         """
 
     private static func nextDue(in db: any SQLConnection) throws -> Timestamp? {
-        var earliest = try ReceiverStates.nextResume(in: db)
-        for lane in Lane.allCases {
-            try db.query(
-                "SELECT next_due FROM queues WHERE parked = 0 AND lane = $1 ORDER BY next_due LIMIT 1",
-                [.int(lane.rawValue)]
-            ) { earliest = min(earliest ?? $0.time(0), $0.time(0)) }
-        }
-        return earliest
+        let dues = try db.first(next) { row in (0..<4).compactMap(row.timeIfPresent) }
+        return dues?.min()
     }
+
+    /// Of each lane the first queue, and of the receivers the first that is to be looked at.
+    private static let next =
+        "SELECT "
+        + (Lane.allCases.map { lane in
+            """
+            (SELECT next_due FROM queues WHERE parked = 0 AND lane = \(lane.rawValue) ORDER BY next_due LIMIT 1)
+            """
+        } + ["(\(ReceiverStates.nextResume))"]).joined(separator: ", ")
 
     /// Queues that are due by the store, whether or not this node has room for them: those it has none for are put off.
     private static func dueQueues(
@@ -125,111 +124,77 @@ enum ClaimDeliveries {
     ) throws -> [Turns.Candidate] {
         var due: [Turns.Candidate] = []
         var seen = known
-        for lane in Lane.allCases {
-            try db.query(
-                """
-                SELECT merchant_id, id FROM queues WHERE parked = 0 AND lane = $1 AND next_due <= $2
-                ORDER BY next_due LIMIT $3
-                """,
-                [.int(lane.rawValue), .time(order.now), .int(queuesPerLane)]
-            ) { row in
-                guard let queue = QueueID(raw: row.int(1)) else { return }
-                let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
-                if seen.insert(candidate).inserted { due.append(candidate) }
-            }
+        try db.query(dueByLane, [.time(order.now), .int(queuesPerLane)]) { row in
+            guard let queue = QueueID(raw: row.int(1)) else { return }
+            let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
+            if seen.insert(candidate).inserted { due.append(candidate) }
         }
         return due
     }
 
-    /// How many are due, no further than it matters; none in a queue that was parked meanwhile.
-    private static func dueCount(
-        _ candidate: Turns.Candidate, _ now: Timestamp, limit: Int, in db: any SQLConnection
-    ) throws -> Int {
-        try db.first(
-            """
-            SELECT count(*) FROM (
-                SELECT 1 FROM queues q
-                JOIN deliveries d ON d.merchant_id = q.merchant_id AND d.queue_id = q.id AND d.due_at <= $3
-                WHERE q.merchant_id = $1 AND q.id = $2 AND q.parked = 0 LIMIT $4) AS due
-            """,
-            [.int(candidate.merchantID), .int(candidate.queue.raw), .time(now), .int(limit)]
-        ) { Int($0.int(0)) } ?? 0
-    }
+    private static let dueByLane = Lane.allCases.map { lane in
+        """
+        SELECT merchant_id, id FROM (
+            SELECT merchant_id, id FROM queues WHERE parked = 0 AND lane = \(lane.rawValue) AND next_due <= $1
+            ORDER BY next_due LIMIT $2) AS lane_\(lane.rawValue)
+        """
+    }.joined(separator: " UNION ALL ")
 
-    /// Leases up to `count` due deliveries of a queue, those due for longest first.
-    static func claim(
-        _ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, isProbe: Bool = false,
-        into result: inout ClaimResult, in db: any SQLConnection
-    ) throws {
-        if count == 0 { return }
-        let due: [SQLValue] = [
-            .int(candidate.merchantID), .int(candidate.queue.raw), .time(order.now), .int(count),
-        ]
-        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)], reserving: count)
-        var events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
-        var passed = PassedOver(candidate, order, isProbe: isProbe, canceled: result.canceled)
-        try db.query(load, due) { row in
-            result.abandoned += Int(row.int(16))
-            let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
-            if let resend, passed.takes(row, of: resend) { return }
-            if !row.isNull(15) { return events.add(deliveryID: row.int(0)) }
+    /// How many are due in each, no further than it matters; none in a queue that was parked meanwhile.
+    private static func dueCounts(
+        _ candidates: [Turns.Candidate], _ now: Timestamp, _ turns: Turns, in db: any SQLConnection
+    ) throws -> [Turns.Candidate: Int] {
+        var rows = SQLRows(
+            [("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int)],
+            reserving: candidates.count)
+        for (position, candidate) in candidates.enumerated() {
             rows.append([
-                .int(candidate.merchantID), .int(row.int(0)), .time(order.leaseUntil), .int(order.token),
+                .int(position), .int(candidate.merchantID), .int(candidate.queue.raw), .time(now),
+                .int(turns.lookahead(of: candidate, among: candidates.count)),
             ])
-            let delivery = ClaimedDelivery(
-                row, candidate, token: order.token, resendPublicID: resend?.name, isProbe: isProbe)
-            if let delivery { result.deliveries.append(delivery) }
         }
-        for id in try events.run(order, into: &result, in: db) {
-            rows.append([.int(candidate.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
-        }
-        try db.batch(lease, rows)
-        try passed.save(in: db)
-        result.passedOver += passed.count
+        var due: [Turns.Candidate: Int] = [:]
+        try db.batch(countDue, rows) { due[candidates[Int($0.int(0))]] = Int($0.int(1)) }
+        return due
     }
 
-    private static let lease = """
-        UPDATE deliveries SET due_at = rows.lease, claim_token = rows.token, attempts = deliveries.attempts + 1
-        FROM {rows} WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+    private static let countDue = """
+        SELECT rows.position, (SELECT count(*) FROM (
+            SELECT 1 FROM queues q
+            JOIN deliveries d ON d.merchant_id = q.merchant_id AND d.queue_id = q.id AND d.due_at <= rows.now
+            WHERE q.merchant_id = rows.merchant_id AND q.id = rows.queue_id AND q.parked = 0 LIMIT rows.most) AS due)
+        FROM {rows}
         """
 
-    /// A live delivery carries its own notification; a resend's carries the payout's latest at each claim
-    /// (`docs/contract.md` 4.2). Outer joins, so that a damaged row is leased like the others and not met each time.
-    private static let load = """
-        SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
-            n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
-            d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.has_slot, d.due_at,
-            n.acked_at IS NOT NULL
-        FROM deliveries d
-        LEFT JOIN payouts p ON p.id = d.payout_id
-        LEFT JOIN notifications n ON n.id =
-            CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
-        WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 ORDER BY d.due_at, d.id LIMIT $4
-        FOR UPDATE OF d SKIP LOCKED
-        """
-
-    /// Sets when the queue comes due next: at its earliest delivery, leases included, or soon when work was left
-    /// behind.
-    private static func moveQueue(
-        _ grant: Turns.Grant, hasMore: Bool, _ order: ClaimOrder, in db: any SQLConnection
+    /// Sets when queues come due next: at their earliest delivery, leases included, or soon where work was left behind.
+    private static func moveQueues(
+        _ queues: some Sequence<(merchantID: Int64, queue: QueueID, hasMore: Bool)>, _ order: ClaimOrder,
+        in db: any SQLConnection
     ) throws {
-        let never = SQLValue.int(Int64.max)
-        let key: [SQLValue] = [.int(grant.merchantID), .int(grant.queue.raw)]
-        if hasMore {
-            // It mostly stands there already, from the claim before.
-            try db.run(
-                "UPDATE queues SET next_due = $3 WHERE merchant_id = $1 AND id = $2 AND next_due <= $4",
-                key + [.time(order.now + revisitAfter), .time(order.now)]
-            )
-        } else {
-            try db.run(
-                """
-                UPDATE queues SET next_due = coalesce(
-                    (SELECT min(due_at) FROM deliveries WHERE merchant_id = $1 AND queue_id = $2), $3)
-                WHERE merchant_id = $1 AND id = $2
-                """,
-                key + [never]
-            )
+        let key: [(name: String, type: SQLRows.ColumnType)] = [("merchant_id", .int), ("id", .int)]
+        var busy = SQLRows(key + [("next", .int), ("now", .int)])
+        var empty = SQLRows(key + [("never", .int)])
+        for (merchantID, queue, hasMore) in queues {
+            let key: [SQLValue] = [.int(merchantID), .int(queue.raw)]
+            if hasMore {
+                busy.append(key + [.time(order.now + revisitAfter), .time(order.now)])
+            } else {
+                empty.append(key + [.int(Int64.max)])
+            }
         }
+        try db.batch(putOff, busy)
+        try db.batch(putToSleep, empty)
     }
+
+    /// It mostly stands there already, from the claim before.
+    private static let putOff = """
+        UPDATE queues SET next_due = rows.next FROM {rows}
+        WHERE queues.merchant_id = rows.merchant_id AND queues.id = rows.id AND queues.next_due <= rows.now
+        """
+
+    private static let putToSleep = """
+        UPDATE queues SET next_due = coalesce((SELECT min(d.due_at) FROM deliveries d
+            WHERE d.merchant_id = rows.merchant_id AND d.queue_id = rows.id), rows.never)
+        FROM {rows} WHERE queues.merchant_id = rows.merchant_id AND queues.id = rows.id
+        """
 }

@@ -30,7 +30,7 @@ enum ProbeReceivers {
             return
         }
         let candidate = Turns.Candidate(merchantID: state.merchantID, queue: next.queue)
-        try ClaimDeliveries.claim(candidate, 1, order, isProbe: true, into: &result, in: db)
+        try ClaimBatch([ClaimBatch.Part(candidate, 1, order, isProbe: true)], order).run(into: &result, in: db)
         result.queues.append((state.merchantID, next.queue, false))
         state.breaker?.nextProbe = order.leaseUntil
     }

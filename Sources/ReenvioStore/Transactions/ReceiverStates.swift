@@ -175,14 +175,9 @@ enum ReceiverStates {
             """, [.time(now), .int(limit)], ReceiverState.init)
     }
 
-    static func nextResume(in db: any SQLConnection) throws -> Timestamp? {
-        try db.first(
-            """
-            SELECT resume_at FROM receivers WHERE resume_at IS NOT NULL AND paused_at IS NULL
-            ORDER BY resume_at LIMIT 1
-            """
-        ) { $0.time(0) }
-    }
+    static let nextResume = """
+        SELECT resume_at FROM receivers WHERE resume_at IS NOT NULL AND paused_at IS NULL ORDER BY resume_at LIMIT 1
+        """
 
     /// When the next delivery of a receiver comes due; nil when none is open. Engine time.
     static func earliestDue(_ state: ReceiverState, in db: any SQLConnection) throws -> (queue: QueueID, at: Timestamp)?

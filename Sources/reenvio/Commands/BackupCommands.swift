@@ -71,17 +71,6 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 }
 
-extension Settings {
-    fileprivate var sqlitePath: String {
-        get throws {
-            guard case .sqlite(let path) = store else {
-                throw StoreError.unavailable("a PostgreSQL store is copied with PostgreSQL's own tools")
-            }
-            return path
-        }
-    }
-}
-
 extension SQLiteBackup.Contents {
     fileprivate var words: String {
         "\(payouts) payouts, \(deliveries) open deliveries, \(bytes) bytes, version \(version); checked."

@@ -66,6 +66,19 @@ struct Settings: Sendable {
             own: listening.map { (address: $0, port: UInt16(listen.port)) })
     }
 
+    /// The file of the store.
+    /// - Throws: `SettingsMistakes` where the store is none.
+    var sqlitePath: String {
+        get throws {
+            guard case .sqlite(let path) = store else {
+                throw SettingsMistakes(mistakes: [
+                    "this is for SQLite only; PostgreSQL has tools of its own (docs/operations.md)"
+                ])
+            }
+            return path
+        }
+    }
+
     /// What an operator should know before trusting these settings with real traffic.
     var warnings: [String] {
         var warnings: [String] = []

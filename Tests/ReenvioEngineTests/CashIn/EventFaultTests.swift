@@ -49,10 +49,13 @@ struct EventFaultTests {
         let (fixture, faults) = try await faultyFixture()
         _ = try await fixture.register("CASHOUT", at: "https://one.example/a")
         _ = try await fixture.register("CASHIN", at: "https://two.example/b")
-        #expect(try await breakOff(fixture, faults) { _ = try await fixture.qrCode() } >= 5)
+        var qrCodeID: Int64 = 0
+        #expect(try await breakOff(fixture, faults) { qrCodeID = try await fixture.qrCode().id } >= 5)
         let paid = CashInReport(type: .qrCodePaid, data: QRCode.Data(stored: JSONObject()))
         #expect(
-            try await breakOff(fixture, faults) { _ = try await fixture.engine.reportCashIn(paid, qrCodeID: 1) } >= 5)
+            try await breakOff(fixture, faults) {
+                _ = try await fixture.engine.reportCashIn(paid, qrCodeID: qrCodeID)
+            } >= 5)
         let ids = try await fixture.store.createPayouts(
             1, merchantID: LogFixture.mirrorID, url: nil, now: fixture.clock.wall)
         #expect(

@@ -9,7 +9,7 @@ import Testing
 struct EventPlanTests {
     @Test func `nothing of v3 looks at everything that a merchant has`() async throws {
         let planning = Mutex<PlanningEngine?>(nil)
-        let fixture = try await LogFixture { base in
+        let fixture = try await LogFixture(on: .sqlite) { base in
             let engine = PlanningEngine(base)
             planning.withLock { $0 = engine }
             return engine

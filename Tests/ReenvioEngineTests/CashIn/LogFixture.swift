@@ -17,10 +17,11 @@ struct LogFixture {
     var clock: ManualClock { base.clock }
 
     init(
-        schedule: RetrySchedule = .standard, transport: ScriptedTransport = ScriptedTransport(),
+        on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
+        transport: ScriptedTransport = ScriptedTransport(),
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
-        base = try await EngineFixture(schedule: schedule, transport: transport, wrapping: wrap)
+        base = try await EngineFixture(on: kind, schedule: schedule, transport: transport, wrapping: wrap)
         try await base.store.createMirror(id: Self.mirrorID)
         user = try await base.store.createUser(id: 246)
     }

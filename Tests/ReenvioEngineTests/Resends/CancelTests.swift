@@ -159,7 +159,7 @@ struct CancelTests {
 
     @Test func `neither cancel nor outcome looks at everything that a merchant has`() async throws {
         let planning = Mutex<PlanningEngine?>(nil)
-        let fixture = try await EngineFixture { base in
+        let fixture = try await EngineFixture(on: .sqlite) { base in
             let engine = PlanningEngine(base)
             planning.withLock { $0 = engine }
             return engine

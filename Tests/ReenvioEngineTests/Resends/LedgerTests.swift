@@ -202,7 +202,7 @@ struct LedgerTests {
         ),
     ])
     func `a page reads its own job's rows and no others`(_ sql: String, _ search: String) async throws {
-        let fixture = try await EngineFixture()
+        let fixture = try await EngineFixture(on: .sqlite)
         let plan = try await fixture.store.engine.read { db in
             try db.all("EXPLAIN QUERY PLAN " + sql, [.int(303), .int(1), .int(0), .int(21)]) { $0.text(3) }
         }

@@ -185,7 +185,7 @@ struct PacedJobTests {
 
     @Test func `neither counting, explaining nor walking looks at everything that a merchant has`() async throws {
         let planning = Mutex<PlanningEngine?>(nil)
-        let fixture = try await EngineFixture { base in
+        let fixture = try await EngineFixture(on: .sqlite) { base in
             let engine = PlanningEngine(base)
             planning.withLock { $0 = engine }
             return engine

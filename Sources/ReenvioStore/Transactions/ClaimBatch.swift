@@ -1,0 +1,107 @@
+import ReenvioModel
+
+/// Leases due deliveries of queues, of each up to a number, those due for longest first: a handful of statements,
+/// however many queues there are.
+struct ClaimBatch {
+    /// What is taken out of one queue.
+    struct Part {
+        let candidate: Turns.Candidate
+        let count: Int
+        let isProbe: Bool
+        fileprivate var events: ClaimEvents
+        fileprivate var passed: PassedOver?
+
+        init(_ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, isProbe: Bool) {
+            self.candidate = candidate
+            self.count = count
+            self.isProbe = isProbe
+            events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
+        }
+
+        init(_ grant: Turns.Grant, _ order: ClaimOrder) {
+            self.init(
+                Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue), grant.count, order, isProbe: false)
+        }
+    }
+
+    private var parts: [Part]
+    private let order: ClaimOrder
+    private var leases: SQLRows
+
+    init(_ parts: [Part], _ order: ClaimOrder) {
+        self.parts = parts.filter { $0.count > 0 }
+        self.order = order
+        leases = SQLRows(
+            [("merchant_id", .int), ("id", .int), ("lease", .int), ("token", .int)],
+            reserving: parts.reduce(0) { $0 + $1.count })
+    }
+
+    func run(into result: inout ClaimResult, in db: any SQLConnection) throws {
+        var batch = self
+        try batch.load(into: &result, in: db)
+        for part in batch.parts {
+            for id in try part.events.run(order, into: &result, in: db) { batch.lease(part.candidate, id) }
+        }
+        try db.batch(Self.lease, batch.leases)
+        for var passed in batch.parts.compactMap(\.passed) {
+            try passed.save(in: db)
+            result.passedOver += passed.count
+        }
+    }
+
+    private mutating func lease(_ candidate: Turns.Candidate, _ id: Int64) {
+        leases.append([.int(candidate.merchantID), .int(id), .time(order.leaseUntil), .int(order.token)])
+    }
+
+    private mutating func load(into result: inout ClaimResult, in db: any SQLConnection) throws {
+        var wanted = SQLRows(
+            [("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int)],
+            reserving: parts.count)
+        for (position, part) in parts.enumerated() {
+            wanted.append([
+                .int(position), .int(part.candidate.merchantID), .int(part.candidate.queue.raw), .time(order.now),
+                .int(part.count),
+            ])
+        }
+        try db.batch(Self.load, wanted) { row in
+            let position = Int(row.int(20))
+            let part = parts[position]
+            result.abandoned += Int(row.int(16))
+            let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
+            if let resend {
+                var passed =
+                    part.passed
+                    ?? PassedOver(part.candidate, order, isProbe: part.isProbe, canceled: result.canceled)
+                let isPassed = passed.takes(row, of: resend)
+                parts[position].passed = passed
+                if isPassed { return }
+            }
+            if !row.isNull(15) { return parts[position].events.add(deliveryID: row.int(0)) }
+            lease(part.candidate, row.int(0))
+            let delivery = ClaimedDelivery(
+                row, part.candidate, token: order.token, resendPublicID: resend?.name, isProbe: part.isProbe)
+            if let delivery { result.deliveries.append(delivery) }
+        }
+    }
+
+    private static let lease = """
+        UPDATE deliveries SET due_at = rows.lease, claim_token = rows.token, attempts = deliveries.attempts + 1
+        FROM {rows} WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
+        """
+
+    /// A live delivery carries its own notification; a resend's carries the payout's latest at each claim
+    /// (`docs/contract.md` 4.2). Outer joins, so that a damaged row is leased like the others and not met each time.
+    private static let load = """
+        SELECT due.*, rows.position FROM {rows} CROSS JOIN LATERAL (
+            SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
+                n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
+                d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.has_slot, d.due_at,
+                n.acked_at IS NOT NULL
+            FROM deliveries d
+            LEFT JOIN payouts p ON p.id = d.payout_id
+            LEFT JOIN notifications n ON n.id =
+                CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
+            WHERE d.merchant_id = rows.merchant_id AND d.queue_id = rows.queue_id AND d.due_at <= rows.now
+            ORDER BY d.due_at, d.id LIMIT rows.most FOR UPDATE OF d SKIP LOCKED) AS due
+        """
+}
