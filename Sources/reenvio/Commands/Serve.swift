@@ -38,9 +38,12 @@ struct Serve: AsyncParsableCommand {
                 logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
             }
             let services = try Wiring.services(settings: settings, store: store, registry: registry, logger: logger) {
-                address in
+                addresses in
                 var writer = JSONWriter()
-                writer.object { $0.member("listening", address) }
+                writer.object { writer in
+                    writer.member("listening", addresses.listening)
+                    if let admin = addresses.admin { writer.member("admin", admin) }
+                }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
             }
             var configuration = ServiceGroupConfiguration(

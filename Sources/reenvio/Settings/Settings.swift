@@ -39,6 +39,8 @@ struct Settings: Sendable {
 
     var storePath: String
     var listen: Address
+    /// Health, metrics and the dashboard on an address of their own; nil: beside the API.
+    var adminListen: Address?
     /// Nil: kept in a file beside the SQLite store, made at the first start.
     var encryptionKey: SealingKey?
     var allowPrivateReceivers: [CIDR]
@@ -58,11 +60,13 @@ struct Settings: Sendable {
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
-    /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`.
-    func addressPolicy(listening: [IPAddress]) -> AddressPolicy {
+    /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`,
+    /// `administering` those behind `adminListen`.
+    func addressPolicy(listening: [IPAddress], administering: [IPAddress] = []) -> AddressPolicy {
         AddressPolicy(
             allowed: allowPrivateReceivers, allowHTTP: allowHTTPReceivers,
-            own: listening.map { (address: $0, port: UInt16(listen.port)) })
+            own: listening.map { (address: $0, port: UInt16(listen.port)) }
+                + administering.map { (address: $0, port: UInt16(adminListen?.port ?? 0)) })
     }
 
     /// What an operator should know before trusting these settings with real traffic.
