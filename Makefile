@@ -1,7 +1,7 @@
 # Every task of the project. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test soak lint format bench
+.PHONY: help setup demo run test soak lint format bench release
 
 # The same flags for each build, so that no task rebuilds what another has built.
 # The check refuses an import of a target that Package.swift does not list as a dependency.
@@ -51,3 +51,7 @@ format: ## Format the Swift sources in place
 bench: ## Measure the release binary from outside (docs/performance.md)
 	@scripts/setup
 	Benchmarks/run
+
+release: ## Build a stripped binary and a Debian package in .build/dist; TRY=1 installs and starts it in a new Debian
+	@scripts/setup
+	scripts/release $(if $(TRY),test)

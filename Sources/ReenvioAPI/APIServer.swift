@@ -27,10 +27,14 @@ package struct APIServer: Sendable {
         package var rateLimits: RateLimits
         package var trustedProxies: [CIDR]
         package var publicURL: PublicURL
+        /// Whether health, metrics and the dashboard have an address of their own (`docs/contract.md` 10).
+        package var isSplit: Bool
 
         package init(
-            rateLimits: RateLimits = .standard, trustedProxies: [CIDR] = [], publicURL: PublicURL = PublicURL()
+            rateLimits: RateLimits = .standard, trustedProxies: [CIDR] = [], publicURL: PublicURL = PublicURL(),
+            isSplit: Bool = false
         ) {
+            self.isSplit = isSplit
             self.rateLimits = rateLimits
             self.trustedProxies = trustedProxies
             self.publicURL = publicURL
@@ -64,10 +68,13 @@ package struct APIServer: Sendable {
                 + TokenRoutes(engine, tokens: tokens).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
-                + HealthRoutes(readiness).endpoints
-                + MetricsRoutes(engine.metrics).endpoints
-                + DescriptionRoutes().endpoints
+                + DescriptionRoutes().endpoints + (options.isSplit ? [] : operations)
         )
+    }
+
+    /// For operators and what watches the server.
+    private var operations: [Endpoint] {
+        HealthRoutes(readiness).endpoints + MetricsRoutes(engine.metrics, isOpen: options.isSplit).endpoints
     }
 
     /// The checks before every endpoint.
@@ -84,19 +91,24 @@ package struct APIServer: Sendable {
     }
 
     package func router() -> Router<APIContext> {
-        gateway.router(for: table, dashboard: dashboard)
+        gateway.router(for: table, dashboard: options.isSplit ? nil : dashboard)
+    }
+
+    /// What stands on the address for operators, where there is one.
+    package func adminRouter() -> Router<APIContext> {
+        gateway.router(for: RouteTable(operations), dashboard: dashboard)
     }
 
     /// The server as a service. `onListening` gets the address really bound.
     package func application(
-        _ listening: Listening, on group: any EventLoopGroup, logger: Logger,
+        _ listening: Listening, _ router: Router<APIContext>, on group: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress?) async -> Void
     ) throws -> some ApplicationProtocol {
         let http = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [UnreadableRequestHandler()], idleTimeout: .seconds(75)))
         return Application(
-            router: router(),
+            router: router,
             server: try listening.tls.map { try .tls(http, tlsConfiguration: $0) } ?? http,
             configuration: ApplicationConfiguration(
                 address: .hostname(listening.host, port: listening.port), serverName: nil, backlog: 1_024

@@ -35,6 +35,7 @@ package struct Engine: Sendable {
     package let metrics: MetricsPage
     /// What was done minute by minute, for the dashboard.
     package let pulse: Pulse
+    package let traces = Traces()
     private let courier: Courier
 
     package init(
@@ -53,11 +54,11 @@ package struct Engine: Sendable {
         let recorder = OutcomeRecorder(bell: bell)
         courier = Courier(
             transport: transport, recorder: recorder, policy: options.policy, schedule: options.schedule, clock: clock,
-            entropy: entropy, logger: logger
+            entropy: entropy, traces: traces, logger: logger
         )
         intake = Intake(
             store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell,
-            traffic: traffic, metrics: meters, logger: logger
+            traffic: traffic, metrics: meters, traces: traces, logger: logger
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -53,6 +54,13 @@ class TestPage:
         assert len(shown) == len(families)
         assert shown == documented()
         assert all(len(row) == 6 and all(row) for row in rows_of("docs/operations.md", "Metrics"))
+
+    def test_promtool_finds_nothing_to_complain_of(self, operator):
+        """Debian's `prometheus` checks the format, the names and the help of every family."""
+        page = operator.get("/metrics").text
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input=page, text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def test_names_nobody_and_does_not_grow(self, server, shop, receiver, operator):
         """Whatever was done: the same series, and no label with an id, a URL or an invoice in it."""

@@ -15,8 +15,13 @@ package struct APIContext: RequestContext {
     package init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         peer = source.channel.remoteAddress.flatMap(IPAddress.init)
+        requestID = Self.newRequestID()
+    }
+
+    /// 16 hex digits, as a span of a trace has them.
+    static func newRequestID() -> String {
         let bits = SystemEntropy().next()
-        requestID = Hex.text((0..<8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) })
+        return Hex.text((0..<8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) })
     }
 }
 

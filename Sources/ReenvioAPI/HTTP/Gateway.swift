@@ -210,14 +210,31 @@ struct ProblemMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
+        guard let name = HTTPField.Name("traceparent"), let header = request.headers[name],
+            let trace = TraceParent(header)
+        else { return try await answered(request, context: context, next: next) }
+        // The request is a step of its caller's trace, under the name that its answer and its log lines have, too.
+        let own = trace.from(spanID: context.requestID)
+        var response = try await Traces.$current.withValue(own) {
+            try await answered(request, context: context, next: next)
+        }
+        response.headers[name] = own.text
+        return response
+    }
+
+    private func answered(
+        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
         do {
             return try await next(request, context)
         } catch {
             let problem = problem(for: error, request)
             if problem.status >= 500 {
-                context.logger.error(
-                    "request failed",
-                    metadata: ["request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)"])
+                var metadata: Logger.Metadata = [
+                    "request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)",
+                ]
+                metadata["trace"] = Traces.current.map { "\($0.traceID)" }
+                context.logger.error("request failed", metadata: metadata)
             }
             return Answer(problem).response(requestID: context.requestID, logger: context.logger)
         }

@@ -19,6 +19,10 @@ final class UnreadableRequestHandler: ChannelOutboundHandler, RemovableChannelHa
             isOwed = true
             head.headerFields[.contentLength] = String(Self.body.count)
             head.headerFields[.contentType] = "application/json"
+            // What never became a request has an id all the same.
+            if let name = HTTPField.Name("x-request-id"), head.headerFields[name] == nil {
+                head.headerFields[name] = APIContext.newRequestID()
+            }
             context.write(Self.wrapOutboundOut(.head(head)), promise: promise)
         case .end where isOwed:
             isOwed = false

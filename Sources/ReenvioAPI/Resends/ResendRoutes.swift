@@ -47,6 +47,7 @@ package struct ResendRoutes: Sendable {
         )
         switch try await engine.store.openResend(request, opening, now: engine.clock.wall) {
         case .opened(let resend):
+            engine.traces.note([.resend(resend.id)])
             engine.runner.doorbell.ring()
             return Self.dispatched(resend)
         case .replayed(let id): return try await replay(resendID: id)

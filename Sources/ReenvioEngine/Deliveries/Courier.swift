@@ -18,11 +18,12 @@ package final class Courier: Sendable {
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
+    private let traces: Traces
     private let logger: Logger
 
     package init(
         transport: any Transport, recorder: OutcomeRecorder, policy: AddressPolicy, schedule: RetrySchedule,
-        clock: any TimeSource, entropy: any Entropy, logger: Logger
+        clock: any TimeSource, entropy: any Entropy, traces: Traces = Traces(), logger: Logger
     ) {
         self.transport = transport
         self.recorder = recorder
@@ -30,6 +31,7 @@ package final class Courier: Sendable {
         self.schedule = schedule
         self.clock = clock
         self.entropy = entropy
+        self.traces = traces
         self.logger = logger
     }
 
@@ -56,7 +58,8 @@ package final class Courier: Sendable {
             }
             let target = targets.find(delivery.url)
             let attempt = Attempt(
-                claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin, gate: gate)
+                claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin, gate: gate,
+                trace: trace(of: delivery, attemptID: attemptIDs[index]))
             guard let target else {
                 finish(attempt, .failed(.addressForbidden), .zero)
                 continue
@@ -68,6 +71,12 @@ package final class Courier: Sendable {
             jobs.append(job(attempt, to: target.url, startBy: startBy))
         }
         transport.send(jobs)
+    }
+
+    private func trace(of claimed: ClaimedDelivery, attemptID: [UInt8]) -> TraceParent {
+        var subject: Traces.Subject?
+        if case .payout(let id, _, _) = claimed.message { subject = .payout(id) }
+        return traces.trace(of: subject, claimed.resendID.map { .resend($0) }, attemptID: attemptID)
     }
 
     private func job(_ attempt: Attempt, to url: ReceiverURL, startBy: ContinuousClock.Instant) -> Job {
@@ -123,10 +132,13 @@ package final class Courier: Sendable {
         /// Where it counts while it is under way; nil where it never is.
         let origin: OriginGate?
         let gate: StartGate
+        let trace: TraceParent
 
         init(
-            claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner, origin: OriginGate?, gate: StartGate
+            claimed: ClaimedDelivery, attemptID: [UInt8], signer: WebhookSigner, origin: OriginGate?, gate: StartGate,
+            trace: TraceParent
         ) {
+            self.trace = trace
             self.claimed = claimed
             self.attemptID = attemptID
             self.signer = signer
@@ -159,6 +171,7 @@ package final class Courier: Sendable {
         lines.add("x-webhook-attempt-id", Hex.text(attempt.attemptID))
         lines.add("x-webhook-sequence", claimed.sequence)
         if let job = claimed.resendPublicID { lines.add("x-webhook-resend", job) }
+        lines.add("traceparent", attempt.trace.text)
     }
 
     private func finish(_ attempt: Attempt, _ result: WireResult, _ duration: Duration) {
@@ -230,6 +243,7 @@ package final class Courier: Sendable {
             "attempt": "\(claimed.attempt)",
             "attempt_id": "\(Hex.text(attempt.attemptID))",
             "duration_ms": "\(duration.milliseconds)",
+            "trace": "\(attempt.trace.traceID)",
         ]
         switch claimed.message {
         case .payout(let id, _, _): metadata["payout"] = "\(id)"

@@ -31,11 +31,12 @@ package final class Intake: Stepping {
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
     private let metrics: EngineMetrics
+    private let traces: Traces
     private let logger: Logger
 
     package init(
         store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
-        traffic: LiveTraffic, metrics: EngineMetrics, logger: Logger
+        traffic: LiveTraffic, metrics: EngineMetrics, traces: Traces = Traces(), logger: Logger
     ) {
         self.store = store
         self.clock = clock
@@ -44,6 +45,7 @@ package final class Intake: Stepping {
         self.dispatcherBell = dispatcherBell
         self.traffic = traffic
         self.metrics = metrics
+        self.traces = traces
         self.logger = logger
     }
 
@@ -51,7 +53,8 @@ package final class Intake: Stepping {
     /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, or too much waits already. Whether
     ///   anything was stored is then not known; transitions are safe to repeat.
     package func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
-        try await withCheckedThrowingContinuation { continuation in
+        traces.note(batch.changes.map { .payout($0.payoutID) })
+        return try await withCheckedThrowingContinuation { continuation in
             enqueue(batch) { continuation.resume(with: $0) }
         }
     }

@@ -5,7 +5,7 @@ extension Store {
     package func merchants(accountID: Int64?) async throws -> [Merchant] {
         try await engine.read { db in
             try db.all(
-                "\(Self.merchantColumns) WHERE ($1 IS NULL OR account_id = $1) ORDER BY id LIMIT $2",
+                "\(Self.merchantColumns) WHERE (CAST($1 AS BIGINT) IS NULL OR account_id = $1) ORDER BY id LIMIT $2",
                 [.optional(accountID), .int(Limits.merchantsLookedAt)], Self.merchant)
         }
     }
@@ -14,7 +14,10 @@ extension Store {
     package func keys(accountID: Int64?) async throws -> [APIKey] {
         try await engine.read { db in
             try db.all(
-                "\(Self.keyColumns) WHERE ($1 IS NULL OR account_id = $1) ORDER BY created_at DESC, id LIMIT $2",
+                """
+                \(Self.keyColumns) WHERE (CAST($1 AS BIGINT) IS NULL OR account_id = $1)
+                ORDER BY created_at DESC, id LIMIT $2
+                """,
                 [.optional(accountID), .int(Limits.merchantsLookedAt)], Self.key)
         }
     }
@@ -62,7 +65,7 @@ extension Store {
             let found = try db.first(
                 """
                 SELECT total, queued FROM resends
-                WHERE id = $1 AND log_status IS NOT NULL AND ($2 IS NULL OR account_id = $2)
+                WHERE id = $1 AND log_status IS NOT NULL AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)
                 """, [.int(id), .optional(accountID)]
             ) { (total: $0.int(0), queued: $0.int(1)) }
             guard let found, let outcome = try Self.outcome(of: id, in: db),

@@ -22,9 +22,9 @@ extension Store {
             for merchantID in try Self.merchantIDs(of: accountID, in: db) {
                 try db.query(
                     """
-                    SELECT some.lane, count(*) FROM (
-                        SELECT queue_id % 4 AS lane FROM deliveries WHERE merchant_id = $1 LIMIT $2) AS some
-                    GROUP BY some.lane
+                    SELECT part.lane, count(*) FROM (
+                        SELECT queue_id % 4 AS lane FROM deliveries WHERE merchant_id = $1 LIMIT $2) AS part
+                    GROUP BY part.lane
                     """, [.int(merchantID), .int(left + 1)]
                 ) { row in
                     guard let lane = Lane(rawValue: Int(row.int(0))) else { return }
@@ -57,7 +57,7 @@ extension Store {
                 """
                 \(Self.boundedReceiverColumns) JOIN merchants m ON m.id = r.merchant_id
                 WHERE (r.paused_at IS NOT NULL OR r.broken_at IS NOT NULL OR r.is_slow = 1) AND r.is_known = 1
-                    AND ($1 IS NULL OR m.account_id = $1)
+                    AND (CAST($1 AS BIGINT) IS NULL OR m.account_id = $1)
                 ORDER BY r.health_since LIMIT $2
                 """, [.optional(accountID), .int(Self.sickMax)], Self.receiver)
         }
@@ -71,8 +71,8 @@ extension Store {
             try db.all(
                 """
                 \(Self.boundedReceiverColumns) JOIN merchants m ON m.id = r.merchant_id
-                WHERE r.is_known = 1 AND r.id < $1 AND ($2 IS NULL OR r.merchant_id = $2)
-                    AND ($3 IS NULL OR m.account_id = $3)
+                WHERE r.is_known = 1 AND r.id < $1 AND (CAST($2 AS BIGINT) IS NULL OR r.merchant_id = $2)
+                    AND (CAST($3 AS BIGINT) IS NULL OR m.account_id = $3)
                 ORDER BY r.id DESC LIMIT $4
                 """,
                 [
@@ -89,7 +89,7 @@ extension Store {
             try db.first(
                 """
                 \(Self.boundedReceiverColumns) JOIN merchants m ON m.id = r.merchant_id
-                WHERE r.id = $1 AND r.is_known = 1 AND ($2 IS NULL OR m.account_id = $2)
+                WHERE r.id = $1 AND r.is_known = 1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(id), .optional(accountID)], Self.receiver)
         }
     }

@@ -84,7 +84,7 @@ extension Store {
             let owner = try db.first(
                 """
                 SELECT p.merchant_id FROM payouts p JOIN merchants m ON m.id = p.merchant_id
-                WHERE p.id = $1 AND ($2 IS NULL OR m.account_id = $2)
+                WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(id), .optional(accountID)]
             ) { $0.int(0) }
             guard let owner else { return [] }

@@ -42,9 +42,12 @@ struct Serve: AsyncParsableCommand {
             let clock = SystemClock(ahead: try await ServerClock.ahead(of: SystemClock(), store) ?? .zero)
             let services = try Wiring.services(
                 settings: settings, store: store, clock: clock, registry: registry, logger: logger
-            ) { address in
+            ) { addresses in
                 var writer = JSONWriter()
-                writer.object { $0.member("listening", address) }
+                writer.object { writer in
+                    writer.member("listening", addresses.listening)
+                    if let admin = addresses.admin { writer.member("admin", admin) }
+                }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
             }
             var configuration = ServiceGroupConfiguration(

@@ -34,8 +34,8 @@ struct DemoStage: Sendable {
         let serverAddress = Announced()
         let receiverAddress = Announced()
         let logger = LogSetup.logger(settings)
-        let services = try Wiring.services(settings: settings, store: store, logger: logger) { text in
-            serverAddress.announce(text)
+        let services = try Wiring.services(settings: settings, store: store, logger: logger) { addresses in
+            serverAddress.announce(addresses.listening)
         }
         let receiving = receiver.application(host: "127.0.0.1", port: 0) { bound in
             receiverAddress.announce("127.0.0.1:\(bound?.port ?? 0)")

@@ -17,10 +17,12 @@ enum Wiring {
     static func services(
         settings: Settings, store: Store, clock: SystemClock = SystemClock(),
         registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
-        onListening: @escaping @Sendable (String) async -> Void
+        onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
-        let policy = settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
+        let policy = settings.addressPolicy(
+            listening: OwnAddresses.all(of: settings.listen.host),
+            administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
         let transport = try WireTransport(
             policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
             repeats: EngineMetrics(registry).possibleDuplicates)
@@ -33,32 +35,45 @@ enum Wiring {
             clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
         )
         let readiness = Readiness(store: store)
-        let listening = APIServer.Listening(
-            host: settings.listen.host, port: settings.listen.port, tls: try tls(settings)
-        )
         // The HTTP server's own lines are noise below notice.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
         let publicURL = PublicURL(settings.publicURL)
         let options = APIServer.Options(
-            rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL
+            rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL,
+            isSplit: settings.adminListen != nil
         )
         let isTLS = settings.tlsCertificate != nil
         let api = APIServer(engine, readiness: readiness, options: options)
-        let server = try api.application(listening, on: group, logger: quiet) { bound in
-            let address = Settings.Address(
-                host: bound?.ipAddress ?? settings.listen.host, port: bound?.port ?? settings.listen.port
-            )
-            publicURL.bound(address.text, isTLS: isTLS)
-            await onListening(address.text)
+        let announcement = Announcement(ofBoth: settings.adminListen != nil, onListening)
+        let tls = try tls(settings)
+        func listener(
+            at address: Settings.Address, _ router: Router<APIContext>,
+            onBound: @escaping @Sendable (String) async -> Void
+        ) throws -> Listener {
+            let listening = APIServer.Listening(host: address.host, port: address.port, tls: tls)
+            let server = try api.application(listening, router, on: group, logger: quiet) { bound in
+                let real = Settings.Address(host: bound?.ipAddress ?? address.host, port: bound?.port ?? address.port)
+                await onBound(real.text)
+            }
+            return Listener(server, at: address)
+        }
+        var listeners = [
+            try listener(at: settings.listen, api.router()) { address in
+                publicURL.bound(address, isTLS: isTLS)
+                await announcement.note(listening: address)
+            }
+        ]
+        if let admin = settings.adminListen {
+            listeners.append(
+                try listener(at: admin, api.adminRouter()) { await announcement.note(admin: $0) })
         }
         return engine.services(on: group, logger: logger)
             + [
                 PollLoop(
                     ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
-                Listener(server, at: settings.listen),
-            ]
+            ] + listeners
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {

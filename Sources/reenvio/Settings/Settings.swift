@@ -40,6 +40,8 @@ struct Settings: Sendable {
 
     var store: StorePlace
     var listen: Address
+    /// Health, metrics and the dashboard on an address of their own; nil: beside the API.
+    var adminListen: Address?
     /// Nil: kept in a file beside the SQLite store, made at the first start. Never nil for PostgreSQL.
     var encryptionKey: SealingKey?
     var allowPrivateReceivers: [CIDR]
@@ -59,11 +61,13 @@ struct Settings: Sendable {
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
-    /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`.
-    func addressPolicy(listening: [IPAddress]) -> AddressPolicy {
+    /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`,
+    /// `administering` those behind `adminListen`.
+    func addressPolicy(listening: [IPAddress], administering: [IPAddress] = []) -> AddressPolicy {
         AddressPolicy(
             allowed: allowPrivateReceivers, allowHTTP: allowHTTPReceivers,
-            own: listening.map { (address: $0, port: UInt16(listen.port)) })
+            own: listening.map { (address: $0, port: UInt16(listen.port)) }
+                + administering.map { (address: $0, port: UInt16(adminListen?.port ?? 0)) })
     }
 
     /// The file of the store.

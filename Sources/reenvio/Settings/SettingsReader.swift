@@ -6,7 +6,8 @@ import SystemPackage
 
 /// One setting: its name in the environment (after `REENVIO_`) and, in lower case, in the file.
 enum SettingName: String, CaseIterable {
-    case store, listen, encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
+    case store, listen, adminListen = "admin_listen"
+    case encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", egressProxy = "egress_proxy"
     case retrySchedule = "retry_schedule"
     case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
@@ -26,7 +27,9 @@ enum SettingName: String, CaseIterable {
         case .retention: Retention.defaultText
         case .log: "info"
         case .logFormat: "json"
-        case .encryptionKey, .allowPrivateReceivers, .trustRoots, .egressProxy, .trustedProxies, .publicURL: ""
+        case .adminListen, .encryptionKey, .allowPrivateReceivers, .trustRoots, .egressProxy, .trustedProxies,
+            .publicURL:
+            ""
         case .tlsCert, .tlsKey: ""
         }
     }
@@ -94,6 +97,7 @@ struct SettingsReader {
                 StorePlace($0)
             } ?? .sqlite(path: ""),
             listen: check.parse(.listen, "must be host:port") { Settings.Address($0) } ?? .init(host: "", port: 0),
+            adminListen: check.optional(.adminListen, "must be host:port") { Settings.Address($0) },
             encryptionKey: check.optional(.encryptionKey, "must be the base64 of 32 bytes") { SealingKey(base64: $0) },
             allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
             allowHTTPReceivers: check.parse(.allowHTTPReceivers, "must be true or false") { Bool($0) } ?? false,
