@@ -74,12 +74,25 @@ def test_hold_and_release(house, shop, receiver):
     paid_payouts(server, shop, 4, receiver.url(), tag="held")
     never(lambda: receiver.count > 3, "something went to a held receiver", 1.5)
     assert merchant.expect(200, "GET", "/v2/receivers")["data"][0]["health"] == "paused"
-    assert house.json("release", "--merchant", 999) == {"released": 0}
+    assert_refused(house.run("release", "--merchant", 999), "There is no merchant 999.")
     assert house.json("release") == {"released": 1}
     receiver.wait_for_acknowledged(7)
     assert house.json("release") == {"released": 0}
     actions = [one["action"] for one in house.json("audit")["data"]]
-    assert actions.count("store.hold") == 2 and actions.count("store.release") == 3
+    assert actions.count("store.hold") == 2 and actions.count("store.release") == 2
+
+
+def test_who_is_paused_during_a_hold_stays_paused(house, shop, receiver):
+    server = house.serve()
+    merchant = server.client(shop.key)
+    paid_payouts(server, shop, 1, receiver.url())
+    receiver.wait_for_acknowledged(1)
+    one = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
+    assert house.json("hold") == {"held": 1}
+    merchant.expect(200, "POST", f"/v2/receivers/{one}/pause")
+    assert house.json("release") == {"released": 0}
+    assert merchant.expect(200, "GET", "/v2/receivers")["data"][0]["health"] == "paused"
+    assert "receiver.pause" in [one["action"] for one in house.json("audit")["data"]]
 
 
 def test_who_was_paused_before_stays_paused(house, shop, receiver):

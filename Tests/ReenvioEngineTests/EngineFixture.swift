@@ -8,25 +8,37 @@ import ReenvioTesting
 struct EngineFixture {
     let folder: ScratchFolder
     let store: Store
-    let clock = ManualClock()
+    let clock: ManualClock
     let transport: ScriptedTransport
     let engine: Engine
 
     init(
         on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
         transport: ScriptedTransport = ScriptedTransport(),
-        registry: MetricsRegistry = MetricsRegistry(),
+        registry: MetricsRegistry = MetricsRegistry(), backlogMax: Int64 = 1_000_000,
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
+        clock = ManualClock()
         folder = try ScratchFolder()
         store = try await Fixtures.store(kind, in: folder, merchants: [303, 304], wrapping: wrap)
         self.transport = transport
         engine = Engine(
             store: store, transport: transport,
-            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: backlogMax),
             clock: clock,
             entropy: SeededEntropy(seed: 1), registry: registry, logger: logger
+        )
+    }
+
+    /// Another node on the store of one that is gone.
+    init(after gone: EngineFixture) {
+        (folder, store, clock, transport) = (gone.folder, gone.store, gone.clock, ScriptedTransport())
+        engine = Engine(
+            store: store, transport: transport,
+            options: EngineOptions(schedule: .standard, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+            clock: clock, entropy: SeededEntropy(seed: 2),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
     }
 

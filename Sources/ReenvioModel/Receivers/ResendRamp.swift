@@ -6,17 +6,21 @@ package struct ResendRamp: Equatable, Sendable {
     package static let slotsAtFirst = 4
     /// A ramp without attempts for so long is forgotten.
     package static let rests: Duration = .seconds(30)
-    /// Latencies below this are fine whatever they were before, in microseconds.
-    private static let quick: Double = 25_000
+    /// So much longer than before says nothing, in microseconds.
+    private static let slack: Double = 100_000
+    /// Answers before which nothing is known of a receiver's latency.
+    private static let learning = 16
 
     /// Attempts of resends at once, 1 to the ceiling.
     package private(set) var slots: Int
     private let ceiling: Int
     /// Up to so many it grows with each acknowledgement, doubling each round; beyond it by one a round.
     private var threshold: Int
-    /// The mean latency lately, and the least it ever was, in microseconds.
+    /// The mean latency lately, and what it mostly was when few attempts ran at once, in microseconds. That one follows
+    /// downwards as the mean does, and upwards slowly: a lucky answer must not hold a receiver down for good.
     private var latency: Double?
-    private var base: Double = .infinity
+    private var base: Double = 0
+    private var answers = 0
     /// Attempts that ended since the round began; a round is as many as there are slots.
     private var ended = 0
     /// Whether this round was halved already: what was in flight then fails for the same reason.
@@ -44,11 +48,19 @@ package struct ResendRamp: Equatable, Sendable {
     private mutating func adapt(to microseconds: Double, _ isRoundOver: Bool) {
         let mean = latency.map { $0 + (microseconds - $0) / 8 } ?? microseconds
         latency = mean
-        base = min(base, mean)
-        if mean <= max(2 * base, Self.quick) {
+        answers += 1
+        if answers <= Self.learning {
+            base = mean
+        } else {
+            base += (mean - base) / (mean < base ? 8 : 2_048)
+        }
+        if mean <= 2 * base + Self.slack {
             if slots < threshold || isRoundOver { slots = min(slots + 1, ceiling) }
-        } else if mean > max(4 * base, 4 * Self.quick), isRoundOver {
-            // Twice as slow as it can be: no more at once; far slower: fewer.
+        } else if mean <= 4 * base + 4 * Self.slack {
+            // Twice as slow as it can be: no more for now, and then one a round.
+            threshold = min(threshold, slots)
+        } else if isRoundOver {
+            // Far slower: fewer.
             slots = max(1, slots - slots / 4)
             threshold = slots
         }

@@ -10,6 +10,9 @@ package struct PaceSlots: Equatable, Sendable {
     /// therefore does not burst out when the pause ends.
     private static let lateness: Duration = .milliseconds(350)
 
+    /// How soon a delivery is looked at again that could take no slot.
+    package static let turnsAfter: Duration = .milliseconds(100)
+
     /// Attempts a second, 1 to `Limits.paceMax`.
     private let perSecond: Int64
     /// The first free slot.

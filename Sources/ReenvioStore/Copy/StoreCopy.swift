@@ -1,8 +1,8 @@
 import ReenvioModel
 
-/// Moves house: everything of a SQLite store into an empty one on another engine (`docs/scaling.md`). A thousand rows and
-/// the place behind them are one commit, so a copy that was interrupted goes on where it was; at the end every table is
-/// read again on both sides and compared. Until then nobody can open the target.
+/// Moves house: everything of a SQLite store into an empty one on another engine (`docs/scaling.md`). A thousand rows
+/// and the place behind them are one commit, so a copy that was interrupted goes on where it was; at the end every
+/// table is read again on both sides and compared. Until then nobody can open the target.
 package struct StoreCopy: Sendable {
     package struct Progress: Sendable {
         package enum Stage: Sendable { case copying, comparing }
@@ -54,7 +54,8 @@ package struct StoreCopy: Sendable {
             }
             guard ours == theirs else {
                 throw StoreError.unavailable(
-                    "table \(table.name) differs: \(ours.rows) rows here, \(theirs.rows) there; empty the target and copy again"
+                    "table \(table.name) differs: \(ours.rows) rows here, \(theirs.rows) there; empty the target, "
+                        + "and copy again"
                 )
             }
         }

@@ -2,8 +2,8 @@ package import ReenvioModel
 
 extension Store {
     /// A dry run that says what it would send where, and what it would leave out (`docs/contract.md` 13.7), in one
-    /// snapshot. Like a dry run it adds up counters; its cost grows with the receivers of the window and with the
-    /// payouts in it that told nobody, not with those that match.
+    /// snapshot. Like a dry run it adds up counters; its cost grows with the receivers of the window, with what changed
+    /// in the minutes at its edges where those are not whole, and with the payouts in it that told nobody.
     package func explain(_ request: ResendRequest) async throws -> ResendExplanation {
         try await engine.read { db in try ExplainResend(request).run(in: db) }
     }

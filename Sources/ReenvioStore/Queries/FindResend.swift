@@ -76,12 +76,31 @@ extension Store {
             """, [.int(job.merchantID), .int(job.id), .int(Limits.pendingLookedAt)]
         ) { QueueID(raw: $0.int(0)) }
         let receivers = Set(queues.compactMap { $0?.receiverID })
-        return try !receivers.isEmpty
-            && receivers.allSatisfy { id in
-                try db.first("SELECT 1 FROM receivers WHERE id = $1 AND paused_at IS NOT NULL", [.int(id)]) {
-                    $0.int(0)
-                } != nil
-            }
+        let isPaused = try receivers.allSatisfy { id in
+            try db.first("SELECT 1 FROM receivers WHERE id = $1 AND paused_at IS NOT NULL", [.int(id)]) {
+                $0.int(0)
+            } != nil
+        }
+        guard !receivers.isEmpty, isPaused else { return false }
+        return try queues.count < Limits.pendingLookedAt || !isElsewhere(job, in: db)
+    }
+
+    /// Whether something of a job is at the head of a queue whose receiver is not paused.
+    private static func isElsewhere(_ job: Resend, in db: any SQLConnection) throws -> Bool {
+        let queues = try db.all(
+            """
+            SELECT q.id FROM queues q JOIN receivers r ON r.id = q.receiver_id
+            WHERE q.merchant_id = $1 AND q.lane = $2 AND r.paused_at IS NULL LIMIT $3
+            """, [.int(job.merchantID), .int(Lane.resend.rawValue), .int(Limits.pendingLookedAt)]
+        ) { $0.int(0) }
+        return try queues.contains { queue in
+            try db.first(
+                """
+                SELECT 1 FROM (SELECT resend_id FROM deliveries WHERE merchant_id = $1 AND queue_id = $2
+                    ORDER BY due_at LIMIT $3) AS head WHERE resend_id = $4
+                """, [.int(job.merchantID), .int(queue), .int(Limits.pendingLookedAt), .int(job.id)]
+            ) { $0.int(0) } != nil
+        }
     }
 }
 

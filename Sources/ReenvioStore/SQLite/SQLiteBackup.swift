@@ -13,13 +13,23 @@ package enum SQLiteBackup {
         package var keyID: String
     }
 
+    /// Why no copy was made, for whoever asked for it.
+    package struct Refused: Error, CustomStringConvertible {
+        package var description: String
+
+        package init(description: String) {
+            self.description = description
+        }
+    }
+
     /// Copies `source` to the new file `target`: one snapshot, whatever is written meanwhile.
-    /// - Throws: `StoreError.unavailable` where `target` exists or cannot be written, `.notOurs` where `source` is no
+    /// - Throws: `Refused` where there is no `source` or `target` exists, `StoreError.unavailable` where it cannot be
+    ///   written, `.notOurs` where `source` is no
     ///   store of ours, `.failed` where the copy is damaged; `target` is then not there.
     package static func copy(from source: String, to target: String) throws -> Contents {
         let manager = FileManager.default
-        guard manager.fileExists(atPath: source) else { throw StoreError.unavailable("there is no file \(source)") }
-        guard !manager.fileExists(atPath: target) else { throw StoreError.unavailable("\(target) exists already") }
+        guard manager.fileExists(atPath: source) else { throw Refused(description: "there is no file \(source)") }
+        guard !manager.fileExists(atPath: target) else { throw Refused(description: "\(target) exists already") }
         let partial = target + ".partial"
         try? manager.removeItem(atPath: partial)
         defer { try? manager.removeItem(atPath: partial) }

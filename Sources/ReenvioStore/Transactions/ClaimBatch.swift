@@ -71,7 +71,8 @@ struct ClaimBatch {
             if let resend {
                 var passed =
                     part.passed
-                    ?? PassedOver(part.candidate, order, isProbe: part.isProbe, canceled: result.canceled)
+                    ?? PassedOver(
+                        part.candidate, order, room: part.count, isProbe: part.isProbe, canceled: result.canceled)
                 let isPassed = passed.takes(row, of: resend)
                 parts[position].passed = passed
                 if isPassed { return }
@@ -85,7 +86,8 @@ struct ClaimBatch {
     }
 
     private static let lease = """
-        UPDATE deliveries SET due_at = rows.lease, claim_token = rows.token, attempts = deliveries.attempts + 1
+        UPDATE deliveries SET due_at = rows.lease, claim_token = rows.token, attempts = deliveries.attempts + 1,
+            has_slot = 0
         FROM {rows} WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
         """
 

@@ -72,7 +72,7 @@ extension Store {
             ], ReceiverState.init)
     }
 
-    private static func heldAt(in db: any SQLConnection) throws -> Timestamp? {
+    static func heldAt(in db: any SQLConnection) throws -> Timestamp? {
         let text = try db.first("SELECT value FROM meta WHERE name = 'held_at'") { $0.text(0) }
         return text.flatMap { Int64($0) }.map(Timestamp.init(microseconds:))
     }

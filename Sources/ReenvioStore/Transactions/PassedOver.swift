@@ -31,21 +31,32 @@ struct ClaimedResends {
 struct PassedOver {
     private let candidate: Turns.Candidate
     private let order: ClaimOrder
+    /// Deliveries that the claim may take from the queue.
+    private let room: Int
     private let isProbe: Bool
     private let canceled: Set<Int64>
     private var dropped = SQLRows(Self.columns)
     private var acknowledged = SQLRows(Self.columns)
-    /// By resend, those due for longest first.
-    private var late: [Int64: [Int64]] = [:]
+    /// Those of paced resends, due for longest first: such as have come due and need a slot, and such as were not
+    /// claimed in time.
+    private struct Paced {
+        var onTime: [Int64] = []
+        var late: [Int64] = []
+    }
 
-    init(_ candidate: Turns.Candidate, _ order: ClaimOrder, isProbe: Bool, canceled: Set<Int64>) {
+    private var paced: [Int64: Paced] = [:]
+
+    init(_ candidate: Turns.Candidate, _ order: ClaimOrder, room: Int, isProbe: Bool, canceled: Set<Int64>) {
         self.candidate = candidate
         self.order = order
+        self.room = room
         self.isProbe = isProbe
         self.canceled = canceled
     }
 
-    var count: Int { dropped.count + acknowledged.count + late.values.reduce(0) { $0 + $1.count } }
+    var count: Int {
+        dropped.count + acknowledged.count + paced.values.reduce(0) { $0 + $1.onTime.count + $1.late.count }
+    }
 
     /// Whether the delivery of a row of `ClaimDeliveries.load` is one of them.
     mutating func takes(_ row: any SQLRow, of resend: ClaimedResends.Found) -> Bool {
@@ -60,18 +71,28 @@ struct PassedOver {
         }
         // A probe is one attempt in seconds, and the receiver's way back.
         guard resend.isPaced, !isProbe else { return false }
-        if row.bool(17), PaceSlots.isFresh(due: row.time(18), now: order.now) { return false }
-        late[resend.id, default: []].append(row.int(0))
+        guard PaceSlots.isFresh(due: row.time(18), now: order.now) else {
+            paced[resend.id, default: Paced()].late.append(row.int(0))
+            return true
+        }
+        if row.bool(17) { return false }
+        paced[resend.id, default: Paced()].onTime.append(row.int(0))
         return true
     }
 
     mutating func save(in db: any SQLConnection) throws {
         try end(dropped, .canceled, counts: false, in: db)
         try end(acknowledged, .acknowledgedElsewhere, counts: true, in: db)
-        for (resendID, met) in late.sorted(by: { $0.key < $1.key }) {
-            let ids = try met + lost(of: resendID, besides: Set(met), in: db)
+        for (resendID, met) in paced.sorted(by: { $0.key < $1.key }) {
+            var late = met.late
+            var taking = met.onTime.count
+            if !late.isEmpty {
+                taking += max(0, min(room - (try slotsTaken(by: resendID, in: db)) - taking, late.count))
+                late += try lost(of: resendID, besides: Set(late), in: db)
+            }
             try ResendPaces.putOff(
-                ids, merchantID: candidate.merchantID, resendID: resendID, now: order.now, in: db)
+                met.onTime + late, taking: taking, merchantID: candidate.merchantID, resendID: resendID,
+                now: order.now, in: db)
         }
     }
 
@@ -88,6 +109,23 @@ struct PassedOver {
                 .time(PaceSlots.oldestFresh(now: order.now)), .int(resendID), .int(Limits.slotsRenewed),
             ]
         ) { $0.int(0) }.filter { !met.contains($0) }
+    }
+
+    /// Slots that the resend's deliveries in this queue have and may still use. A receiver that is slower than the pace
+    /// takes no more of them than it has room for: they would be lost to it, and to all others.
+    private func slotsTaken(by resendID: Int64, in db: any SQLConnection) throws -> Int {
+        try db.first(
+            """
+            SELECT count(*) FROM (
+                SELECT 1 FROM deliveries
+                WHERE merchant_id = $1 AND queue_id = $2 AND due_at >= $3 AND resend_id = $4 AND has_slot = 1
+                LIMIT $5) AS taken
+            """,
+            [
+                .int(candidate.merchantID), .int(candidate.queue.raw),
+                .time(PaceSlots.oldestFresh(now: order.now)), .int(resendID), .int(room),
+            ]
+        ) { Int($0.int(0)) } ?? 0
     }
 
     private func end(_ rows: SQLRows, _ reason: AttemptFailure, counts: Bool, in db: any SQLConnection) throws {

@@ -201,8 +201,9 @@ extension Store {
     package func pauseReceiver(
         id: Int64, accountID: Int64?, by requester: Requester, now: Timestamp
     ) async throws -> Receiver? {
-        try await change(id, accountID, requester, "receiver.pause", wall: now) { state in
-            if state.pausedAt == nil { state.pausedAt = now }
+        try await change(id, accountID, requester, "receiver.pause", wall: now) { state, heldAt in
+            // What a hold paused is somebody's from now on, and stays when the hold ends.
+            if state.pausedAt == nil || state.pausedAt == heldAt { state.pausedAt = now }
         }
     }
 
@@ -211,14 +212,14 @@ extension Store {
     package func resumeReceiver(
         id: Int64, accountID: Int64?, by requester: Requester, now: Timestamp, engineNow: Timestamp
     ) async throws -> Receiver? {
-        try await change(id, accountID, requester, "receiver.resume", wall: now) { state in
+        try await change(id, accountID, requester, "receiver.resume", wall: now) { state, _ in
             state.resume(engineNow: engineNow)
         }
     }
 
     private func change(
         _ id: Int64, _ accountID: Int64?, _ requester: Requester, _ action: String, wall: Timestamp,
-        _ body: @escaping @Sendable (inout ReceiverState) -> Void
+        _ body: @escaping @Sendable (inout ReceiverState, _ heldAt: Timestamp?) -> Void
     ) async throws -> Receiver? {
         try await engine.write(.intake) { db in
             let owner = try db.first(
@@ -229,7 +230,7 @@ extension Store {
             ) { $0.int(0) }
             guard let owner, let before = try ReceiverState.lock(id, in: db) else { return nil }
             var state = before
-            body(&state)
+            body(&state, try Self.heldAt(in: db))
             try state.save(before: before, wall: wall, in: db)
             if state != before {
                 try Audit.write(

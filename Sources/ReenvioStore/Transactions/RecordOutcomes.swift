@@ -312,7 +312,7 @@ extension RecordOutcomes {
 
     private static let updateClaimed = """
         UPDATE deliveries SET queue_id = rows.queue_id, due_at = rows.due, claim_token = NULL,
-            attempts = deliveries.attempts - rows.given_back, has_slot = deliveries.has_slot * rows.given_back
+            attempts = deliveries.attempts - rows.given_back, has_slot = rows.given_back
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             AND deliveries.claim_token = rows.token

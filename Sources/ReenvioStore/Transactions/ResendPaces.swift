@@ -12,29 +12,33 @@ enum ResendPaces {
         return slots
     }
 
-    /// Takes slots for deliveries that have none any more, and puts them off until then.
-    /// - Parameter ids: of deliveries of that resend, those due for longest first.
+    /// Puts off deliveries that have no slot any more. The first ones take the next slots; the others come due where
+    /// they would be if each took one, and take theirs then.
+    /// - Parameters:
+    ///   - ids: of deliveries of that resend, those due for longest first.
+    ///   - count: how many take a slot now.
     static func putOff(
-        _ ids: [Int64], merchantID: Int64, resendID: Int64, now: Timestamp, in db: any SQLConnection
+        _ ids: [Int64], taking count: Int, merchantID: Int64, resendID: Int64, now: Timestamp, in db: any SQLConnection
     ) throws {
         // While another node enqueues more of it, which it does before it takes locks that are held here, they stay
         // where they are, and are met again.
         let stored = try db.first(
             "SELECT max_per_second, next_slot FROM resends WHERE id = $1 FOR UPDATE SKIP LOCKED", [.int(resendID)]
-        ) { row in
-            row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) }
-        }
+        ) { row in row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) } }
         guard var pace = stored ?? nil else { return }
-        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("due", .int)], reserving: ids.count)
-        for (id, slot) in zip(ids, pace.take(ids.count, from: now)) {
-            rows.append([.int(merchantID), .int(id), .time(slot)])
+        let slots = pace.take(count, from: now)
+        if count > 0 { try save(pace, resendID: resendID, in: db) }
+        // Not at once in any case: what has to wait for its turn is not to be met again in the next claim.
+        let later = pace.take(ids.count - count, from: now + PaceSlots.turnsAfter)
+        var rows = SQLRows([("merchant_id", .int), ("id", .int), ("due", .int), ("slot", .int)], reserving: ids.count)
+        for (index, (id, due)) in zip(ids, slots + later).enumerated() {
+            rows.append([.int(merchantID), .int(id), .time(due), .bool(index < count)])
         }
         try db.batch(
             """
-            UPDATE deliveries SET due_at = rows.due, has_slot = 1 FROM {rows}
+            UPDATE deliveries SET due_at = rows.due, has_slot = rows.slot FROM {rows}
             WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
             """, rows)
-        try save(pace, resendID: resendID, in: db)
     }
 
     private static func save(_ pace: PaceSlots, resendID: Int64, in db: any SQLConnection) throws {

@@ -41,7 +41,8 @@ struct RunningResend {
             canariesLeft.map { Int($0) } ?? Limits.resendChunk)
     }
 
-    /// Those after `last` whose backlog has room, then from the beginning: resends take turns. Bounded.
+    /// Those after `last` whose backlog has room, or whose canary is not decided, which no backlog may hold up; then
+    /// from the beginning: resends take turns. Bounded.
     static func inTurn(after last: Int64, backlogMax: Int64, in db: any SQLConnection) throws -> [RunningResend] {
         var found: [RunningResend] = []
         for (from, to) in [(last + 1, Int64.max), (0, last)] where found.count < Limits.resendsLookedAt {
@@ -68,9 +69,10 @@ struct RunningResend {
 
     private static let load = """
         \(columns)
-        FROM resends r WHERE r.state = 'processing' AND r.id BETWEEN $1 AND $2 AND r.queued - (
-            SELECT coalesce(sum(t.delivered + t.undelivered + t.skipped), 0) FROM resend_tallies t
-            WHERE t.merchant_id = r.merchant_id AND t.resend_id = r.id) < $3
+        FROM resends r WHERE r.state = 'processing' AND r.id BETWEEN $1 AND $2
+            AND ((r.canary IS NOT NULL AND r.canary_passed = 0) OR r.queued - (
+                SELECT coalesce(sum(t.delivered + t.undelivered + t.skipped), 0) FROM resend_tallies t
+                WHERE t.merchant_id = r.merchant_id AND t.resend_id = r.id) < $3)
         ORDER BY r.id LIMIT $4
         """
 

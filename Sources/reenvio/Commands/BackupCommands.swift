@@ -44,6 +44,9 @@ struct RestoreCommand: AsyncParsableCommand {
         try await reportingFailures {
             let settings = try await options.settings()
             let storePath = try settings.sqlitePath
+            guard FileManager.default.fileExists(atPath: file) else {
+                throw SQLiteBackup.Refused(description: "there is no file \(file)")
+            }
             let lock = try FolderLock(of: storePath)
             defer { withExtendedLifetime(lock) {} }
             let keyPath = try settings.encryptionKey == nil ? keyPath(storePath) : nil

@@ -8,9 +8,9 @@ struct CopyCommand: AsyncParsableCommand {
         commandName: "copy",
         abstract: "Moves a SQLite store to an empty PostgreSQL database, and compares both.",
         discussion: """
-            No server may run on either. An interrupted copy goes on where it was when it is run again; until it has ended
-            no server starts on the target. The encryption key goes along: set REENVIO_ENCRYPTION_KEY to the text of the
-            store's .key file for whoever serves the target.
+            No server may run on either. An interrupted copy goes on where it was when it is run again; until it has
+            ended no server starts on the target. The encryption key goes along: set REENVIO_ENCRYPTION_KEY to the text
+            of the store's .key file for whoever serves the target.
             """
     )
 

@@ -33,6 +33,9 @@ struct ReleaseCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             try await options.withStore { store, now in
+                if let merchant, try await store.merchant(id: merchant, accountID: nil) == nil {
+                    throw CreationRefused(description: "There is no merchant \(merchant).")
+                }
                 let released = try await store.releaseReceivers(
                     merchantID: merchant, by: CommandActor.requester, now: now, engineNow: SystemClock().engine)
                 options.report("\(released) receivers go on.") { $0.member("released", released) }

@@ -31,6 +31,8 @@ struct JobWatch {
         }
         if Terminal.isErrorInteractive { Terminal.error("") }
         try await report(options)
+        let ended = try await job()
+        if ended.state == .failed { throw CreationRefused(description: "The resend job failed: \(ended.reason ?? "")") }
     }
 
     func report(_ options: CommandOptions) async throws {

@@ -20,20 +20,8 @@ enum Wiring {
         onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
-        let policy = settings.addressPolicy(
-            listening: OwnAddresses.all(of: settings.listen.host),
-            administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
-        let transport = try WireTransport(
-            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
-            repeats: EngineMetrics(registry).possibleDuplicates)
-        let engine = Engine(
-            store: store, transport: transport,
-            options: EngineOptions(
-                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
-                retention: settings.retention
-            ),
-            clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
-        )
+        let engine = try engine(
+            settings: settings, store: store, clock: clock, on: group, registry: registry, logger: logger)
         let readiness = Readiness(store: store)
         // The HTTP server's own lines are noise below notice.
         var quiet = logger
@@ -74,6 +62,26 @@ enum Wiring {
                     ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
             ] + listeners
+    }
+
+    private static func engine(
+        settings: Settings, store: Store, clock: SystemClock, on group: MultiThreadedEventLoopGroup,
+        registry: MetricsRegistry, logger: Logger
+    ) throws -> Engine {
+        let policy = settings.addressPolicy(
+            listening: OwnAddresses.all(of: settings.listen.host),
+            administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
+        let transport = try WireTransport(
+            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
+            repeats: EngineMetrics(registry).possibleDuplicates)
+        return Engine(
+            store: store, transport: transport,
+            options: EngineOptions(
+                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
+                retention: settings.retention
+            ),
+            clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
+        )
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {

@@ -146,6 +146,25 @@ struct CancelTests {
         #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 0, "behind a pause, too")
     }
 
+    @Test func `a job of which something can go does not say that it can only wait`() async throws {
+        let fixture = try await EngineFixture()
+        for (prefix, count) in [("a", 1_100), ("b", 40)] {
+            let ids = try await fixture.store.createPayouts(
+                count, prefix: prefix, url: "https://\(prefix).example/hook", now: fixture.clock.wall)
+            try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
+        }
+        try await fixture.deliver { _ in 200 }
+        let receiver = try #require(
+            try await fixture.store.number("SELECT id FROM receivers WHERE origin = 'https://a.example:443'"))
+        _ = try await fixture.engine.pauseReceiver(id: receiver, accountID: nil, by: requester)
+        let job = try await fixture.dispatchJob()
+        try await fixture.advance()
+        #expect(try await details(job, fixture).waitingOn == nil)
+        try await fixture.deliver { _ in 200 }
+        #expect(try await details(job, fixture).outcome.pending == 1_100)
+        #expect(try await details(job, fixture).waitingOn == "receiver_paused")
+    }
+
     @Test func `what was claimed ahead does not begin after the cancel`() async throws {
         let fixture = try await EngineFixture()
         let job = try await fixture.job(5)

@@ -91,6 +91,72 @@ struct PacedJobTests {
         try await expectSound(fixture)
     }
 
+    @Test func `a receiver that is slower than its share keeps no slots from the others`() async throws {
+        let fixture = try await EngineFixture()
+        for (prefix, count, url) in [
+            ("slow", 150, "https://slow.example/a"), ("quick", 450, "https://quick.example/b"),
+        ] {
+            let ids = try await fixture.store.createPayouts(count, prefix: prefix, url: url, now: fixture.clock.wall)
+            try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
+        }
+        try await fixture.deliver { _ in 200 }
+        _ = try await fixture.dispatchJob(ResendOptions(maxPerSecond: 40))
+        var held: [ScriptedTransport.Exchange] = []
+        var quick = 0
+        for step in 0..<1_400 {
+            try await fixture.advance()
+            try await fixture.dispatch()
+            for exchange in fixture.transport.take() {
+                if exchange.request.url.origin.contains("slow") {
+                    held.append(exchange)
+                } else {
+                    quick += 1
+                    exchange.answer(200)
+                }
+            }
+            // One of them is answered each second.
+            if step.isMultiple(of: 100), !held.isEmpty { held.removeFirst().answer(200) }
+            fixture.clock.advance(by: .milliseconds(10))
+        }
+        #expect(quick >= 14 * 30 * 8 / 10, "its share of 14 s is 420")
+    }
+
+    @Test func `what a killed node had begun takes slots of its own when its leases end`() async throws {
+        let fixture = try await EngineFixture()
+        _ = try await fixture.job(900, ResendOptions(maxPerSecond: 20))
+        // Nothing is answered, as if the node were gone.
+        for _ in 0..<100 {
+            try await fixture.advance()
+            try await fixture.dispatch()
+            _ = fixture.transport.take()
+            fixture.clock.advance(by: .milliseconds(10))
+        }
+        let lost = try #require(
+            try await fixture.store.number("SELECT count(*) FROM deliveries WHERE claim_token IS NOT NULL"))
+        #expect(lost > 0)
+        let other = EngineFixture(after: fixture)
+        let start = fixture.clock.engine
+        let attempts = try await run(other, for: .seconds(40))
+        for second in 20..<30 {
+            let from = start + .seconds(second)
+            #expect(attempts.count { $0 >= from && $0 < from + .seconds(10) } <= 210)
+        }
+    }
+
+    @Test func `a canary larger than the backlog is decided all the same`() async throws {
+        let fixture = try await EngineFixture(backlogMax: 10)
+        let job = try await fixture.job(60, ResendOptions(canary: 30))
+        try await fixture.advance()
+        #expect(try await state(job, fixture).queued == 30)
+        try await fixture.deliver { _ in 410 }
+        for _ in 0..<40 {
+            fixture.clock.advance(by: .seconds(30))
+            try await fixture.deliver { _ in 410 }
+            try await fixture.advance()
+        }
+        #expect(try await state(job, fixture).reason == "Canary failed: 0 of 30 acknowledged.")
+    }
+
     @Test func `the rest follows a canary that was acknowledged`() async throws {
         let fixture = try await EngineFixture()
         let job = try await fixture.job(450, ResendOptions(canary: 20))

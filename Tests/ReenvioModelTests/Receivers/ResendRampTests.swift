@@ -1,3 +1,4 @@
+import Foundation
 import ReenvioModel
 import Testing
 
@@ -56,24 +57,43 @@ import Testing
         #expect(ramp.slots == 4)
     }
 
-    @Test func holdsWhileAnswersTakeTwiceAsLong() {
+    @Test func holdsWhileAnswersTakeMuchLonger() {
         var ramp = ResendRamp(ceiling: 128)
-        acknowledge(&ramp, 12)
-        #expect(ramp.slots == 16)
-        acknowledge(&ramp, 100, took: .milliseconds(250))
+        acknowledge(&ramp, 20)
+        #expect(ramp.slots == 24)
+        acknowledge(&ramp, 16, took: .milliseconds(400))
         let held = ramp.slots
-        acknowledge(&ramp, 200, took: .milliseconds(250))
+        acknowledge(&ramp, 60, took: .milliseconds(400))
         #expect(ramp.slots == held)
-        acknowledge(&ramp, 400, took: .milliseconds(900))
+        acknowledge(&ramp, 200, took: .milliseconds(2_000))
         #expect(ramp.slots < held, "far slower: fewer")
         acknowledge(&ramp, 400)
-        #expect(ramp.slots > 4, "and it recovers")
+        #expect(ramp.slots > held, "and it recovers")
     }
 
-    @Test func differencesBelowAFewMillisecondsSayNothing() {
+    @Test func oneLuckyAnswerHoldsNobodyDown() {
         var ramp = ResendRamp(ceiling: 128)
-        acknowledge(&ramp, 12, took: .microseconds(300))
-        acknowledge(&ramp, 1_000, took: .milliseconds(20))
+        acknowledge(&ramp, 1, took: .microseconds(500))
+        acknowledge(&ramp, 124, took: .milliseconds(120))
+        #expect(ramp.slots == 128)
+    }
+
+    @Test("answers that take now this long, now that, are no reason to hold", arguments: [80, 100])
+    func noise(milliseconds: Double) {
+        var random = SplitMix64(seed: 7)
+        var ramp = ResendRamp(ceiling: 96)
+        for _ in 0..<2_000 {
+            let share = Double(random.next() >> 11) / Double(1 << 53)
+            let exponential = -log(max(share, 1e-9)) * milliseconds
+            ramp.note(.acknowledged, took: .microseconds(Int64(exponential * 1_000)))
+        }
+        #expect(ramp.slots == 96)
+    }
+
+    @Test func differencesBelowATenthOfASecondSayNothing() {
+        var ramp = ResendRamp(ceiling: 128)
+        acknowledge(&ramp, 20, took: .microseconds(300))
+        acknowledge(&ramp, 1_000, took: .milliseconds(95))
         #expect(ramp.slots == 128)
     }
 
