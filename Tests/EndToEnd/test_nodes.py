@@ -243,3 +243,73 @@ class TestSettings:
         done = house.run("check", "--json", REENVIO_STORE=store_text, REENVIO_ENCRYPTION_KEY=NODES_KEY)
         assert done.returncode == 1
         assert "s3cret" not in done.stdout + done.stderr and "s3%63ret" not in done.stdout + done.stderr
+
+
+@pytest.mark.soak
+class TestStandby:
+    def test_is_promoted_under_load(self, tmp_path, seed):  # noqa: F811
+        """A synchronous standby takes over when the primary crashes: nodes follow, nothing acknowledged is lost."""
+        primary = Postgres().create()
+        with open(primary.data / "pg_hba.conf", "a") as access:
+            access.write("local replication all trust\n")
+        primary.start()
+        standby = Postgres()
+        nodes = None
+        try:
+            standby.program(
+                "pg_basebackup", "-h", primary.folder, "-U", "postgres", "-D", standby.data, "-R", "-c", "fast")
+            standby.settings |= {
+                "primary_conninfo": f"host={primary.folder} user=postgres application_name=standby"}
+            standby.start()
+            primary.query("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            primary.query("SELECT pg_reload_conf()")
+            eventually(
+                lambda: primary.query("SELECT sync_state FROM pg_stat_replication") == [["sync"]], "the standby is in step")
+            nodes = PromotedHouse(tmp_path, primary, standby)
+            promote_under_load(nodes, primary, standby, seed)
+        finally:
+            if nodes:
+                nodes.close()
+            primary.close()
+            standby.close()
+
+
+class PromotedHouse(SharedHouse):
+    """Knows both servers, as libpq does, and reads from the one that takes writes."""
+
+    def __init__(self, folder, primary, standby):
+        self.hosts = f"{primary.folder},{standby.folder}"
+        super().__init__(folder, primary, RETRY_SOON)
+
+    @property
+    def store(self):
+        return self.postgres.uri(self.database, self.hosts)
+
+
+def promote_under_load(nodes, primary, standby, rng):
+    shop = Shop(nodes)
+    hook = Receiver()
+    hook.trust(shop.secret)
+    try:
+        servers = [nodes.serve(), nodes.serve()]
+        before = paid_payouts(servers[0], shop, 2000, hook.url())
+        job_id, _ = servers[1].client(shop.key).dispatch(window(303))
+        load = Load(shop, hook.url())
+        load.start(servers[0])
+        wanted = rng.randint(50, 200)
+        eventually(lambda: len(load.paid) >= wanted, f"{wanted} changes were accepted", within=60)
+        primary.stop()
+        seen = len(load.paid)
+        standby.query("SELECT pg_promote()")
+        nodes.postgres = standby
+        eventually(lambda: len(load.paid) >= seen + 50, "changes are accepted by the new primary", within=60)
+        load.stop()
+        servers[1].client(shop.key).wait_for_job(job_id, within=90)
+        resume_receivers(servers[0], shop)
+        assert_every_accepted_change_arrived_of(nodes, hook, load, before)
+        enqueued = enqueued_times(nodes, job_id)
+        assert set(enqueued.values()) == {1} and set(before) <= set(enqueued)
+        assert_sound(nodes)
+        print(f"{len(load.paid)} changes accepted, {hook.count} webhooks received")
+    finally:
+        hook.close()
