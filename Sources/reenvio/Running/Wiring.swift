@@ -30,7 +30,7 @@ enum Wiring {
             store: store, transport: transport,
             options: EngineOptions(
                 schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
-                retention: settings.retention
+                retention: settings.retention, operatorHook: try operatorHook(settings, policy)
             ),
             clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
         )
@@ -74,6 +74,13 @@ enum Wiring {
                     ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
             ] + listeners
+    }
+
+    private static func operatorHook(
+        _ settings: Settings, _ policy: AddressPolicy
+    ) throws -> OperatorHook.Target? {
+        guard let url = settings.operatorWebhook, let secret = settings.operatorWebhookSecret else { return nil }
+        return OperatorHook.Target(url: try ReceiverURL(parsing: url, policy: policy), secret: secret)
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {
