@@ -10,10 +10,14 @@ package struct EngineOptions: Sendable {
     package var policy: AddressPolicy
     package var resendBacklogMax: Int64
     package var retention: Retention
+    /// Whom to tell of what happened; nil: nobody.
+    package var operatorHook: OperatorHook.Target?
 
     package init(
-        schedule: RetrySchedule, policy: AddressPolicy, resendBacklogMax: Int64, retention: Retention = .standard
+        schedule: RetrySchedule, policy: AddressPolicy, resendBacklogMax: Int64, retention: Retention = .standard,
+        operatorHook: OperatorHook.Target? = nil
     ) {
+        self.operatorHook = operatorHook
         self.schedule = schedule
         self.policy = policy
         self.resendBacklogMax = resendBacklogMax
@@ -36,6 +40,7 @@ package struct Engine: Sendable {
     /// What was done minute by minute, for the dashboard.
     package let pulse: Pulse
     package let traces = Traces()
+    package let operatorHook: OperatorHook
     private let courier: Courier
 
     package init(
@@ -49,6 +54,9 @@ package struct Engine: Sendable {
         self.clock = clock
         self.entropy = entropy
         self.options = options
+        operatorHook = OperatorHook(
+            options.operatorHook, transport: transport, schedule: options.schedule, clock: clock, entropy: entropy,
+            logger: logger)
         let bell = Doorbell()
         let traffic = LiveTraffic()
         let recorder = OutcomeRecorder(bell: bell)
@@ -62,11 +70,12 @@ package struct Engine: Sendable {
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,
-            traffic: traffic, metrics: meters, logger: logger
+            traffic: traffic, metrics: meters, operatorHook: operatorHook, logger: logger
         )
         runner = ResendRunner(
             store: store, policy: options.policy, schedule: options.schedule,
-            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, logger: logger
+            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, operatorHook: operatorHook,
+            logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)
@@ -98,6 +107,7 @@ package struct Engine: Sendable {
         let result = try await store.cancelResend(jobID: jobID, accountID: accountID, by: requester, now: clock.wall)
         if case .canceled(let job) = result {
             courier.cancel(jobID: job.id)
+            operatorHook.post([.ended(job, as: "canceled", at: clock.wall)])
             janitor.doorbell.ring()
         }
         return result
@@ -116,7 +126,7 @@ package struct Engine: Sendable {
 
     /// The loops, in the order in which they need each other; shutdown is the reverse.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
-        let parts: [any Stepping] = [dispatcher, runner, janitor, intake]
+        let parts: [any Stepping] = [dispatcher, operatorHook, runner, janitor, intake]
         let loops = parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
         guard let sharing = store.engine.sharing else { return loops }
         return loops + [

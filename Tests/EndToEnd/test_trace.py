@@ -7,6 +7,7 @@ import pytest
 
 from harness.bodies import window
 from harness.client import PAYMENTS, RESEND
+from harness.waiting import eventually
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -28,7 +29,8 @@ class TestTrace:
         receiver.wait_for_acknowledged(1)
         sent = receiver.received[0].headers["traceparent"].split("-")
         assert sent[1] == TRACE and sent[2] not in (span, "00f067aa0ba902b7")
-        assert re.search(f'"message":"attempt".*"trace":"{TRACE}"', server.log_text())
+        line = re.compile(f'"message":"attempt".*"trace":"{TRACE}"')
+        eventually(lambda: line.search(server.log_text()), "the attempt's line names the trace")
 
     def test_a_resend_has_the_trace_of_who_asked(self, server, shop, receiver):
         operator = server.client(shop.operator_key)

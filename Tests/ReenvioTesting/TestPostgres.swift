@@ -16,9 +16,8 @@ package final class TestPostgres: Sendable {
 
     private let folder: String
     private let binaries: String
+    private static let schemasMax = 3_000
     private let schemas = Atomic<Int>(0)
-    /// Its end is the server's.
-    private let server = Mutex<Process?>(nil)
 
     private init() throws {
         binaries = try Self.findBinaries()
@@ -32,8 +31,9 @@ package final class TestPostgres: Sendable {
 
     /// An address with an empty schema of its own.
     package func newSchema() throws -> PostgresAddress {
-        let name = "s\(schemas.add(1, ordering: .relaxed).newValue)"
-        try run(binaries + "/psql", ["-qX", "-d", uri(""), "-c", "CREATE SCHEMA \(name)"])
+        let number = schemas.add(1, ordering: .relaxed).newValue
+        guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
+        let name = "s\(number)"
         return try PostgresAddress(uri("&options=-csearch_path%3D\(name)"))
     }
 
@@ -66,20 +66,30 @@ package final class TestPostgres: Sendable {
             kill -QUIT $server; wait $server; rm -rf "$folder"
             """
         let command = serverCommand(binaries + "/postgres", ["-D", folder + "/data"] + options)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", script, "sh", folder] + command
-        process.standardInput = Pipe()
-        try process.run()
-        server.withLock { $0 = process }
+        var ends: [CInt] = [-1, -1]
+        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Failed(description: "no pipe") }
+        // The other end stays open until this process ends, and nobody else has it.
+        let server = try spawn(["/bin/sh", "-c", script, "sh", folder] + command, input: ends[0])
+        close(ends[0])
         // pg_isready tries; the server needs a moment.
         for _ in 0..<300 {
-            if (try? run(binaries + "/pg_isready", ["-q", "-t", "1", "-h", folder])) != nil { return }
-            guard process.isRunning else { break }
+            if (try? run(binaries + "/pg_isready", ["-q", "-t", "1", "-h", folder])) != nil {
+                return try createSchemas()
+            }
+            guard waitpid(server, nil, WNOHANG) == 0 else { break }
             _ = try? run("sleep", ["0.1"])
         }
         let log = (try? String(contentsOfFile: folder + "/log", encoding: .utf8)) ?? ""
         throw Failed(description: "the private PostgreSQL did not start: \(log)")
+    }
+
+    private func createSchemas() throws {
+        let script = """
+            DO $$ BEGIN
+                FOR number IN 1..\(Self.schemasMax) LOOP EXECUTE 'CREATE SCHEMA s' || number; END LOOP;
+            END $$
+            """
+        try run(binaries + "/psql", ["-qX", "-d", uri(""), "-c", script])
     }
 
     // MARK: Programs
@@ -96,16 +106,38 @@ package final class TestPostgres: Sendable {
     }
 
     private func run(_ program: String, _ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [program] + arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: "/")
-        let output = Pipe()
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        if process.terminationStatus != 0 { throw Failed(description: "\(program): \(text)") }
+        let output = NSTemporaryDirectory() + "/reenvio-pg-" + UUID().uuidString
+        defer { unlink(output) }
+        let child = try spawn(["/usr/bin/env", program] + arguments, output: output)
+        var status: CInt = 0
+        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        if status != 0 {
+            let text = (try? String(contentsOfFile: output, encoding: .utf8)) ?? ""
+            throw Failed(description: "\(program): \(text)")
+        }
+    }
+
+    /// Not Foundation's `Process`, which copies the table of open files while other tests open and close theirs, and
+    /// sometimes reads beyond its end.
+    private func spawn(_ command: [String], input: CInt? = nil, output: String = "/dev/null") throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
+        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        posix_spawn_file_actions_addchdir_np(&actions, "/")
+        var arguments = command.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, command[0], &actions, nil, &arguments, environ)
+        guard code == 0 else {
+            throw Failed(description: "\(command[0]) did not start: \(String(cString: strerror(code)))")
+        }
+        return child
     }
 }

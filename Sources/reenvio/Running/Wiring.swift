@@ -20,20 +20,46 @@ enum Wiring {
         onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
-        let engine = try engine(
-            settings: settings, store: store, clock: clock, on: group, registry: registry, logger: logger)
+        let policy = settings.addressPolicy(
+            listening: OwnAddresses.all(of: settings.listen.host),
+            administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
+        let transport = try WireTransport(
+            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
+            repeats: EngineMetrics(registry).possibleDuplicates)
+        let engine = Engine(
+            store: store, transport: transport,
+            options: EngineOptions(
+                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
+                retention: settings.retention, operatorHook: try operatorHook(settings, policy)
+            ),
+            clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
+        )
         let readiness = Readiness(store: store)
-        // The HTTP server's own lines are noise below notice.
-        var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .notice)
         let publicURL = PublicURL(settings.publicURL)
         let options = APIServer.Options(
             rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL,
             isSplit: settings.adminListen != nil
         )
-        let isTLS = settings.tlsCertificate != nil
         let api = APIServer(engine, readiness: readiness, options: options)
+        let listeners = try listeners(api, settings, publicURL, on: group, logger: logger, onListening: onListening)
+        return engine.services(on: group, logger: logger)
+            + [
+                PollLoop(
+                    ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
+                PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
+            ] + listeners
+    }
+
+    /// The API, and what is for operators where that has an address of its own.
+    private static func listeners(
+        _ api: APIServer, _ settings: Settings, _ publicURL: PublicURL, on group: MultiThreadedEventLoopGroup,
+        logger: Logger, onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
+    ) throws -> [Listener] {
+        // The HTTP server's own lines are noise below notice.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .notice)
         let announcement = Announcement(ofBoth: settings.adminListen != nil, onListening)
+        let isTLS = settings.tlsCertificate != nil
         let tls = try tls(settings)
         func listener(
             at address: Settings.Address, _ router: Router<APIContext>,
@@ -46,42 +72,19 @@ enum Wiring {
             }
             return Listener(server, at: address)
         }
-        var listeners = [
-            try listener(at: settings.listen, api.router()) { address in
-                publicURL.bound(address, isTLS: isTLS)
-                await announcement.note(listening: address)
-            }
-        ]
-        if let admin = settings.adminListen {
-            listeners.append(
-                try listener(at: admin, api.adminRouter()) { await announcement.note(admin: $0) })
+        let own = try listener(at: settings.listen, api.router()) { address in
+            publicURL.bound(address, isTLS: isTLS)
+            await announcement.note(listening: address)
         }
-        return engine.services(on: group, logger: logger)
-            + [
-                PollLoop(
-                    ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
-                PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
-            ] + listeners
+        guard let admin = settings.adminListen else { return [own] }
+        return [own, try listener(at: admin, api.adminRouter()) { await announcement.note(admin: $0) }]
     }
 
-    private static func engine(
-        settings: Settings, store: Store, clock: SystemClock, on group: MultiThreadedEventLoopGroup,
-        registry: MetricsRegistry, logger: Logger
-    ) throws -> Engine {
-        let policy = settings.addressPolicy(
-            listening: OwnAddresses.all(of: settings.listen.host),
-            administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
-        let transport = try WireTransport(
-            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
-            repeats: EngineMetrics(registry).possibleDuplicates)
-        return Engine(
-            store: store, transport: transport,
-            options: EngineOptions(
-                schedule: settings.retrySchedule, policy: policy, resendBacklogMax: settings.resendBacklog,
-                retention: settings.retention
-            ),
-            clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
-        )
+    private static func operatorHook(
+        _ settings: Settings, _ policy: AddressPolicy
+    ) throws -> OperatorHook.Target? {
+        guard let url = settings.operatorWebhook, let secret = settings.operatorWebhookSecret else { return nil }
+        return OperatorHook.Target(url: try ReceiverURL(parsing: url, policy: policy), secret: secret)
     }
 
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {

@@ -42,6 +42,9 @@ struct Settings: Sendable {
     var listen: Address
     /// Health, metrics and the dashboard on an address of their own; nil: beside the API.
     var adminListen: Address?
+    /// Where operator notices go, and what signs them; both or neither.
+    var operatorWebhook: String?
+    var operatorWebhookSecret: SigningSecret?
     /// Nil: kept in a file beside the SQLite store, made at the first start. Never nil for PostgreSQL.
     var encryptionKey: SealingKey?
     var allowPrivateReceivers: [CIDR]

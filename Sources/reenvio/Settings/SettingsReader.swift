@@ -7,6 +7,7 @@ import SystemPackage
 /// One setting: its name in the environment (after `REENVIO_`) and, in lower case, in the file.
 enum SettingName: String, CaseIterable {
     case store, listen, adminListen = "admin_listen"
+    case operatorWebhook = "operator_webhook", operatorWebhookSecret = "operator_webhook_secret"
     case encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", egressProxy = "egress_proxy"
     case retrySchedule = "retry_schedule"
@@ -14,7 +15,7 @@ enum SettingName: String, CaseIterable {
     case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", retention, log, logFormat = "log_format"
 
     var variable: String { "REENVIO_" + rawValue.uppercased() }
-    var isSecret: Bool { self == .encryptionKey || self == .egressProxy }
+    var isSecret: Bool { [.encryptionKey, .egressProxy, .operatorWebhookSecret].contains(self) }
 
     var defaultText: String {
         switch self {
@@ -30,7 +31,7 @@ enum SettingName: String, CaseIterable {
         case .adminListen, .encryptionKey, .allowPrivateReceivers, .trustRoots, .egressProxy, .trustedProxies,
             .publicURL:
             ""
-        case .tlsCert, .tlsKey: ""
+        case .tlsCert, .tlsKey, .operatorWebhook, .operatorWebhookSecret: ""
         }
     }
 }
@@ -98,6 +99,10 @@ struct SettingsReader {
             } ?? .sqlite(path: ""),
             listen: check.parse(.listen, "must be host:port") { Settings.Address($0) } ?? .init(host: "", port: 0),
             adminListen: check.optional(.adminListen, "must be host:port") { Settings.Address($0) },
+            operatorWebhook: check.optional(.operatorWebhook, "must be a URL") { $0.contains("://") ? $0 : nil },
+            operatorWebhookSecret: check.optional(.operatorWebhookSecret, "must be whsec_ and base64 of 24 bytes") {
+                SigningSecret($0)
+            },
             encryptionKey: check.optional(.encryptionKey, "must be the base64 of 32 bytes") { SealingKey(base64: $0) },
             allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
             allowHTTPReceivers: check.parse(.allowHTTPReceivers, "must be true or false") { Bool($0) } ?? false,
@@ -134,6 +139,7 @@ struct SettingsReader {
             check.mistakes.append(
                 "REENVIO_ENCRYPTION_KEY is required with PostgreSQL: the base64 of 32 bytes, the same for every node")
         }
+        check.judgeOperatorWebhook(settings)
         if !check.mistakes.isEmpty { throw SettingsMistakes(mistakes: check.mistakes) }
         return settings
     }
@@ -152,6 +158,17 @@ struct SettingsReader {
 
         mutating func optional<T>(_ name: SettingName, _ rule: String, _ read: (String) -> T?) -> T? {
             text(name).isEmpty ? nil : parse(name, rule, read)
+        }
+
+        mutating func judgeOperatorWebhook(_ settings: Settings) {
+            if (settings.operatorWebhook == nil) != (settings.operatorWebhookSecret == nil) {
+                mistakes.append("REENVIO_OPERATOR_WEBHOOK and REENVIO_OPERATOR_WEBHOOK_SECRET must be set together")
+            }
+            if let url = settings.operatorWebhook,
+                (try? ReceiverURL(parsing: url, policy: settings.addressPolicy(listening: []))) == nil
+            {
+                mistakes.append("REENVIO_OPERATOR_WEBHOOK must be an https URL with a public host")
+            }
         }
 
         mutating func cidrs(_ name: SettingName) -> [CIDR] {
