@@ -60,14 +60,16 @@ package final class TestPostgres: Sendable {
             "deadlock_timeout=100ms", "max_locks_per_transaction=256",
         ].flatMap { ["-c", $0] }
         let script = """
-            folder=$1; shift
+            cd /; folder=$1; shift
             "$@" >"$folder/log" 2>&1 </dev/null & server=$!
             cat >/dev/null
             kill -QUIT $server; wait $server; rm -rf "$folder"
             """
         let command = serverCommand(binaries + "/postgres", ["-D", folder + "/data"] + options)
         var ends: [CInt] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Failed(description: "no pipe") }
+        guard pipe(&ends) == 0, ends.allSatisfy({ fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }) else {
+            throw Failed(description: "no pipe")
+        }
         // The other end stays open until this process ends, and nobody else has it.
         let server = try spawn(["/bin/sh", "-c", script, "sh", folder] + command, input: ends[0])
         close(ends[0])
@@ -108,7 +110,7 @@ package final class TestPostgres: Sendable {
     private func run(_ program: String, _ arguments: [String]) throws {
         let output = NSTemporaryDirectory() + "/reenvio-pg-" + UUID().uuidString
         defer { unlink(output) }
-        let child = try spawn(["/usr/bin/env", program] + arguments, output: output)
+        let child = try spawn(["/usr/bin/env", "-C", "/", program] + arguments, output: output)
         var status: CInt = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
         if status != 0 {
@@ -130,7 +132,6 @@ package final class TestPostgres: Sendable {
         }
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        posix_spawn_file_actions_addchdir_np(&actions, "/")
         var arguments = command.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var child: pid_t = 0

@@ -37,10 +37,9 @@ struct PassedOver {
     private let canceled: Set<Int64>
     private var dropped = SQLRows(Self.columns)
     private var acknowledged = SQLRows(Self.columns)
-    /// Those of paced resends, due for longest first: such as have come due and need a slot, and such as were not
-    /// claimed in time.
+    /// Those of paced resends, due for longest first: retries that have come due, and what has lost its slot.
     private struct Paced {
-        var onTime: [Int64] = []
+        var retries: [Int64] = []
         var late: [Int64] = []
     }
 
@@ -55,7 +54,7 @@ struct PassedOver {
     }
 
     var count: Int {
-        dropped.count + acknowledged.count + paced.values.reduce(0) { $0 + $1.onTime.count + $1.late.count }
+        dropped.count + acknowledged.count + paced.values.reduce(0) { $0 + $1.retries.count + $1.late.count }
     }
 
     /// Whether the delivery of a row of `ClaimDeliveries.load` is one of them.
@@ -71,12 +70,13 @@ struct PassedOver {
         }
         // A probe is one attempt in seconds, and the receiver's way back.
         guard resend.isPaced, !isProbe else { return false }
-        guard PaceSlots.isFresh(due: row.time(18), now: order.now) else {
+        let isOnTime = PaceSlots.isFresh(due: row.time(18), now: order.now)
+        if isOnTime, row.bool(17) { return false }
+        if isOnTime, row.int(1) > 0 {
+            paced[resend.id, default: Paced()].retries.append(row.int(0))
+        } else {
             paced[resend.id, default: Paced()].late.append(row.int(0))
-            return true
         }
-        if row.bool(17) { return false }
-        paced[resend.id, default: Paced()].onTime.append(row.int(0))
         return true
     }
 
@@ -85,13 +85,13 @@ struct PassedOver {
         try end(acknowledged, .acknowledgedElsewhere, counts: true, in: db)
         for (resendID, met) in paced.sorted(by: { $0.key < $1.key }) {
             var late = met.late
-            var taking = met.onTime.count
+            var taking = met.retries.count
             if !late.isEmpty {
                 taking += max(0, min(room - (try slotsTaken(by: resendID, in: db)) - taking, late.count))
                 late += try lost(of: resendID, besides: Set(late), in: db)
             }
             try ResendPaces.putOff(
-                met.onTime + late, taking: taking, merchantID: candidate.merchantID, resendID: resendID,
+                met.retries + late, taking: taking, merchantID: candidate.merchantID, resendID: resendID,
                 now: order.now, in: db)
         }
     }

@@ -67,8 +67,9 @@ import Testing
         #expect(ramp.slots == held)
         acknowledge(&ramp, 200, took: .milliseconds(2_000))
         #expect(ramp.slots < held, "far slower: fewer")
+        let few = ramp.slots
         acknowledge(&ramp, 400)
-        #expect(ramp.slots > held, "and it recovers")
+        #expect(ramp.slots > few, "and it recovers")
     }
 
     @Test func oneLuckyAnswerHoldsNobodyDown() {
