@@ -56,12 +56,9 @@ enum Wiring {
             listeners.append(
                 try listener(at: admin, api.adminRouter()) { await announcement.note(admin: $0) })
         }
+        let parts: [any Stepping] = [ServerClock(store: store, clock: clock), readiness]
         return engine.services(on: group, logger: logger)
-            + [
-                PollLoop(
-                    ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
-                PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
-            ] + listeners
+            + parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) } + listeners
     }
 
     private static func engine(
