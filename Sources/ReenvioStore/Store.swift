@@ -14,15 +14,13 @@ package struct Store: Sendable {
         engine: any StoreEngine, sealing: SealingKey, now: Timestamp, allowingUnfinishedCopy: Bool = false
     ) async throws -> (store: Store, applied: [Int64]) {
         let store = Store(engine: engine, sealing: sealing)
-        let applied = try await store.migrate(now: now)
-        if !allowingUnfinishedCopy, try await engine.lookup({ db in try StoreCopy.isUnfinished(in: db) }) {
-            throw StoreError.unavailable("it is the target of a copy that has not ended; run `reenvio copy` again")
-        }
-        return (store, applied)
+        return (store, try await store.migrate(now: now, allowingUnfinishedCopy: allowingUnfinishedCopy))
     }
 
     /// Applies missing migrations and returns their versions. One at a time: the transaction takes the writer's lock.
-    func migrate(now: Timestamp) async throws -> [Int64] {
+    /// Looks for an unfinished copy in the same transaction: a SQLite file whose readers
+    /// were used keeps its log at the end.
+    func migrate(now: Timestamp, allowingUnfinishedCopy: Bool = false) async throws -> [Int64] {
         let keyID = sealing.id
         return try await engine.write(.intake) { db in
             let applied = try Schema.migrate(db, now: now)
@@ -32,6 +30,9 @@ package struct Store: Sendable {
             let known = try db.first("SELECT value FROM meta WHERE name = 'sealing_key_id'") { $0.text(0) }
             guard known == keyID else {
                 throw StoreError.unavailable("the encryption key is not the one this store was made with")
+            }
+            if !allowingUnfinishedCopy, try StoreCopy.isUnfinished(in: db) {
+                throw StoreError.unavailable("it is the target of a copy that has not ended; run `reenvio copy` again")
             }
             return applied
         }
