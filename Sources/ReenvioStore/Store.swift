@@ -32,7 +32,8 @@ package struct Store: Sendable {
                 throw StoreError.unavailable("the encryption key is not the one this store was made with")
             }
             if !allowingUnfinishedCopy, try StoreCopy.isUnfinished(in: db) {
-                throw StoreError.unavailable("it is the target of a copy that has not ended; run `reenvio copy` again")
+                throw StoreError.unavailable(
+                    "it is the target of a copy that has not ended; run `reenvio copy` again")
             }
             return applied
         }
