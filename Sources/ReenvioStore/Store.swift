@@ -14,15 +14,13 @@ package struct Store: Sendable {
         engine: any StoreEngine, sealing: SealingKey, now: Timestamp, allowingUnfinishedCopy: Bool = false
     ) async throws -> (store: Store, applied: [Int64]) {
         let store = Store(engine: engine, sealing: sealing)
-        let applied = try await store.migrate(now: now)
-        if !allowingUnfinishedCopy, try await engine.lookup({ db in try StoreCopy.isUnfinished(in: db) }) {
-            throw StoreError.unavailable("it is the target of a copy that has not ended; run `reenvio copy` again")
-        }
-        return (store, applied)
+        return (store, try await store.migrate(now: now, allowingUnfinishedCopy: allowingUnfinishedCopy))
     }
 
     /// Applies missing migrations and returns their versions. One at a time: the transaction takes the writer's lock.
-    func migrate(now: Timestamp) async throws -> [Int64] {
+    /// Looks for an unfinished copy in the same transaction: a SQLite file whose readers
+    /// were used keeps its log at the end.
+    func migrate(now: Timestamp, allowingUnfinishedCopy: Bool = false) async throws -> [Int64] {
         let keyID = sealing.id
         return try await engine.write(.intake) { db in
             let applied = try Schema.migrate(db, now: now)
@@ -33,13 +31,20 @@ package struct Store: Sendable {
             guard known == keyID else {
                 throw StoreError.unavailable("the encryption key is not the one this store was made with")
             }
+            if !allowingUnfinishedCopy, try StoreCopy.isUnfinished(in: db) {
+                throw StoreError.unavailable(
+                    "it is the target of a copy that has not ended; run `reenvio copy` again")
+            }
             return applied
         }
     }
 
     /// The time of the server that nodes share, for their engine times to follow; nil where there is none.
     package func serverTime() async throws -> Timestamp? {
-        try await engine.lookup { db in try db.dialect.serverTime.flatMap { sql in try db.first(sql) { $0.time(0) } } }
+        guard engine.sharing != nil else { return nil }
+        return try await engine.lookup { db in
+            try db.dialect.serverTime.flatMap { sql in try db.first(sql) { $0.time(0) } }
+        }
     }
 
     /// Tells other nodes that there is work for them.
@@ -47,7 +52,11 @@ package struct Store: Sendable {
         engine.sharing?.announce()
     }
 
-    /// Whether the store takes writes now: a small one, committed. Throws `StoreError` when it does not.
+    /// As much as a small request writes: where that does not fit on the disk, the store is not ready, even though a
+    /// single row would still find a place.
+    private static let probeText = String(repeating: "-", count: 96 << 10)
+
+    /// Whether the store takes writes now: one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
         try await engine.write(.intake) { db in
             try db.run(
@@ -55,7 +64,7 @@ package struct Store: Sendable {
                 INSERT INTO meta (name, value) VALUES ('probe', $1)
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
                 """,
-                [.text(String(now.microseconds))]
+                [.text(Self.probeText + String(now.microseconds))]
             )
             return ()
         }

@@ -7,6 +7,7 @@ extension Store {
     ///   work, because the node that left the work behind claims from it without being told.
     package func recount(engineNow: Timestamp) async throws -> [String] {
         try await engine.read { db in
+            for statement in db.dialect.beforeLongRead { try db.run(statement) }
             var found: [String] = []
             for check in Recount.checks {
                 let parameters: [SQLValue] = check.takesTime ? [.time(engineNow + .seconds(2))] : []

@@ -44,13 +44,21 @@ package enum Dialect: Sendable {
     /// Whether writes run side by side, and lock the rows that they decide on.
     var hasRowLocks: Bool { self == .postgres }
 
+    /// What a read of everything runs first: its statements may take what they take.
+    var beforeLongRead: [String] {
+        switch self {
+        case .sqlite: []
+        case .postgres: ["SET LOCAL statement_timeout = 0"]
+        }
+    }
+
     /// What a migration runs before it looks at anything: one node at a time, and for as long as it takes.
     var beforeMigration: [String] {
         switch self {
         case .sqlite: []
         case .postgres:
-            [
-                "SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0",
+            beforeLongRead + [
+                "SET LOCAL lock_timeout = 0",
                 "SELECT pg_advisory_xact_lock(\(Self.advisoryClass), hashtext(current_schema()))",
             ]
         }
