@@ -7,7 +7,7 @@ import requests
 
 from harness.binary import Shop
 from harness.bodies import window
-from harness.client import RESEND, create_payouts
+from harness.client import RESEND, acknowledged_payouts
 from harness.waiting import eventually
 
 STATE_KEYS = [
@@ -30,15 +30,6 @@ def operator(server, shop):
     return server.client(shop.operator_key)
 
 
-def paid(server, shop, receiver, count):
-    """Paid payouts whose webhooks were acknowledged."""
-    ids = create_payouts(server, shop, count, receiver.url())
-    server.client(shop.operator_key).transition_all(ids, 3)
-    receiver.wait_for_acknowledged(count, within=60)
-    receiver.forget()
-    return ids
-
-
 def details(client, job_id):
     found = client.expect(200, "GET", f"{RESEND}/{job_id}?include=outcome")
     outcome = found["outcome"]
@@ -49,7 +40,7 @@ def details(client, job_id):
 
 class TestOutcome:
     def test_says_what_was_delivered(self, server, shop, merchant, receiver):
-        paid(server, shop, receiver, 20)
+        acknowledged_payouts(server, shop, receiver, 20)
         receiver.answers = [410] * 3
         job_id, _ = merchant.dispatch(window(303))
         ended = eventually(
@@ -68,7 +59,7 @@ class TestOutcome:
         assert server.client(other_key).get(f"{RESEND}/{job_id}?include=outcome").status_code == 403
 
     def test_a_job_that_can_only_wait(self, server, shop, house, merchant, receiver):
-        paid(server, shop, receiver, 3)
+        acknowledged_payouts(server, shop, receiver, 3)
         receiver_id = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
         merchant.expect(200, "POST", f"/v2/receivers/{receiver_id}/pause")
         job_id, _ = merchant.dispatch(window(303))
@@ -87,7 +78,7 @@ def other_key(house, shop):
 class TestCancel:
     def test_stops_what_is_under_way(self, server, shop, house, merchant, receiver):
         """Nothing starts later than a second after the answer; what was in flight counts as skipped."""
-        paid(server, shop, receiver, 400)
+        acknowledged_payouts(server, shop, receiver, 400)
         receiver.hold()
         job_id, total = merchant.dispatch(window(303))
         assert total == 400
@@ -108,7 +99,7 @@ class TestCancel:
         assert (again.status_code, again.json()) == (409, {"message": "The resend job has already ended."})
 
     def test_behind_a_pause_and_the_lock(self, server, shop, house, merchant, receiver):
-        paid(server, shop, receiver, 5)
+        acknowledged_payouts(server, shop, receiver, 5)
         receiver_id = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
         merchant.expect(200, "POST", f"/v2/receivers/{receiver_id}/pause")
         job_id, _ = merchant.dispatch(window(303))
@@ -133,7 +124,7 @@ class TestCancel:
         assert merchant.request("DELETE", f"{RESEND}/nobody").status_code == 404
 
     def test_by_command_beside_a_server(self, server, shop, house, merchant, operator, receiver):
-        paid(server, shop, receiver, 50)
+        acknowledged_payouts(server, shop, receiver, 50)
         receiver.hold()
         job_id, _ = merchant.dispatch(window(303))
         merchant.wait_for_job(job_id)
@@ -151,7 +142,7 @@ class TestCancel:
 
 class TestKilled:
     def test_right_after_its_answer(self, server, shop, house, merchant, receiver):
-        paid(server, shop, receiver, 300)
+        acknowledged_payouts(server, shop, receiver, 300)
         receiver_id = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
         merchant.expect(200, "POST", f"/v2/receivers/{receiver_id}/pause")
         job_id, _ = merchant.dispatch(window(303))

@@ -8,7 +8,7 @@ import pytest
 
 from harness.binary import assert_refused
 from harness.bodies import window
-from harness.client import RESEND, create_payouts, paid_payouts
+from harness.client import RESEND, acknowledged_payouts, create_payouts, paid_payouts
 from harness.receiver import Receiver
 from harness.waiting import eventually, never
 
@@ -28,13 +28,6 @@ def merchant(server, shop):
 @pytest.fixture
 def operator(server, shop):
     return server.client(shop.operator_key)
-
-
-def acknowledged(server, shop, receiver, count):
-    ids = paid_payouts(server, shop, count, receiver.url())
-    receiver.wait_for_acknowledged(count, within=60)
-    receiver.forget()
-    return ids
 
 
 def outcome(merchant, job_id):
@@ -114,7 +107,7 @@ class TestOnlyUnacknowledged:
 class TestPace:
     def test_keeps_its_pace(self, server, shop, merchant, receiver):
         """Over ten seconds, after the first three, within 5 %."""
-        acknowledged(server, shop, receiver, 560)
+        acknowledged_payouts(server, shop, receiver, 560)
         job_id, total = merchant.dispatch(window(303) | {"max_per_second": 40})
         assert total == 560
         receiver.wait_for(560, within=40)
@@ -124,7 +117,7 @@ class TestPace:
         assert merchant.wait_for_job(job_id)["status"] == "completed"
 
     def test_a_paced_job_can_be_canceled_at_once(self, server, shop, merchant, receiver):
-        acknowledged(server, shop, receiver, 200)
+        acknowledged_payouts(server, shop, receiver, 200)
         job_id, _ = merchant.dispatch(window(303) | {"max_per_second": 10})
         receiver.wait_for(5)
         state = merchant.expect(200, "DELETE", f"{RESEND}/{job_id}")
@@ -139,7 +132,7 @@ class TestPace:
 
 class TestCanary:
     def test_the_rest_follows(self, server, shop, merchant, receiver):
-        acknowledged(server, shop, receiver, 60)
+        acknowledged_payouts(server, shop, receiver, 60)
         receiver.hold()
         job_id, total = merchant.dispatch(window(303) | {"canary": 20})
         assert total == 60
@@ -152,7 +145,7 @@ class TestCanary:
         receiver.wait_for(60)
 
     def test_ends_the_job(self, server, shop, merchant, receiver):
-        acknowledged(server, shop, receiver, 60)
+        acknowledged_payouts(server, shop, receiver, 60)
         receiver.answers = [410, 200, 200] * 6 + [200, 200]
         job_id, _ = merchant.dispatch(window(303) | {"canary": 20})
         state = merchant.wait_for_job(job_id)
@@ -164,7 +157,7 @@ class TestCanary:
 
     def test_a_receiver_that_is_down_ends_it_within_seconds(self, server, shop, merchant, receiver):
         """Ten failures in a row open the breaker; the other canaries are not tried one by one for hours."""
-        acknowledged(server, shop, receiver, 60)
+        acknowledged_payouts(server, shop, receiver, 60)
         receiver.default = 503
         job_id, _ = merchant.dispatch(window(303) | {"canary": 20})
         state = merchant.wait_for_job(job_id, within=60)
@@ -212,7 +205,7 @@ class TestExplain:
         assert list(explain) == ["by_status", "by_receiver", "others", "estimated_seconds", "not_matched"]
 
     def test_says_how_a_receiver_fares(self, server, shop, merchant, receiver):
-        acknowledged(server, shop, receiver, 2)
+        acknowledged_payouts(server, shop, receiver, 2)
         one = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
         merchant.expect(200, "POST", f"/v2/receivers/{one}/pause")
         explain = merchant.expect(200, "POST", RESEND, window(303) | {"dry_run": True, "explain": True})["explain"]
@@ -243,7 +236,7 @@ class TestCommand:
         return ["resend", "--merchant", "303", "--from", start, "--to", end, *more]
 
     def test_every_option(self, server, shop, merchant, receiver, house):
-        acknowledged(server, shop, receiver, 30)
+        acknowledged_payouts(server, shop, receiver, 30)
         counted = house.json(*self.flags("--dry-run", "--explain"))
         assert counted["total"] == 30 and counted["explain"]["by_status"] == {"3": 30}
         words = house.run(*self.flags("--dry-run", "--explain")).stdout
@@ -273,7 +266,7 @@ class TestCommand:
         assert done.returncode == 64 and "it needs --dry-run" in done.stderr
 
     def test_a_deep_check_finds_what_does_not_agree(self, server, shop, receiver, house):
-        acknowledged(server, shop, receiver, 3)
+        acknowledged_payouts(server, shop, receiver, 3)
         server.stop()
         with sqlite3.connect(house.store_path) as connection:
             connection.execute("UPDATE minute_counts SET current = current + 1")

@@ -58,7 +58,9 @@ import Testing
             #expect(try await store.logsForPage(accountID: account, CursorPage()).logs.isEmpty)
             #expect(try await store.sickReceivers(accountID: account).isEmpty)
             let page = CursorPage()
-            #expect(try await store.receiversForPage(merchantID: 303, accountID: account, page).receivers.isEmpty)
+            let found = try await store.listReceivers(
+                merchantID: 303, accountID: account, page, isBounded: true)
+            #expect(found.receivers.isEmpty)
             #expect(try await store.receiver(id: 1, accountID: account) == nil)
             #expect(try await store.logForPage(id: 1, accountID: account) == nil)
         }

@@ -27,8 +27,8 @@ struct ReceiverPages: Sendable {
         if view["faults"] == nil { view.list("faults", []) }
         let merchantID = visit.asked("merchant_id").flatMap { JSONNumber($0)?.integer }
         let after = visit.asked("cursor").flatMap(CursorPage.position)
-        let found = try await desk.engine.store.receiversForPage(
-            merchantID: merchantID, accountID: visit.accountID, CursorPage(after: after))
+        let found = try await desk.engine.store.listReceivers(
+            merchantID: merchantID, accountID: visit.accountID, CursorPage(after: after), isBounded: true)
         let mayPress = visit.caller.may(.receiversWrite)
         view.list(
             "receivers",

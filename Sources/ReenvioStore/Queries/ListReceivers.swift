@@ -2,13 +2,15 @@ package import ReenvioModel
 
 extension Store {
     /// Receivers with at least one delivery so far, newest first, and the cursor of the next page; nil after the last.
+    /// - Parameter isBounded: counts what waits up to `Limits.countedForPages` only.
     package func listReceivers(
-        merchantID: Int64?, accountID: Int64?, _ page: CursorPage
+        merchantID: Int64?, accountID: Int64?, _ page: CursorPage, isBounded: Bool = false
     ) async throws -> (receivers: [Receiver], next: String?) {
+        let columns = isBounded ? Self.boundedReceiverColumns : Self.receiverColumns
         let found = try await engine.read { db in
             try db.all(
                 """
-                \(Self.receiverColumns) JOIN merchants m ON m.id = r.merchant_id
+                \(columns) JOIN merchants m ON m.id = r.merchant_id
                 WHERE r.is_known = 1 AND r.id < $1 AND (CAST($2 AS BIGINT) IS NULL OR r.merchant_id = $2)
                     AND (CAST($3 AS BIGINT) IS NULL OR m.account_id = $3)
                 ORDER BY r.id DESC LIMIT $4

@@ -63,26 +63,6 @@ extension Store {
         }
     }
 
-    /// As `listReceivers`, with `waiting` counted up to `Limits.countedForPages` only.
-    package func receiversForPage(
-        merchantID: Int64?, accountID: Int64?, _ page: CursorPage
-    ) async throws -> (receivers: [Receiver], next: String?) {
-        let found = try await engine.read { db in
-            try db.all(
-                """
-                \(Self.boundedReceiverColumns) JOIN merchants m ON m.id = r.merchant_id
-                WHERE r.is_known = 1 AND r.id < $1 AND (CAST($2 AS BIGINT) IS NULL OR r.merchant_id = $2)
-                    AND (CAST($3 AS BIGINT) IS NULL OR m.account_id = $3)
-                ORDER BY r.id DESC LIMIT $4
-                """,
-                [
-                    .int(page.after ?? Int64.max), .optional(merchantID), .optional(accountID), .int(page.limit + 1),
-                ], Self.receiver)
-        }
-        let receivers = Array(found.prefix(Int(page.limit)))
-        return (receivers, found.count > receivers.count ? receivers.last.map { CursorPage.cursor($0.id) } : nil)
-    }
-
     /// A receiver for its buttons; nil for one that the caller does not see.
     package func receiver(id: Int64, accountID: Int64?) async throws -> Receiver? {
         try await engine.read { db in

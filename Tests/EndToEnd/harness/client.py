@@ -115,6 +115,14 @@ def paid_payouts(server, shop, count, url, tag="p", status_id=3):
     return ids
 
 
+def acknowledged_payouts(server, shop, receiver, count):
+    """Paid payouts whose webhooks the receiver acknowledged, and has forgotten since."""
+    ids = paid_payouts(server, shop, count, receiver.url())
+    receiver.wait_for_acknowledged(count, within=60)
+    receiver.forget()
+    return ids
+
+
 def read_short_answer(connection):
     """Status and body of an answer with a Content-Length: much cheaper than `http.client` for thousands of them."""
     data = b""
