@@ -201,6 +201,49 @@ def crash_database(nodes, store, hook, postgres, rng, crashes):
     print(f"{crashes} crashes, {len(load.paid)} changes accepted, {hook.count} webhooks received")
 
 
+FUTURE = """
+    BEGIN;
+    ALTER TABLE payouts ADD COLUMN future TEXT;
+    ALTER TABLE notifications ADD COLUMN future BYTEA;
+    ALTER TABLE deliveries ADD COLUMN future BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN future TEXT;
+    ALTER TABLE resends ADD COLUMN future BIGINT NOT NULL DEFAULT 7;
+    CREATE INDEX payouts_future ON payouts (future) WHERE future IS NOT NULL;
+    CREATE TABLE futures (id BIGINT PRIMARY KEY);
+    INSERT INTO migrations (version, name, applied_at) VALUES (9999, 'what a newer binary adds', 0);
+    COMMIT
+"""
+
+
+class TestOldAndNew:
+    def test_nodes_go_on_while_a_newer_one_adds_to_the_schema(self, nodes, store, hook):
+        """The binary under test is the old one: what a newer one would add comes under its load, in the middle of a job.
+        Nodes that run go on, and one that is killed comes up again."""
+        servers = [nodes.serve(), nodes.serve()]
+        before = paid_payouts(servers[0], store, 1500, hook.url())
+        load = Load(store, hook.url())
+        load.start(servers[0])
+        job_id, _ = servers[1].client(store.key).dispatch(window(303))
+        eventually(lambda: len(load.paid) >= 50, "changes were accepted", within=60)
+        nodes.postgres.query(FUTURE, nodes.database)
+        seen = len(load.paid)
+        eventually(lambda: len(load.paid) >= seen + 50, "changes are accepted beside the new schema", within=60)
+        servers[1].kill()
+        servers[1] = nodes.serve()
+        load.stop()
+        state = servers[1].client(store.key).wait_for_job(job_id, within=90)
+        assert state["queued"] + state["failed"] == state["total"] and state["status"] == "completed"
+        assert_every_accepted_change_arrived_of(nodes, hook, load, before)
+        enqueued = enqueued_times(nodes, job_id)
+        assert set(enqueued.values()) == {1} and set(before) <= set(enqueued)
+        assert_sound(nodes)
+
+    def test_a_change_that_needs_more_stops_older_binaries(self, nodes, store):
+        nodes.postgres.query(FUTURE, nodes.database)
+        nodes.postgres.query("UPDATE meta SET value = '9999' WHERE name = 'schema_needs'", nodes.database)
+        assert_refused(nodes.run("migrate"), "9999", "newer")
+
+
 class TestUnknownCommits:
     def test_are_answered_503_and_cost_nothing(self, nodes, store, hook, postgres):
         """The connection is cut after COMMIT was sent and before it is answered, for whatever a node commits then."""

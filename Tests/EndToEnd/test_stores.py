@@ -63,6 +63,7 @@ class TestStores:
     def test_a_store_that_is_newer_than_the_binary(self, house, shop, attempt):
         with sqlite3.connect(house.store_path) as store:
             store.execute("INSERT INTO migrations (version, name, applied_at) VALUES (9999, 'from the future', 0)")
+            store.execute("UPDATE meta SET value = '9999' WHERE name = 'schema_needs'")
         assert_refused(attempt(), "9999", "newer")
 
     def test_a_folder_in_its_place(self, house, attempt):

@@ -180,10 +180,35 @@ struct EngineTests {
         let store = try await Fixtures.store(kind, in: folder)
         _ = try await store.engine.write(.intake) { db in
             try db.run("INSERT INTO migrations (version, name, applied_at) VALUES (999, 'from the future', 0)")
+            try db.run("UPDATE meta SET value = '999' WHERE name = 'schema_needs'")
             return ()
         }
         await #expect(throws: StoreError.newer(found: 999, known: Schema.latest)) {
             try await Store.open(engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
+        }
+    }
+
+    @Test("a store on which a newer binary only added is worked on", arguments: TestEngine.allCases)
+    func newerStoreThatOnlyAdds(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        func needs(_ version: Int64) async throws {
+            try await store.engine.write(.intake) { db in
+                try db.run("UPDATE meta SET value = $1 WHERE name = 'schema_needs'", [.text(String(version))])
+                return ()
+            }
+        }
+        try await store.engine.write(.intake) { db in
+            try db.run("INSERT INTO migrations (version, name, applied_at) VALUES (999, 'from the future', 0)")
+            try db.run("ALTER TABLE payouts ADD COLUMN future TEXT")
+            return ()
+        }
+        let key = try Fixtures.sealingKey
+        try await needs(Schema.latest)
+        #expect(try await Store.open(engine: store.engine, sealing: key, now: Fixtures.start).applied.isEmpty)
+        #expect(try await store.createPayouts(1).count == 1)
+        try await needs(Schema.latest + 1)
+        await #expect(throws: StoreError.newer(found: 999, known: Schema.latest)) {
+            try await Store.open(engine: store.engine, sealing: key, now: Fixtures.start)
         }
     }
 

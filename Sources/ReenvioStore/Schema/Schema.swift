@@ -5,6 +5,17 @@ package struct Migration: Sendable {
     package var version: Int64
     package var name: String
     package var statements: [String]
+    /// The version that a binary must know to work on a store that this step was taken on. A step that only adds leaves
+    /// it where it was, so that nodes can be replaced one by one.
+    package var needs: Int64
+
+    /// - Parameter needs: left out where older binaries cannot work beside it.
+    package init(version: Int64, name: String, statements: [String], needs: Int64? = nil) {
+        self.version = version
+        self.name = name
+        self.statements = statements
+        self.needs = needs ?? version
+    }
 }
 
 package enum Schema {
@@ -19,13 +30,13 @@ package enum Schema {
             version: 3, name: "resends paced, tried and explained",
             statements: Tables.pacedResends + Tables.countedWindows),
         Migration(version: 4, name: "dashboard", statements: Tables.dashboard),
-        Migration(version: 5, name: "histories in pieces", statements: Tables.pieces),
+        Migration(version: 5, name: "histories in pieces", statements: Tables.pieces, needs: 4),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
 
     /// Brings the store to the latest version in one transaction and returns the versions applied now.
-    /// - Throws: `StoreError.newer` when the store is ahead of this binary.
+    /// - Throws: `StoreError.newer` when the store is so far ahead of this binary that it cannot work on it.
     static func migrate(_ db: any SQLConnection, now: Timestamp) throws -> [Int64] {
         for statement in db.dialect.beforeMigration { try db.run(statement) }
         try db.run(
@@ -35,7 +46,14 @@ package enum Schema {
             """
         )
         let found = try db.first("SELECT coalesce(max(version), 0) FROM migrations") { $0.int(0) } ?? 0
-        guard found <= latest else { throw StoreError.newer(found: found, known: latest) }
+        if found > latest {
+            // Somebody newer was here. Whether that only added, it has left in the store.
+            let needed = try db.first("SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'schema_needs'") {
+                $0.int(0)
+            }
+            guard let needed, needed <= latest else { throw StoreError.newer(found: found, known: latest) }
+            return []
+        }
         let missing = migrations.filter { $0.version > found }
         for migration in missing {
             for statement in migration.statements.flatMap(db.dialect.schema) { try db.run(statement) }
@@ -43,6 +61,13 @@ package enum Schema {
                 "INSERT INTO migrations (version, name, applied_at) VALUES ($1, $2, $3)",
                 [.int(migration.version), .text(migration.name), .time(now)]
             )
+        }
+        if !missing.isEmpty, let needs = migrations.map(\.needs).max() {
+            try db.run(
+                """
+                INSERT INTO meta (name, value) VALUES ('schema_needs', $1)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """, [.text(String(needs))])
         }
         return missing.map(\.version)
     }
