@@ -90,11 +90,11 @@ class Postgres:
         where = f"host={quote(str(host or self.folder), safe='')}" + (f"&port={port}" if port else "")
         return f"postgresql:///{database}?{where}&user=postgres"
 
-    def query(self, sql, database="postgres"):
+    def query(self, sql, database="postgres", within=60):
         """Rows of text; null is the empty text."""
         done = subprocess.run(
             [programs() / "psql", "-XqAt", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-d", self.uri(database), "-c", sql],
-            text=True, capture_output=True, timeout=60)
+            text=True, capture_output=True, timeout=within)
         assert done.returncode == 0, f"{sql}: {done.stderr}"
         return [line.split("\x1f") for line in done.stdout.splitlines()]
 
