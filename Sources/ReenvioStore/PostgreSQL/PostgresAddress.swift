@@ -5,8 +5,10 @@ import Foundation
 package struct PostgresAddress: Sendable, Equatable {
     private let uri: String
 
-    /// - Throws: `StoreError.unavailable` with libpq's words for a text that is no connection URI.
+    /// Loads libpq, the first time.
+    /// - Throws: `StoreError.unavailable` for a text that is no connection URI, and where there is no libpq.
     package init(_ uri: String) throws {
+        if let fault = clibpq_load() { throw StoreError.unavailable(String(cString: fault)) }
         var words: UnsafeMutablePointer<CChar>?
         let options = PQconninfoParse(uri, &words)
         defer {

@@ -18,4 +18,11 @@ extension Tables {
             WHERE paused_at IS NOT NULL OR broken_at IS NOT NULL OR is_slow = 1
         """,
     ]
+
+    /// Lists of v2's jobs: v3's logs stand in the same table, and there may be very many of them.
+    static let jobLists = [
+        "CREATE INDEX resends_jobs ON resends (id) WHERE kind = 'v2-payout'",
+        "CREATE INDEX resends_jobs_of_account ON resends (account_id, id) WHERE kind = 'v2-payout'",
+        "CREATE INDEX resends_jobs_of_merchant ON resends (merchant_id, id) WHERE kind = 'v2-payout'",
+    ]
 }
