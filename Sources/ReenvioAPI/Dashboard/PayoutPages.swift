@@ -124,9 +124,14 @@ struct PayoutPages: Sendable {
         return (found, faults)
     }
 
+    /// A moment as the endpoint writes it; pages say once that all times are UTC.
+    private static var zulu: Regex<(Substring, Substring, Substring)> {
+        #/(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z/#
+    }
+
     private static func sentence(_ text: String) -> View {
         var view = View()
-        view.text("sentence", text)
+        view.text("sentence", text.replacing(zulu) { "\($0.output.1) \($0.output.2)" })
         return view
     }
 
