@@ -92,6 +92,9 @@ class TestCompose:
         admitted = re.findall(r"^!(\S+)", (folder / "Dockerfile.dockerignore").read_text(), re.M)
         assert copied and copied == admitted
         assert all((ROOT / one).exists() for one in copied)
+        flags = re.search(r"^static=\((.*?)\)", (ROOT / "scripts/release").read_text(), re.M | re.S)[1].split()
+        built = re.search(r"swift build (.*?)&&", (folder / "Dockerfile").read_text(), re.S)[1].replace("\\\n", "").split()
+        assert flags and built[-len(flags) :] == flags, "the image has another binary than the package"
         # Package.swift names targets by path; without one of them nothing is built.
         paths = re.findall(r'path: "(\w+)/', (ROOT / "Package.swift").read_text())
         assert set(paths) <= set(copied)

@@ -112,7 +112,7 @@ import Testing
                 #expect(try await store.listResends(filter, CursorPage()).jobs.isEmpty)
             }
         }
-        let lists = plans.steps(of: "FROM resends\nWHERE kind")
+        let lists = plans.steps(of: "WHERE kind = 'v2-payout' AND id <")
         #expect(!lists.isEmpty && lists.allSatisfy { $0.contains("USING INDEX resends_jobs") }, "\(lists)")
         #expect(!lists.contains { $0.contains("TEMP B-TREE") })
     }
