@@ -158,3 +158,10 @@ class TestClientLibrary:
         mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert "libsqlite3" in mapped
         assert "libpq" not in mapped and "libgssapi" not in mapped and "libldap" not in mapped
+
+    def test_a_library_that_cannot_be_loaded_is_named(self, house):
+        (house.folder / "libpq.so.5").touch()
+        done = house.run(
+            "migrate", REENVIO_STORE="postgres://nobody@127.0.0.1:1/none", LD_LIBRARY_PATH=str(house.folder),
+            REENVIO_ENCRYPTION_KEY=base64.b64encode(bytes(32)).decode())
+        assert_refused(done, "libpq.so.5")
