@@ -114,6 +114,10 @@ import Testing
         }
         let lists = plans.steps(of: "WHERE kind = 'v2-payout' AND id <")
         #expect(!lists.isEmpty && lists.allSatisfy { $0.contains("USING INDEX resends_jobs") }, "\(lists)")
-        #expect(!lists.contains { $0.contains("TEMP B-TREE") })
+        for account in [nil, Self.own] {
+            #expect(try await store.logsForPage(accountID: account, CursorPage()).logs.isEmpty)
+        }
+        let logs = plans.steps(of: "WHERE log_status IS NOT NULL AND id <")
+        #expect(logs.count == 2 && logs.allSatisfy { $0.contains("USING INDEX resends_logs") }, "\(logs)")
     }
 }

@@ -19,7 +19,7 @@ package enum Schema {
             version: 3, name: "resends paced, tried and explained",
             statements: Tables.pacedResends + Tables.countedWindows),
         Migration(version: 4, name: "dashboard", statements: Tables.dashboard),
-        Migration(version: 7, name: "lists of jobs", statements: Tables.jobLists),
+        Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
