@@ -54,7 +54,8 @@ let package = Package(
     targets: [
         // Arrows point one way: Model <- Store <- Engine <- API <- reenvio (docs/architecture.md).
         .target(name: "ReenvioModel", dependencies: [crypto], swiftSettings: strict),
-        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        // Loads libpq where a store on PostgreSQL is named; nothing links it.
+        .target(name: "CLibPQ"),
         .target(
             name: "ReenvioStore", dependencies: ["ReenvioModel", "CLibPQ", grdb, grdbSQLite, logging],
             swiftSettings: strict

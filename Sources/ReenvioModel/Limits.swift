@@ -110,6 +110,8 @@ package enum Limits {
     /// Merchants of an account that a page looks at, and open deliveries or changes that it counts.
     package static let merchantsLookedAt = 200
     package static let countedForPages: Int64 = 10_000
+    /// Attempts of a payout that a page shows at once: with their answers they are most of what it weighs.
+    package static let attemptsShown = 25
     package static let liveStreams = 200
     package static let liveStreamSeconds: Int64 = 15 * 60
 

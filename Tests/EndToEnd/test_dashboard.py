@@ -1,6 +1,8 @@
 """The dashboard as people use it, in a real browser: the journeys, what another tenant sees, and how it looks."""
 
 import re
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from harness.delivery_log import wait_for_states
 
 PAGES = ["", "/payouts", "/resend", "/jobs", "/receivers", "/settings"]
 NAVIGATION = ["Overview", "Payouts", "Resend", "Jobs and logs", "Receivers", "Settings"]
+FIRST_PAINT_BYTES = 100 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,34 @@ def fill_window(somebody, shop, before=timedelta(minutes=30), after=timedelta(mi
     somebody.fill("Merchant", str(shop.merchant_id))
     somebody.fill("Start", plain(now() - before))
     somebody.fill("End", plain(now() + after))
+
+
+def first_paint(somebody):
+    """Bytes of the page that is open, its style and its script; fails where it loads anything else."""
+    page, loaded = somebody.driver.execute_script("""
+        const of = (kind) => performance.getEntriesByType(kind).map((one) =>
+            ({ name: one.name, by: one.initiatorType, size: one.decodedBodySize }));
+        return [of('navigation')[0], of('resource').filter((one) => !one.name.endsWith('/events'))];""")
+    assert sorted(one["by"] for one in loaded) == ["link", "script"], loaded
+    assert all(one["size"] > 0 for one in [page, *loaded])
+    return sum(one["size"] for one in [page, *loaded])
+
+
+def send_often(house, payout_id, deliveries, attempts):
+    """Ended deliveries of a payout's webhook, each answered with a page of some length."""
+    answer = b'<p class="message">502 Bad Gateway</p>\n' * 25
+    with closing(sqlite3.connect(house.store_path, timeout=10)) as store, store:
+        merchant, notification, at = store.execute(
+            "SELECT merchant_id, latest_notification_id, updated_at FROM payouts WHERE id = ?", (payout_id,)).fetchone()
+        for delivery in range(9_000_000, 9_000_000 + deliveries):
+            store.execute(
+                "INSERT INTO settled (merchant_id, object_id, delivery_id, queue_id, notification_id, state, attempts, "
+                "created_at, ended_at) VALUES (?, ?, ?, 4, ?, 'exhausted', ?, ?, ?)",
+                (merchant, payout_id, delivery, notification, attempts, at, at))
+            for number in range(1, attempts + 1):
+                store.execute(
+                    "INSERT INTO attempts VALUES (?, ?, ?, randomblob(16), ?, ?, 70, 502, 'http_status', ?)",
+                    (merchant, delivery, number, notification, at, answer))
 
 
 class TestSession:
@@ -115,6 +146,24 @@ class TestPayouts:
         for text in ["foreign-1", str(made["id"])]:
             merchant.open(f"/dashboard/payouts?q={text}")
             assert "foreign-1" not in merchant.find("main section").text
+
+    def test_what_was_sent_very_often_is_shown_in_parts(self, server, shared_house, shared_shop, hook, operator):
+        client = server.client(shared_shop.operator_key)
+        made = client.create_payout(merchant_id=303, invoice="often-1", notification_url=hook.url())
+        client.transition(made["id"], 3)
+        wait_for_states(client, made["id"], "acknowledged")
+        send_often(shared_house, made["id"], deliveries=30, attempts=2)
+        operator.open(f"/dashboard/payouts/{made['id']}")
+        assert "61 attempts so far" in operator.text
+        shown = []
+        while True:
+            assert first_paint(operator) <= FIRST_PAINT_BYTES
+            shown.append(len(operator.find_all(".delivery tbody tr")))
+            assert operator.find_all("main form[action$='/resend']"), "every part is the whole page"
+            if not (older := operator.find_all("#timeline a[href*=cursor]")):
+                break
+            operator.open(older[0].get_attribute("href").removeprefix(server.url))
+        assert shown == [24, 24, 13]
 
     def test_markup_is_text(self, server, shared_shop, hook, operator):
         nasty = "<img src=x onerror=\"document.title='gotcha'\">\"'\u0301onfocus=x autofocus"
@@ -230,3 +279,4 @@ class TestLooks:
                 somebody.open("/dashboard" + page)
                 somebody.picture(f"{page.strip('/').replace('/', '-')[:16] or 'overview'}-{name}")
                 assert somebody.faults() == [], page
+                assert first_paint(somebody) <= FIRST_PAINT_BYTES, page

@@ -49,6 +49,57 @@ class TestGrafana:
         assert shown == families()
 
 
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def proxy():
+    return (DEPLOY / "docker/nginx.conf").read_text()
+
+
+class TestCompose:
+    """The pieces fit together: what one of them names, the other has."""
+
+    def test_the_proxy_asks_the_nodes_where_they_listen(self, services, proxy):
+        node = services["node-1"]["environment"]
+        ports = {"api": node["REENVIO_LISTEN"].split(":")[1], "admin": node["REENVIO_ADMIN_LISTEN"].split(":")[1]}
+        for name, port in ports.items():
+            servers = re.findall(r"server ([\w-]+):(\d+)", re.search(rf"upstream {name} {{(.*?)}}", proxy, re.S)[1])
+            assert servers == [("node-1", port), ("node-2", port)]
+            assert f"proxy_pass http://{name};" in proxy
+
+    def test_the_proxy_takes_bodies_that_the_api_takes(self, proxy):
+        assert "client_max_body_size 1m;" in proxy
+
+    def test_what_is_mounted_and_published_is_there(self, services, proxy):
+        for volume in services["proxy"]["volumes"]:
+            assert (DEPLOY / "docker" / volume.split(":")[0]).is_file()
+        listening = re.findall(r"listen (\d+);", proxy)
+        assert [port.rsplit(":", 1)[1] for port in services["proxy"]["ports"]] == listening
+
+    def test_settings_are_ours(self, services, house):
+        known = house.run("check").stdout
+        environment = (DEPLOY / "systemd/environment").read_text()
+        named = set(services["node-1"]["environment"]) | set(re.findall(r"^#?(REENVIO_\w+)=", environment, re.M))
+        assert len(named) >= 6
+        assert [one for one in named if not re.search(rf"^{one}\b", known, re.M)] == []
+
+    def test_the_image_is_built_from_what_there_is(self):
+        folder = DEPLOY / "docker"
+        copied = re.findall(r"^COPY (?!--from)(\S+)", (folder / "Dockerfile").read_text(), re.M)
+        admitted = re.findall(r"^!(\S+)", (folder / "Dockerfile.dockerignore").read_text(), re.M)
+        assert copied and copied == admitted
+        assert all((ROOT / one).exists() for one in copied)
+        flags = re.search(r"^static=\((.*?)\)", (ROOT / "scripts/release").read_text(), re.M | re.S)[1].split()
+        built = re.search(r"swift build (.*?)&&", (folder / "Dockerfile").read_text(), re.S)[1].replace("\\\n", "").split()
+        assert flags and built[-len(flags) :] == flags, "the image has another binary than the package"
+        # Package.swift names targets by path; without one of them nothing is built.
+        paths = re.findall(r'path: "(\w+)/', (ROOT / "Package.swift").read_text())
+        assert set(paths) <= set(copied)
+
+
 class TestFiles:
     def test_compose_runs_two_nodes_that_share_a_store(self):
         services = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]

@@ -1,6 +1,7 @@
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
+import Synchronization
 import Testing
 
 /// The queries of the dashboard, on every engine.
@@ -88,5 +89,35 @@ import Testing
         let muchLater = Fixtures.start + .seconds(Limits.sessionSeconds + 1)
         try await store.openSession(SessionToken(using: &generator), key: key, by: requester, now: muchLater)
         #expect(try await store.session(token) == nil)
+    }
+
+    /// With few rows or many, a payout's page looks at that payout, and a list of jobs at jobs.
+    @Test func readsNoMoreThanItShows() async throws {
+        let planning = Mutex<PlanningEngine?>(nil)
+        let store = try await Fixtures.store(.sqlite, in: try ScratchFolder()) { base in
+            let engine = PlanningEngine(base)
+            planning.withLock { $0 = engine }
+            return engine
+        }
+        let plans = try #require(planning.withLock { $0 })
+        let ids = try await store.createPayouts(1)
+        try await store.report(.paid, ids)
+        #expect(try await store.payoutHistory(id: ids[0], accountID: nil).count == 2)
+        #expect(try await store.deliveryLog(payoutID: ids[0], accountID: nil, now: Fixtures.start)?.count == 1)
+        #expect(plans.steps(of: "WITH RECURSIVE").contains { $0.hasPrefix("SEARCH c USING PRIMARY KEY") })
+        #expect(plans.wholeMerchants == [])
+        for (account, merchant): (Int64?, Int64?) in [(nil, nil), (1, nil), (nil, 303), (1, 303)] {
+            for state in [nil, Resend.State.failed] {
+                let filter = ResendFilter(accountID: account, merchantID: merchant, state: state)
+                #expect(try await store.listResends(filter, CursorPage()).jobs.isEmpty)
+            }
+        }
+        let lists = plans.steps(of: "WHERE kind = 'v2-payout' AND id <")
+        #expect(!lists.isEmpty && lists.allSatisfy { $0.contains("USING INDEX resends_jobs") }, "\(lists)")
+        for account in [nil, Self.own] {
+            #expect(try await store.logsForPage(accountID: account, CursorPage()).logs.isEmpty)
+        }
+        let logs = plans.steps(of: "WHERE log_status IS NOT NULL AND id <")
+        #expect(logs.count == 2 && logs.allSatisfy { $0.contains("USING INDEX resends_logs") }, "\(logs)")
     }
 }

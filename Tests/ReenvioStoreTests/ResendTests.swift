@@ -283,7 +283,8 @@ struct ResendTests {
         try await store.engine.write(.intake) { db in
             for statement in [
                 "DROP TABLE dashboard_sessions", "DROP INDEX payouts_end_to_end", "DROP INDEX audit_of_account",
-                "DROP INDEX receivers_sick",
+                "DROP INDEX receivers_sick", "DROP INDEX resends_jobs", "DROP INDEX resends_jobs_of_account",
+                "DROP INDEX resends_jobs_of_merchant", "DROP INDEX resends_logs", "DROP INDEX resends_logs_of_account",
                 "DROP TABLE second_counts", "DROP TABLE receiver_counts", "DROP INDEX status_changes_silent",
                 "ALTER TABLE resends DROP COLUMN next_slot", "ALTER TABLE resends DROP COLUMN canary_passed",
                 "ALTER TABLE deliveries DROP COLUMN has_slot", "DELETE FROM migrations WHERE version >= 3",

@@ -23,6 +23,16 @@ package final class PlanningEngine: StoreEngine {
         }
     }
 
+    /// The steps of queries with these words in their text.
+    package func steps(of words: String) -> [String] {
+        steps.withLock { steps in
+            steps.compactMap { step in
+                let parts = step.split(separator: "\n", maxSplits: 1)
+                return parts.count == 2 && parts[1].contains(words) ? String(parts[0]) : nil
+            }.sorted()
+        }
+    }
+
     package var count: Int { steps.withLock(\.count) }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
@@ -66,7 +76,7 @@ private final class PlanningConnection: SQLConnection {
     }
 
     func query(_ sql: String, _ parameters: [SQLValue], _ row: (any SQLRow) throws -> Void) throws {
-        if sql.hasPrefix("SELECT") {
+        if sql.hasPrefix("SELECT") || sql.hasPrefix("WITH") {
             try base.query(Self.explain + sql, parameters) { plans.note($0.text(3), of: sql) }
         }
         try base.query(sql, parameters, row)

@@ -90,23 +90,24 @@ struct PayoutPages: Sendable {
         view.text("rejection", payout.rejectionDescription)
         view.flag("revealed", isRevealed)
         view.list("people", PayoutPeople.rows(payout.parties, isRevealed: isRevealed))
-        view.list("sentences", why.sentences.map(Self.sentence))
+        view.list("sentences", why.explanation.map(Self.sentence))
         view.text("start", visit.asked("start") ?? "")
         view.text("end", visit.asked("end") ?? "")
         view.list("faults", Shown.faults(faults))
         let history = try await store.payoutHistory(id: id, accountID: visit.accountID)
-        view.list("changes", PayoutTimeline(history, why.notifications).views)
-        view.flag("may_resend", visit.caller.may(.resendWrite) && !why.notifications.isEmpty)
+        let (log, next) = why.log.part(
+            below: visit.asked("cursor").flatMap(CursorPage.position), attempts: Limits.attemptsShown)
+        view.list("changes", PayoutTimeline(history, log).views)
+        view.text("next", next.map { "\(Self.path)/\(id)?cursor=\(CursorPage.cursor($0))#timeline" })
+        view.flag("may_resend", visit.caller.may(.resendWrite) && !why.log.isEmpty)
         view.flag("sent", visit.asked("sent") != nil)
         view.text("curl", desk.curl(.get, "\(Self.api)/\(id)/why"))
         return try Layout.page(
             "payout", .payouts, title: "Payout \(id)", status: faults.isEmpty ? 200 : 422, view, for: visit)
     }
 
-    /// Why, with the window that the form asks about: sentences, and what was sent as the delivery log shows it.
-    private func why(
-        _ id: Int64, _ visit: Visit
-    ) async throws -> (why: (sentences: [String], notifications: [JSONObject]), faults: Faults) {
+    /// Why, with the window that the form asks about.
+    private func why(_ id: Int64, _ visit: Visit) async throws -> (why: Why, faults: Faults) {
         let times = [("start_time", visit.asked("start")), ("end_time", visit.asked("end"))].compactMap { name, text in
             text.map { (name: name, value: ResendPages.plainTime($0)) }
         }
@@ -120,17 +121,17 @@ struct PayoutPages: Sendable {
         let found = try await desk.engine.store.why(
             payoutID: id, accountID: visit.accountID, window: window, now: desk.engine.clock.engine, isBounded: true)
         guard let found else { throw Problem.payoutNotFound }
-        let notifications = found.log.compactMap { notification in
-            var writer = JSONWriter()
-            notification.write(into: &writer)
-            return (try? JSONParser.parse(writer.bytes))?.object
-        }
-        return ((found.explanation, notifications), faults)
+        return (found, faults)
+    }
+
+    /// A moment as the endpoint writes it; pages say once that all times are UTC.
+    private static var zulu: Regex<(Substring, Substring, Substring)> {
+        #/(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z/#
     }
 
     private static func sentence(_ text: String) -> View {
         var view = View()
-        view.text("sentence", text)
+        view.text("sentence", text.replacing(zulu) { "\($0.output.1) \($0.output.2)" })
         return view
     }
 
@@ -176,9 +177,14 @@ struct PayoutTimeline {
     private let history: [PayoutChange]
     private let notifications: [JSONObject]
 
-    init(_ history: [PayoutChange], _ notifications: [JSONObject]) {
+    /// With what was sent as the delivery log writes it.
+    init(_ history: [PayoutChange], _ log: [LoggedNotification]) {
         self.history = history
-        self.notifications = notifications
+        notifications = log.compactMap { notification in
+            var writer = JSONWriter()
+            notification.write(into: &writer)
+            return (try? JSONParser.parse(writer.bytes))?.object
+        }
     }
 
     /// Newest first.

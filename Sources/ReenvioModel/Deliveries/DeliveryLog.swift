@@ -97,6 +97,31 @@ extension LoggedNotification {
     }
 }
 
+extension [LoggedNotification] {
+    /// A part of the log for a page: the newest deliveries below `before`, as many as hold up to `attempts` attempts
+    /// (one at least; a delivery without any counts as one), and the delivery below which the next part begins, nil at
+    /// the end. Notifications stay, without the deliveries of other parts.
+    package func part(below before: Int64?, attempts most: Int) -> (log: [LoggedNotification], next: Int64?) {
+        var sizes: [Int64: Int] = [:]
+        for delivery in flatMap(\.deliveries) where delivery.id < before ?? .max {
+            sizes[delivery.id, default: 0] += Swift.max(1, delivery.attempts.count)
+        }
+        var shown: Set<Int64> = []
+        var sum = 0
+        for (id, size) in sizes.sorted(by: { $0.key > $1.key }) {
+            sum += size
+            if !shown.isEmpty, sum > most { break }
+            shown.insert(id)
+        }
+        let log = map { notification in
+            var notification = notification
+            notification.deliveries.removeAll { !shown.contains($0.id) }
+            return notification
+        }
+        return (log, shown.count < sizes.count ? shown.min() : nil)
+    }
+}
+
 extension LoggedDelivery {
     func write(into writer: inout JSONWriter) {
         writer.object { writer in

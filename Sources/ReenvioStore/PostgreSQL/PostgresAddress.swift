@@ -5,8 +5,12 @@ import Foundation
 package struct PostgresAddress: Sendable, Equatable {
     private let uri: String
 
-    /// - Throws: `StoreError.unavailable` with libpq's words for a text that is no connection URI.
+    /// What is wrong with libpq, which is loaded by the first question; nil where nothing is.
+    package static var libraryFault: String? { clibpq_load().map { String(cString: $0) } }
+
+    /// - Throws: `StoreError.unavailable` for a text that is no connection URI, and where there is no libpq.
     package init(_ uri: String) throws {
+        if let fault = Self.libraryFault { throw StoreError.unavailable(fault) }
         var words: UnsafeMutablePointer<CChar>?
         let options = PQconninfoParse(uri, &words)
         defer {

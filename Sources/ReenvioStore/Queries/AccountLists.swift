@@ -38,20 +38,18 @@ extension Store {
         return (rows, found.count > rows.count ? rows.last.map { CursorPage.cursor($0.id) } : nil)
     }
 
-    /// The resend logs of v3 of an account, or all, newest first, among the newest `Limits.countedForPages` resends.
+    /// The resend logs of v3 of an account, or all, newest first, and the cursor of the next page; nil after the last.
     package func logsForPage(
         accountID: Int64?, _ page: CursorPage
     ) async throws -> (logs: [ResendLog], next: String?) {
-        let owner = accountID == nil ? "" : "account_id = $4 AND"
+        let owner = accountID == nil ? "" : "AND account_id = $3"
         let found = try await engine.read { db in
             try db.all(
                 """
-                \(LogList.columns) WHERE log_status IS NOT NULL AND id IN (
-                    SELECT id FROM resends WHERE \(owner) id < $1 ORDER BY id DESC LIMIT $2)
-                ORDER BY id DESC LIMIT $3
+                \(LogList.columns) WHERE log_status IS NOT NULL AND id < $1 \(owner) ORDER BY id DESC LIMIT $2
                 """,
-                [.int(page.after ?? Int64.max), .int(Limits.countedForPages), .int(page.limit + 1)]
-                    + (accountID.map { [.int($0)] } ?? []), LogList.log)
+                [.int(page.after ?? Int64.max), .int(page.limit + 1)] + (accountID.map { [.int($0)] } ?? []),
+                LogList.log)
         }
         let logs = Array(found.prefix(Int(page.limit)))
         return (logs, found.count > logs.count ? logs.last.map { CursorPage.cursor($0.id) } : nil)

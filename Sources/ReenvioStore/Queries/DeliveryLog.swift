@@ -63,14 +63,10 @@ private struct DeliveryLog {
         var found: [LoggedNotification] = []
         try db.query(
             """
-            WITH RECURSIVE history(seq) AS (
-                SELECT latest_seq FROM payouts WHERE id = $1
-                UNION ALL
-                SELECT c.previous_seq FROM history h
-                JOIN status_changes c ON c.merchant_id = $2 AND c.seq = h.seq WHERE c.previous_seq IS NOT NULL)
+            \(Store.payoutHistorySeqs)
             SELECT n.id, n.nonce, c.status_id, c.sequence, n.created_at, n.acked_at
-            FROM history h JOIN status_changes c ON c.merchant_id = $2 AND c.seq = h.seq
-            JOIN notifications n ON n.id = c.notification_id ORDER BY c.seq DESC
+            FROM status_changes c JOIN notifications n ON n.id = c.notification_id
+            WHERE c.merchant_id = $2 AND c.seq IN (SELECT seq FROM history) ORDER BY c.seq DESC
             """, [.int(payoutID), .int(merchantID)]
         ) { row in
             guard let status = PayoutStatus(id: row.int(2)) else { return }
@@ -85,21 +81,24 @@ private struct DeliveryLog {
 
     private func open(in db: any SQLConnection) throws -> [Found] {
         let live = """
+            \(Store.payoutHistorySeqs)
             SELECT d.id, d.due_at, d.claim_token, d.notification_id, NULL, NULL
             FROM status_changes c JOIN notifications n ON n.id = c.notification_id
             JOIN deliveries d ON d.merchant_id = c.merchant_id AND d.id = n.live_delivery_id
-            WHERE c.merchant_id = $2 AND c.seq IN (
-                WITH RECURSIVE history(seq) AS (
-                    SELECT latest_seq FROM payouts WHERE id = $1
-                    UNION ALL
-                    SELECT p.previous_seq FROM history h
-                    JOIN status_changes p ON p.merchant_id = $2 AND p.seq = h.seq WHERE p.previous_seq IS NOT NULL)
-                SELECT seq FROM history)
+            WHERE c.merchant_id = $2 AND c.seq IN (SELECT seq FROM history)
             """
+        // A merchant has few resends with open deliveries, whatever it has of others: the index is leapt through.
         let resent = """
+            WITH RECURSIVE open(id) AS (
+                SELECT (SELECT min(resend_id) FROM deliveries
+                    WHERE merchant_id = $2 AND resend_id IS NOT NULL AND payout_id IS NOT NULL)
+                UNION ALL
+                SELECT (SELECT min(resend_id) FROM deliveries
+                    WHERE merchant_id = $2 AND resend_id > o.id AND payout_id IS NOT NULL)
+                FROM open o WHERE o.id IS NOT NULL)
             SELECT d.id, d.due_at, d.claim_token, NULL, r.id, CASE WHEN r.kind = 'v2-payout' THEN r.public_id END
-            FROM resends r CROSS JOIN deliveries d
-            WHERE r.merchant_id = $2 AND d.merchant_id = $2 AND d.resend_id = r.id AND d.payout_id = $1
+            FROM open o CROSS JOIN deliveries d JOIN resends r ON r.id = d.resend_id
+            WHERE d.merchant_id = $2 AND d.resend_id = o.id AND d.payout_id = $1
             """
         return try [live, resent].flatMap { sql in
             try db.all(sql, [.int(payoutID), .int(merchantID)]) { row in

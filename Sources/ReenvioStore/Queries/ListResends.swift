@@ -12,6 +12,20 @@ package struct ResendFilter: Sendable, Equatable {
         self.merchantID = merchantID
         self.state = state
     }
+
+    /// Constant texts chosen by what was asked for, so that each list begins at its place in an index of its own.
+    func statement(_ page: CursorPage) -> (sql: String, parameters: [SQLValue]) {
+        var conditions = "kind = 'v2-payout' AND id < $1"
+        var parameters: [SQLValue] = [.int(page.after ?? Int64.max), .int(page.limit + 1)]
+        func add(_ condition: String, _ value: SQLValue) {
+            parameters.append(value)
+            conditions += " AND \(condition) $\(parameters.count)"
+        }
+        if let accountID { add("account_id =", .int(accountID)) }
+        if let merchantID { add("merchant_id =", .int(merchantID)) }
+        if let state { add("state =", .text(state.rawValue)) }
+        return ("\(Store.resendColumns) WHERE \(conditions) ORDER BY id DESC LIMIT $2", parameters)
+    }
 }
 
 extension Store {
@@ -19,20 +33,8 @@ extension Store {
     package func listResends(_ filter: ResendFilter, _ page: CursorPage) async throws -> (
         jobs: [Resend], next: String?
     ) {
-        let found = try await engine.read { db in
-            try db.all(
-                """
-                \(Self.resendColumns)
-                WHERE kind = 'v2-payout' AND (CAST($1 AS BIGINT) IS NULL OR account_id = $1)
-                    AND (CAST($2 AS BIGINT) IS NULL OR merchant_id = $2)
-                    AND (CAST($3 AS TEXT) IS NULL OR state = $3) AND id < $4
-                ORDER BY id DESC LIMIT $5
-                """,
-                [
-                    .optional(filter.accountID), .optional(filter.merchantID), .optional(filter.state?.rawValue),
-                    .int(page.after ?? Int64.max), .int(page.limit + 1),
-                ], Self.resend)
-        }
+        let (sql, parameters) = filter.statement(page)
+        let found = try await engine.read { db in try db.all(sql, parameters, Self.resend) }
         let jobs = Array(found.prefix(Int(page.limit)))
         return (jobs, found.count > jobs.count ? jobs.last.map { CursorPage.cursor($0.id) } : nil)
     }

@@ -67,7 +67,7 @@ package struct StoreMeasures: Sendable {
 
 extension Store {
     /// Open deliveries that one read counts.
-    package static let measuredPart = 100_000
+    package static let measuredPart = 50_000
     /// Queues of a lane among which the oldest due delivery is looked for, and resends whose items are summed.
     private static let queuesMeasured = 256
     private static let resendsMeasured = 1_000

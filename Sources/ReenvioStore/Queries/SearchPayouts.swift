@@ -90,13 +90,9 @@ extension Store {
             guard let owner else { return [] }
             return try db.all(
                 """
-                WITH RECURSIVE history(seq) AS (
-                    SELECT latest_seq FROM payouts WHERE id = $1
-                    UNION ALL
-                    SELECT c.previous_seq FROM history h
-                    JOIN status_changes c ON c.merchant_id = $2 AND c.seq = h.seq WHERE c.previous_seq IS NOT NULL)
-                SELECT c.status_id, c.sequence, c.changed_at
-                FROM history h JOIN status_changes c ON c.merchant_id = $2 AND c.seq = h.seq ORDER BY c.seq DESC
+                \(Self.payoutHistorySeqs)
+                SELECT c.status_id, c.sequence, c.changed_at FROM status_changes c
+                WHERE c.merchant_id = $2 AND c.seq IN (SELECT seq FROM history) ORDER BY c.seq DESC
                 """, [.int(id), .int(owner)]
             ) { row in
                 PayoutChange(
@@ -104,6 +100,16 @@ extension Store {
             }
         }
     }
+
+    /// The changes of payout `$1` of merchant `$2`, as `history(seq)`. Ask for them with `IN`: joined, SQLite prefers
+    /// the order of their table, and walks everything that the merchant ever reported.
+    static let payoutHistorySeqs = """
+        WITH RECURSIVE history(seq) AS (
+            SELECT latest_seq FROM payouts WHERE id = $1
+            UNION ALL
+            SELECT c.previous_seq FROM history h
+            JOIN status_changes c ON c.merchant_id = $2 AND c.seq = h.seq WHERE c.previous_seq IS NOT NULL)
+        """
 
     static func merchantIDs(of accountID: Int64, in db: any SQLConnection) throws -> [Int64] {
         try db.all(

@@ -18,4 +18,13 @@ extension Tables {
             WHERE paused_at IS NOT NULL OR broken_at IS NOT NULL OR is_slow = 1
         """,
     ]
+
+    /// Lists of v2's jobs and of v3's logs, which stand in one table; of either there may be very many.
+    static let jobLists = [
+        "CREATE INDEX resends_jobs ON resends (id) WHERE kind = 'v2-payout'",
+        "CREATE INDEX resends_jobs_of_account ON resends (account_id, id) WHERE kind = 'v2-payout'",
+        "CREATE INDEX resends_jobs_of_merchant ON resends (merchant_id, id) WHERE kind = 'v2-payout'",
+        "CREATE INDEX resends_logs ON resends (id) WHERE log_status IS NOT NULL",
+        "CREATE INDEX resends_logs_of_account ON resends (account_id, id) WHERE log_status IS NOT NULL",
+    ]
 }

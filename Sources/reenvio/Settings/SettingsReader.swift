@@ -2,6 +2,7 @@ import Configuration
 import Foundation
 import Logging
 import ReenvioModel
+import ReenvioStore
 import SystemPackage
 
 /// One setting: its name in the environment (after `REENVIO_`) and, in lower case, in the file.
@@ -90,13 +91,19 @@ struct SettingsReader {
             ?? reader.bool(forKey: key, isSecret: name.isSecret).map(String.init)
     }
 
+    /// What a store must be; of one on PostgreSQL, that its library is there, which may be all that is wrong.
+    private static func rule(ofStore text: String?) -> String {
+        if text?.hasPrefix("postgres") == true, let fault = PostgresAddress.libraryFault {
+            return "needs PostgreSQL's client library: \(fault)"
+        }
+        return "must be sqlite:PATH or a URI such as postgres://user:password@host/database"
+    }
+
     /// - Throws: `SettingsMistakes` with every mistake.
     func settings() throws -> Settings {
         var check = Check(texts: texts, mistakes: mistakes)
         let settings = Settings(
-            store: check.parse(.store, "must be sqlite:PATH or a URI such as postgres://user:password@host/database") {
-                StorePlace($0)
-            } ?? .sqlite(path: ""),
+            store: check.parse(.store, Self.rule(ofStore: texts[.store])) { StorePlace($0) } ?? .sqlite(path: ""),
             listen: check.parse(.listen, "must be host:port") { Settings.Address($0) } ?? .init(host: "", port: 0),
             adminListen: check.optional(.adminListen, "must be host:port") { Settings.Address($0) },
             operatorWebhook: check.optional(.operatorWebhook, "must be a URL") { $0.contains("://") ? $0 : nil },

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 WITHIN_S = 20
 PHONE = (390, 844)
-DESKTOP = (1280, 900)
+DESKTOP = (1440, 900)
 
 # Where screenshots go when somebody wants to look at them; nowhere otherwise.
 SCREENSHOTS = os.environ.get("REENVIO_SCREENSHOTS")
@@ -142,7 +143,9 @@ class Person:
         return WebDriverWait(self.driver, WITHIN_S).until(lambda driver: driver.find_element(By.CSS_SELECTOR, css))
 
     def wait_until(self, look, what):
-        WebDriverWait(self.driver, WITHIN_S).until(lambda _: look(), f"it did not happen that {what}")
+        """`look` may find things of a page that is just being left."""
+        waiting = WebDriverWait(self.driver, WITHIN_S, ignored_exceptions=[StaleElementReferenceException])
+        waiting.until(lambda _: look(), f"it did not happen that {what}")
 
     # What a critic would say
 
