@@ -6,14 +6,17 @@ package struct Store: Sendable {
     package let engine: any StoreEngine
     /// Seals and opens secrets and people's data.
     package let sealing: SealingKey
+    /// Where notices for the operator are written; nil where there is nobody to tell.
+    package let outbox: NoticeOutbox?
 
     /// Opens the store and brings its schema up to date; `applied` are the versions applied now.
     /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with, and, unless that is allowed,
     ///   for the target of a copy that has not ended.
     package static func open(
-        engine: any StoreEngine, sealing: SealingKey, now: Timestamp, allowingUnfinishedCopy: Bool = false
+        engine: any StoreEngine, sealing: SealingKey, outbox: NoticeOutbox? = nil, now: Timestamp,
+        allowingUnfinishedCopy: Bool = false
     ) async throws -> (store: Store, applied: [Int64]) {
-        let store = Store(engine: engine, sealing: sealing)
+        let store = Store(engine: engine, sealing: sealing, outbox: outbox)
         return (store, try await store.migrate(now: now, allowingUnfinishedCopy: allowingUnfinishedCopy))
     }
 

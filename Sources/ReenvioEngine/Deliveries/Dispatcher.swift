@@ -46,7 +46,6 @@ package final class Dispatcher: Stepping {
     private let entropy: any Entropy
     private let traffic: LiveTraffic
     private let metrics: EngineMetrics
-    private let operatorHook: OperatorHook?
     private let logger: Logger
 
     package init(
@@ -56,10 +55,8 @@ package final class Dispatcher: Stepping {
             slotsAtFirst: ReceiverLoad.slotsAtFirst, resendSlotsAtFirst: ResendRamp.slotsAtFirst),
         traffic: LiveTraffic,
         metrics: EngineMetrics,
-        operatorHook: OperatorHook? = nil,
         logger: Logger
     ) {
-        self.operatorHook = operatorHook
         self.store = store
         self.courier = courier
         self.recorder = recorder
@@ -93,7 +90,6 @@ package final class Dispatcher: Stepping {
             throw error
         }
         metrics.note(records, result.recorded, result.claimed, at: now.wall)
-        operatorHook?.post(OperatorNotice.of(records, result.recorded.events, at: now.wall))
         note(result.recorded, result.claimed, at: now.engine)
         if result.claimed.turns != nil { courier.noteCanceled(result.claimed.canceled) }
         if result.claimed.unreadable > 0 {
