@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from harness import signatures
-from harness.binary import House, Shop
+from harness.binary import LOOPBACK_RECEIVERS, House, Shop
 from harness.bodies import window
 from harness.client import RESEND, paid_payouts
 from harness.postgres import Postgres, SharedHouse
@@ -91,7 +91,7 @@ class TestNotices:
         client = server.client(shop.key)
         job, _ = client.dispatch(window(303))
         client.wait_for_job(job)
-        house.json("job", "cancel", job, **telling(ear))
+        house.json("job", "cancel", job, **(telling(ear) | LOOPBACK_RECEIVERS))
         ear.wait_for_acknowledged(2)
         assert [one["ended"] for one in heard(ear, "resend.ended")] == ["completed", "canceled"]
         receiver.let_go()

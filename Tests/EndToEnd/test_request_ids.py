@@ -40,6 +40,7 @@ class TestRequestIDs:
         admin = "http://" + json.loads(server.announced)["admin"]
         key, operator = f"Bearer {shop.key}", f"Bearer {shop.operator_key}"
         payout = server.client(shop.operator_key).create_payout(merchant_id=303, notification_url=receiver.url())["id"]
+        server.client(shop.operator_key).transition(payout, 3)
         transition = f"{PAYMENTS}/{payout}/transition"
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         kinds = [
@@ -51,7 +52,7 @@ class TestRequestIDs:
             (415, server.url, "POST", transition, operator, {"Content-Type": "text/plain"}, b"{}"),
             (413, server.url, "POST", transition, operator, {}, b" " * (MEBIBYTE + 1)),
             (400, server.url, "POST", transition, operator, {}, b"{"), (422, server.url, "POST", transition, operator, {}, b"{}"),
-            (409, server.url, "POST", transition, operator, {}, b'{"status_id":9}'),
+            (409, server.url, "POST", transition, operator, {}, b'{"status_id":2}'),
             (404, server.url, "DELETE", f"{RESEND}/{'0' * 32}", key, {}, None),
             (404, server.url, "GET", f"{RESEND}/{'0' * 32}/items?format=csv", key, {}, None),
             # v3 and tokens
@@ -65,7 +66,7 @@ class TestRequestIDs:
             (404, admin, "GET", "/dashboard/nowhere", None, {}, None),
             (415, admin, "POST", "/dashboard/sign-in", None, {}, b"{}"),
             (403, admin, "POST", "/dashboard/sign-in", None, form, b"key=x"),
-            (401, admin, "GET", "/dashboard/jobs/1/live", None, {}, None),
+            (401, admin, "GET", "/dashboard/jobs/1/events", None, {}, None),
         ]
         seen = set()
         for status, base, method, path, credential, headers, body in kinds:
@@ -83,7 +84,7 @@ class TestRequestIDs:
         assert '"level":"error"' not in server.log_text(), "nothing of ours failed"
 
     def test_what_is_our_fault_is_in_the_log_under_it(self, house, shop):
-        """500 and 503, of the API, the pages and a stream: each answer's id stands in a line, with the trace."""
+        """500 and 503, of the API and the pages: each answer's id stands in a line, with the trace."""
         server = house.serve()
         key = {"Authorization": f"Bearer {shop.key}"}
         operator = server.client(shop.operator_key)
