@@ -171,6 +171,23 @@ struct NoticeTests {
         #expect(Set(try await claim(store, due).map(\.attempt)) == [2, 3])
     }
 
+    @Test("who claims at the same time never gets the same one", arguments: TestEngine.allCases)
+    func claimedAtOnce(_ kind: TestEngine) async throws {
+        let store = try await store(kind)
+        try await giveUp(60, store)
+        let order = order()
+        var claimed: [ClaimedNotice] = []
+        while try await store.nextNoticeDue() ?? order.leaseUntil <= order.now {
+            claimed += try await withThrowingTaskGroup(of: [ClaimedNotice].self) { tasks in
+                for _ in 0..<4 { tasks.addTask { try await store.settleNotices([], claim: order).notices } }
+                return try await tasks.reduce(into: []) { $0 += $1 }
+            }
+        }
+        #expect(claimed.count == 60)
+        #expect(Set(claimed.map(\.id)).count == 60)
+        #expect(claimed.allSatisfy { $0.attempt == 1 })
+    }
+
     @Test("a hold keeps what was stored, and lets what comes later go", arguments: TestEngine.allCases)
     func holds(_ kind: TestEngine) async throws {
         let store = try await store(kind)
