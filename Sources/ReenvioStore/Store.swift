@@ -56,8 +56,11 @@ package struct Store: Sendable {
     }
 
     /// As much as a small request writes: where that does not fit on the disk, the store is not ready, even though a
-    /// single row would still find a place.
-    private static let probeText = String(repeating: "-", count: 96 << 10)
+    /// single row would still find a place. Made of the time: SQLite writes no page that stays as it was.
+    private static func probeText(_ now: Timestamp) -> String {
+        let time = "\(now.microseconds) "
+        return String(repeating: time, count: (96 << 10) / time.utf8.count)
+    }
 
     /// Whether the store takes writes now: one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
@@ -67,7 +70,7 @@ package struct Store: Sendable {
                 INSERT INTO meta (name, value) VALUES ('probe', $1)
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
                 """,
-                [.text(Self.probeText + String(now.microseconds))]
+                [.text(Self.probeText(now))]
             )
             return ()
         }
