@@ -125,9 +125,12 @@ package struct Engine: Sendable {
     /// dispatcher ends their attempts with its own.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
         let parts: [any Stepping] = [operatorHook, dispatcher, runner, janitor, intake]
-        let loops = parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
-        guard let sharing = store.engine.sharing else { return loops }
-        return loops + [
+        func loops(_ parts: [any Stepping]) -> [any Service] {
+            parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
+        }
+        guard let sharing = store.engine.sharing else { return loops(parts) }
+        // Where claims have a commit of their own, outcomes have a loop of their own.
+        return loops([RecordLoop(dispatcher)] + parts) + [
             OtherNodes(sharing) { [dispatcher, runner, operatorHook] in
                 dispatcher.doorbell.ring()
                 runner.doorbell.ring()

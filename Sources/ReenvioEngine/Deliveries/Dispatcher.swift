@@ -14,6 +14,8 @@ package final class Dispatcher: Stepping {
     private static let commitEvery: Duration = .milliseconds(3)
     /// With no more than this under way a live change is claimed at once, whatever has ended.
     private static let little = 64
+    /// With so many outcomes unwritten nothing more is claimed: their commits fail, or are very slow.
+    private static let unwrittenMax = 2 * Limits.outcomesPerCommit
     /// When resends are looked at again that had to wait for their pace.
     private static let pacedWait: Duration = .milliseconds(2)
 
@@ -22,8 +24,6 @@ package final class Dispatcher: Stepping {
         var book: ReceiverBook
         /// What all nodes must be told of receivers and could not be yet.
         var changes: [ReceiverChange] = []
-        /// Records at the head of the recorder that the book has seen: their commit failed.
-        var recordsSeen = 0
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
         /// Beside live changes.
@@ -32,7 +32,17 @@ package final class Dispatcher: Stepping {
         var trafficSeen = 0
         var isDraining = false
         var committedAt: Timestamp?
+        /// Whether outcomes are written by `RecordLoop`, beside the claims.
+        var recordsApart = false
+        var recordedAt: Timestamp?
+        var isWritingBreak = false
         var lateResults = 0
+
+        /// Beside `RecordLoop`: a claim would take more for a receiver whose breaker is not written yet.
+        func waitsForRecords(_ unwritten: Int) -> Bool {
+            recordsApart
+                && (isWritingBreak || unwritten >= Dispatcher.unwrittenMax || changes.contains(where: \.isBreak))
+        }
     }
 
     package let name = "dispatcher"
@@ -77,11 +87,15 @@ package final class Dispatcher: Stepping {
         if let rest = timeToCollect(now: now.engine) { return .wait(rest) }
         // Counted from before the claim, like the lease, whatever the commit takes.
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
-        let records = recorder.take(atMost: Limits.outcomesPerCommit)
-        let changes = learn(from: records, now: now.engine)
-        for change in changes { if case .broke = change.what { courier.hold(change.receiverID) } }
+        learn(now: now.engine)
+        let isApart = state.withLock(\.recordsApart)
+        let records = isApart ? [] : recorder.take(atMost: Limits.outcomesPerCommit)
+        let changes = isApart ? [] : takeChanges()
         let order = claimOrder(now: now)
-        if records.isEmpty, order == nil { return .wait(Self.idleWait) }
+        if records.isEmpty, order == nil {
+            putBack(records, changes)
+            return .wait(Self.idleWait)
+        }
         let result: (recorded: RecordResult, claimed: ClaimResult)
         do {
             result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: order)
@@ -105,14 +119,17 @@ package final class Dispatcher: Stepping {
     package func finish() async {
         state.withLock { $0.isDraining = true }
         await courier.stop()
+        await recordAll()
+    }
+
+    /// Writes whatever has ended, at the end.
+    func recordAll() async {
         while true {
+            learn(now: clock.engine)
             let records = recorder.take(atMost: Limits.outcomesPerCommit)
             if records.isEmpty { return }
             do {
-                let changes = learn(from: records, now: clock.engine)
-                let result = try await store.recordAndClaim(records, changes: changes, now: clock.wall, claim: nil)
-                metrics.note(records, result.recorded, result.claimed, at: clock.wall)
-                note(result.recorded, result.claimed, at: clock.engine)
+                try await write(records, takeChanges(), now: clock.now)
             } catch {
                 logger.error(
                     "results could not be recorded at shutdown; their leases bring them back",
@@ -122,11 +139,13 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    /// Gives back the slots of attempts that have ended, takes in what they say of their receivers, and returns what
-    /// all nodes must be told.
-    private func learn(from records: [AttemptRecord], now: Timestamp) -> [ReceiverChange] {
-        state.withLock { state in
-            for record in records.dropFirst(state.recordsSeen) {
+    /// Gives back the slots of attempts that have ended, takes in what they say of their receivers, and keeps what all
+    /// nodes must be told.
+    private func learn(now: Timestamp) {
+        let news = recorder.news()
+        let broken = state.withLock { state in
+            let known = state.changes.count
+            for record in news {
                 let receiverID = record.claimed.queue.receiverID
                 state.turns.gaveBack(1, to: record.claimed.queue)
                 if record.isCrowdedOut { state.book.crowd(receiverID) }
@@ -141,28 +160,32 @@ package final class Dispatcher: Stepping {
                     state.book.slots(of: receiverID), isProven: state.book.isProven(receiverID), of: receiverID)
                 state.turns.setResendSlots(state.book.resendSlots(of: receiverID), of: receiverID)
             }
-            state.recordsSeen = 0
             for rested in state.book.restRamps(at: now) { state.turns.setResendSlots(nil, of: rested) }
             for forgotten in state.book.evict(keeping: { [turns = state.turns] in turns.isBusy($0) }) {
                 state.turns.forgetSlots(of: forgotten)
             }
+            return state.changes.dropFirst(known).filter(\.isBreak).map(\.receiverID)
+        }
+        for receiverID in broken { courier.hold(receiverID) }
+    }
+
+    private func takeChanges() -> [ReceiverChange] {
+        state.withLock { state in
             defer { state.changes = [] }
+            state.isWritingBreak = state.changes.contains(where: \.isBreak)
             return state.changes
         }
     }
 
     private func putBack(_ records: [AttemptRecord], _ changes: [ReceiverChange]) {
         recorder.putBack(records)
-        state.withLock { state in
-            state.recordsSeen = records.count
-            state.changes = changes
-        }
+        state.withLock { $0.changes = changes + $0.changes }
     }
 
     private func claimOrder(now: Moment) -> ClaimOrder? {
         return state.withLock { state in
             state.trafficSeen = traffic.count
-            guard !state.isDraining, state.turns.hasRoom else { return nil }
+            guard !state.isDraining, state.turns.hasRoom, !state.waitsForRecords(recorder.count) else { return nil }
             var turns = state.turns
             if traffic.isActive(at: now.engine) { turns.resendsAtOnce = state.pace.allowance(now: now.engine) }
             return ClaimOrder(
@@ -174,22 +197,26 @@ package final class Dispatcher: Stepping {
 
     /// How long it is better to wait for more outcomes than to commit what there is; nil for not at all.
     private func timeToCollect(now: Timestamp) -> Duration? {
-        let ended = recorder.count
+        let ended = recorder.newsCount
         return state.withLock { state in
-            let running = state.turns.heldCount - ended + state.recordsSeen
+            let running = state.turns.heldCount - ended
             let isUrgent = state.trafficSeen != traffic.count && state.turns.heldCount <= Self.little
             guard let committedAt = state.committedAt, running > ended, !state.isDraining, !isUrgent else { return nil }
-            let rest = Self.commitEvery - (now - committedAt)
-            return rest > .zero && rest <= Self.commitEvery ? rest : nil
+            return Self.rest(since: committedAt, now)
         }
+    }
+
+    private static func rest(since last: Timestamp, _ now: Timestamp) -> Duration? {
+        let rest = commitEvery - (now - last)
+        return rest > .zero && rest <= commitEvery ? rest : nil
     }
 
     private func note(_ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
         defer { recorder.ring(at: max(1, min(Limits.outcomesPerCommit, state.withLock(\.turns.heldCount) / 2))) }
         log(recorded.events)
         state.withLock { state in
-            state.committedAt = now
             state.lateResults += recorded.late
+            if claimed.turns != nil || !state.recordsApart { state.committedAt = now }
             guard let turns = claimed.turns else { return }
             state.turns.continueRotation(of: turns)
             var taken: [QueueID: Int] = [:]
@@ -244,4 +271,66 @@ package final class Dispatcher: Stepping {
         guard let due else { return .wait(Self.idleWait) }
         return .wait(isPaced ? Self.pacedWait : max(.milliseconds(1), min(Self.idleWait, due - now)))
     }
+}
+
+// MARK: - Recording beside the claims
+
+extension Dispatcher {
+    /// From now on `bell` rings for what is to be written, and somebody calls `record`.
+    func recordApart(_ bell: Doorbell) {
+        recorder.wake(bell)
+        state.withLock { $0.recordsApart = true }
+    }
+
+    /// One commit of what has ended, as soon as it is worth one. What it frees is claimed meanwhile.
+    func record(now: Moment) async throws -> Step {
+        let count = recorder.count
+        let (underWay, recordedAt, hasChanges) = state.withLock { state in
+            (state.turns.heldCount - recorder.newsCount, state.recordedAt, !state.changes.isEmpty)
+        }
+        if count == 0, !hasChanges { return .wait(Self.idleWait) }
+        if count < OutcomeRecorder.worthACommit, underWay > 0, let recordedAt,
+            let rest = Self.rest(since: recordedAt, now.engine)
+        {
+            return .wait(rest)
+        }
+        if recorder.newsCount > 0 { doorbell.ring() }
+        learn(now: now.engine)
+        let records = recorder.take(atMost: Limits.outcomesPerCommit)
+        let changes = takeChanges()
+        state.withLock { $0.recordedAt = now.engine }
+        try await write(records, changes, now: now)
+        // Retries have due times now, and what waited for this commit may be claimed.
+        doorbell.ring()
+        return .again
+    }
+
+    private func write(_ records: [AttemptRecord], _ changes: [ReceiverChange], now: Moment) async throws {
+        defer { state.withLock { $0.isWritingBreak = false } }
+        do {
+            let result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: nil)
+            metrics.note(records, result.recorded, result.claimed, at: now.wall)
+            note(result.recorded, result.claimed, at: now.engine)
+        } catch {
+            putBack(records, changes)
+            throw error
+        }
+    }
+}
+
+/// Writes outcomes where claims have a commit of their own: beside them, so that neither waits for the other. At the
+/// end it writes what the dispatcher could not.
+package final class RecordLoop: Stepping {
+    package let name = "recorder"
+    package let doorbell = Doorbell()
+    private let dispatcher: Dispatcher
+
+    package init(_ dispatcher: Dispatcher) {
+        self.dispatcher = dispatcher
+        dispatcher.recordApart(doorbell)
+    }
+
+    package func step(now: Moment) async throws -> Step { try await dispatcher.record(now: now) }
+
+    package func finish() async { await dispatcher.recordAll() }
 }

@@ -8,10 +8,14 @@ package final class Janitor: Stepping {
     private static let rest: Duration = .seconds(60)
     /// Until attempts that were under way at a registration's old address have ended.
     private static let movingRest: Duration = .seconds(1)
+    /// How often the pieces of histories are looked at.
+    private static let piecesEvery: Duration = .seconds(3_600)
 
     package let name = "janitor"
     package let doorbell = Doorbell()
     private let position = Mutex(SweepPosition())
+    /// When the pieces are looked at next, by the wall clock.
+    private let piecesDue = Mutex<Timestamp?>(nil)
     private let store: Store
     private let retention: Retention
     private let dispatcherBell: Doorbell
@@ -25,6 +29,7 @@ package final class Janitor: Stepping {
     }
 
     package func step(now: Moment) async throws -> Step {
+        await rollPieces(now: now.wall)
         let result = try await store.sweep(
             from: position.withLock { $0 }, retention: retention, now: now.wall)
         position.withLock { $0 = result.position }
@@ -44,6 +49,23 @@ package final class Janitor: Stepping {
         if max(moving.moved, canceled.ended) >= Store.sweepMax { return .again }
         if moving.hasMore || canceled.hasMore { return .wait(Self.movingRest) }
         return result.hasMore || max(expired, paused) >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
+    }
+
+    /// Fails alone: somebody may read a history for long, and the next step looks again.
+    private func rollPieces(now: Timestamp) async {
+        guard piecesDue.withLock({ due in due.map { $0 <= now } ?? true }) else { return }
+        do {
+            let rolled = try await store.rollPieces(retention: retention, now: now)
+            if rolled != PiecesRolled() {
+                logger.info(
+                    "pieces of histories made or dropped",
+                    metadata: ["made": "\(rolled.made)", "dropped": "\(rolled.dropped)"])
+            }
+            if rolled.dropped == 0 { piecesDue.withLock { $0 = now + Self.piecesEvery } }
+        } catch {
+            logger.warning(
+                "pieces of histories could not be made or dropped; it is tried again", metadata: ["error": "\(error)"])
+        }
     }
 
     package func finish() async {}

@@ -4,6 +4,8 @@ package struct Retention: Sendable, Equatable {
         /// People's data: beneficiaries and PIX fields.
         case parties
         case attempts
+        /// Deliveries that have ended, however.
+        case deliveries
         /// What receivers answered; the attempts themselves stay.
         case answers
         /// Ended resends.
@@ -15,9 +17,10 @@ package struct Retention: Sendable, Equatable {
 
     package private(set) var seconds: [Kind: Int64]
 
-    package static let defaultText = "parties=400d,attempts=30d,answers=30d,resends=90d,audit=400d"
+    package static let defaultText = "parties=400d,attempts=30d,deliveries=400d,answers=30d,resends=90d,audit=400d"
     package static let standard = Retention(seconds: [
-        .parties: 400 * 86_400, .attempts: 30 * 86_400, .answers: 30 * 86_400, .resends: 90 * 86_400,
+        .parties: 400 * 86_400, .attempts: 30 * 86_400, .deliveries: 400 * 86_400, .answers: 30 * 86_400,
+        .resends: 90 * 86_400,
         .audit: 400 * 86_400,
     ])
 
@@ -26,7 +29,7 @@ package struct Retention: Sendable, Equatable {
     }
 
     /// Reads `attempts=30d,answers=7d`; units s, m, h and d. A kind that is left out keeps its default. Resends are
-    /// kept at least as long as their status page shows them.
+    /// kept at least as long as their status page shows them, and ended deliveries as long as resends.
     package init?(_ text: String) {
         var retention = Self.standard
         var seen: Set<Kind> = []
@@ -38,7 +41,13 @@ package struct Retention: Sendable, Equatable {
             else { return nil }
             retention.seconds[kind] = seconds
         }
-        guard retention.seconds[.resends, default: 0] >= Limits.resendShownSeconds else { return nil }
+        let resends = retention.seconds[.resends, default: 0]
+        if !seen.contains(.deliveries) {
+            retention.seconds[.deliveries] = max(resends, Self.standard.seconds[.deliveries, default: 0])
+        }
+        guard resends >= Limits.resendShownSeconds, retention.seconds[.deliveries, default: 0] >= resends else {
+            return nil
+        }
         self = retention
     }
 

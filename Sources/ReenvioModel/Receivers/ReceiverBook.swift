@@ -20,6 +20,8 @@ package struct ReceiverChange: Sendable, Equatable {
         self.what = what
         self.at = at
     }
+
+    package var isBreak: Bool { if case .broke = what { true } else { false } }
 }
 
 /// What one node knows of the receivers it sends to, from the ends of its own attempts. A value; receivers that nothing

@@ -26,7 +26,7 @@ extension Store {
     package func searchPayouts(_ text: String, accountID: Int64?) async throws -> [PayoutRow] {
         let conditions = [
             "p.id = $1", "p.end_to_end = $1", "p.invoice = $1 AND p.holds_invoice = 1",
-            "p.invoice = $1 AND p.status_id = 11",
+            "p.invoice = $1 AND p.holds_invoice = 0",
         ]
         return try await engine.read { db in
             var found: [PayoutRow] = []

@@ -29,7 +29,11 @@ package enum Dialect: Sendable {
 
     /// The statements behind one of the schema. Ids come from rows of a table on SQLite, where there is one writer, and
     /// from sequences on PostgreSQL, where a row would stay locked until the commit of whoever took an id.
+    /// Histories are cut into pieces on PostgreSQL only.
     func schema(_ sql: String) -> [String] {
+        if let cut = TimePieces.all.first(where: { sql == "CUT \($0.table)" }) {
+            return self == .postgres ? cut.cutting : []
+        }
         guard self == .postgres else { return [sql] }
         if sql.contains("CREATE TABLE id_sequences") { return [] }
         if sql.hasPrefix("INSERT INTO id_sequences") {
@@ -43,6 +47,9 @@ package enum Dialect: Sendable {
 
     /// Whether writes run side by side, and lock the rows that they decide on.
     var hasRowLocks: Bool { self == .postgres }
+
+    /// Whether histories that only grow are cut into pieces of time (`TimePieces`).
+    var cutsHistories: Bool { self == .postgres }
 
     /// What a read of everything runs first: its statements may take what they take.
     var beforeLongRead: [String] {
@@ -60,6 +67,19 @@ package enum Dialect: Sendable {
             beforeLongRead + [
                 "SET LOCAL lock_timeout = 0",
                 "SELECT pg_advisory_xact_lock(\(Self.advisoryClass), hashtext(current_schema()))",
+            ]
+        }
+    }
+
+    /// What runs before pieces of a history are made or dropped: one node at a time, and nobody waits behind it for
+    /// long.
+    var beforeCutting: [String] {
+        switch self {
+        case .sqlite: []
+        case .postgres:
+            [
+                "SET LOCAL lock_timeout = '500ms'",
+                "SELECT pg_advisory_xact_lock(\(Self.advisoryClass), hashtext('pieces of ' || current_schema()))",
             ]
         }
     }

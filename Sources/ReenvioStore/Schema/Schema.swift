@@ -19,6 +19,7 @@ package enum Schema {
             version: 3, name: "resends paced, tried and explained",
             statements: Tables.pacedResends + Tables.countedWindows),
         Migration(version: 4, name: "dashboard", statements: Tables.dashboard),
+        Migration(version: 5, name: "histories in pieces", statements: Tables.pieces),
         Migration(version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces),
     ]
 

@@ -57,7 +57,7 @@ struct KnownPayouts {
         try load(Self.byID, ids, in: db)
         // Each with the condition of its partial index.
         try load(Self.byInvoice + " AND p.holds_invoice = 1", blocking, in: db)
-        try load(Self.byInvoice + " AND p.status_id = 11", sharing, in: db)
+        try load(Self.byInvoice + " AND p.holds_invoice = 0", sharing, in: db)
         if !payouts.isEmpty { try loadHistory(in: db) }
     }
 

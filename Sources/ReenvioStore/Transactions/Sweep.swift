@@ -6,6 +6,9 @@ package struct SweepPosition: Sendable, Equatable {
     package var merchantID: Int64?
     /// The attempt whose answer was looked at last; nil before and after a pass over all of them.
     package var answer: Answer?
+    /// The walk over ended deliveries, and the day on which the last one began.
+    var ended: SweepDeliveries.Position?
+    var endedWalkedOn: Int64?
 
     package struct Answer: Sendable, Equatable {
         package var merchantID: Int64
@@ -15,11 +18,15 @@ package struct SweepPosition: Sendable, Equatable {
     }
 
     package init() {}
+
+    /// Whether a pass is under way.
+    package var isUnderWay: Bool { merchantID != nil || answer != nil || ended != nil }
 }
 
 /// What one bounded sweep of the janitor removed, by kind.
 package struct SweepResult: Sendable, Equatable {
     package var attempts = 0
+    package var deliveries = 0
     package var answers = 0
     package var resends = 0
     package var parties = 0
@@ -32,14 +39,15 @@ package struct SweepResult: Sendable, Equatable {
 
     /// Whether sweeping again at once is worth it.
     package var hasMore: Bool {
-        position != SweepPosition()
+        position.isUnderWay
             || [resends, parties, audit, idempotencyKeys, queues].contains { $0 >= Store.sweepMax }
     }
 
     /// Kinds of which something was removed, for the log.
     package var removed: [(kind: String, count: Int)] {
         [
-            ("attempts", attempts), ("answers", answers), ("resends", resends), ("parties", parties),
+            ("attempts", attempts), ("deliveries", deliveries), ("answers", answers), ("resends", resends),
+            ("parties", parties),
             ("audit", audit), ("idempotency_keys", idempotencyKeys),
         ].filter { $0.1 > 0 }
     }
@@ -57,9 +65,11 @@ extension Store {
     ) async throws -> SweepResult {
         try await engine.write(.janitor) { db in
             var result = SweepResult()
-            try sweepAttempts(
-                after: position.merchantID ?? 0, &result, cutoff: retention.cutoff(.attempts, now: now), now: now,
-                in: db)
+            let attemptsCutoff = TimePieces.rowCutoff(.attempts, retention, now, db.dialect)
+            try sweepAttempts(after: position.merchantID ?? 0, &result, cutoff: attemptsCutoff, now: now, in: db)
+            (result.position.ended, result.position.endedWalkedOn) = (position.ended, position.endedWalkedOn)
+            let deliveriesCutoff = TimePieces.rowCutoff(.deliveries, retention, now, db.dialect)
+            result.deliveries = try SweepDeliveries(cutoff: deliveriesCutoff, now: now).run(&result.position, in: db)
             if retention.dropsAnswersFirst {
                 try sweepAnswers(
                     after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)

@@ -26,7 +26,7 @@ struct RetentionTests {
         let retention = try #require(Retention(Retention.defaultText))
         #expect(retention == .standard)
         let days = retention.seconds.mapValues { $0 / 86_400 }
-        #expect(days == [.parties: 400, .attempts: 30, .answers: 30, .resends: 90, .audit: 400])
+        #expect(days == [.parties: 400, .attempts: 30, .answers: 30, .resends: 90, .audit: 400, .deliveries: 400])
         #expect(!retention.dropsAnswersFirst)
     }
 
@@ -46,10 +46,17 @@ struct RetentionTests {
         arguments: [
             "", "attempts", "attempts=", "attempts=30", "attempts=30w", "attempts=-1d", "attempts=0d", "payouts=1d",
             "attempts=1d,attempts=2d", "attempts=1d,", "attempts=40000d", "attempts=99999999999999999999d",
-            "resends=23h", "attempts=1.5d",
+            "resends=23h", "attempts=1.5d", "deliveries=89d",
         ])
     func refused(_ text: String) {
         #expect(Retention(text) == nil)
+    }
+
+    @Test("ended deliveries are kept as long as the resends whose ledgers show them")
+    func keptTogether() throws {
+        let retention = try #require(Retention("resends=500d"))
+        #expect(retention.seconds[.deliveries] == 500 * 86_400)
+        #expect(Retention("resends=500d,deliveries=499d") == nil)
     }
 }
 

@@ -59,6 +59,16 @@ struct ServerOptions: ParsableArguments {
     @Option(help: "Samples of `perf record` on the server while the clock runs go to this file; the figures suffer.")
     var perf: String?
 
+    @Option(help: "Where the store lies: sqlite, postgres (started for it), or both in turns.")
+    var store = "sqlite"
+
+    /// The kinds of `--store`, in the order in which they are measured.
+    var kinds: [StoreKind] { store == "both" ? StoreKind.allCases : StoreKind(rawValue: store).map { [$0] } ?? [] }
+
+    func validate() throws {
+        if kinds.isEmpty { throw ValidationError("--store is sqlite, postgres or both") }
+    }
+
     var binary: String { URL(filePath: server).path }
     var profiler: Profiler { Profiler(path: perf) }
 }

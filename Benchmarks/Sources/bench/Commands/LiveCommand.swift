@@ -21,20 +21,24 @@ struct LiveCommand: AsyncParsableCommand {
     func run() async throws {
         Output.machine()
         let how = single ? "one change per request" : "\(Load.changesPerRequest) changes per request"
-        var table = Table(
-            "Live delivery of \(payouts) changes, \(how) on \(reporters) connections, synchronous=FULL",
+        let columns: [Table.Column] =
             [
                 .init("delivered/s"), .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3),
-                .init("bare/s"), .init("to bare", digits: 3), .init("CPU us each", digits: 1), .init("repeated"),
-                .init("peak MiB"), .init("fdatasync/s"), .init("others %"),
+                .init("bare/s"), .init("to bare", digits: 3), .init("CPU us each", digits: 1),
+                .init("PostgreSQL us", digits: 1), .init("repeated"), .init("peak MiB"), .init("fdatasync/s"),
+                .init("others %"),
             ] + (single ? [.init("p50 ms", digits: 1), .init("p99 ms", digits: 1)] : [])
-        )
+        var tables = Tables(
+            options.kinds, "Live delivery of \(payouts) changes, \(how) on \(reporters) connections", columns)
         try await Stage.with { stage in
             for _ in 0..<common.runs {
-                table.add(try await ServerUnderTest.with(options.binary) { try await measure($0, stage) })
+                for kind in options.kinds {
+                    tables.add(
+                        kind, try await ServerUnderTest.with(options.binary, on: kind) { try await measure($0, stage) })
+                }
             }
         }
-        table.print()
+        tables.print(ratioOf: "recorded/s")
         Output.line(
             """
             recorded: until the store shows no open delivery any more. ratio: recorded/s over blast/s, the reference.
@@ -65,7 +69,8 @@ struct LiveCommand: AsyncParsableCommand {
         return [
             Double(payouts) / wave.untilReceived, rate, blast.reference, rate / blast.reference, blast.bare,
             rate / blast.bare,
-            Double(wave.meter.cpuMicroseconds) / Double(payouts), Double(wave.repeated),
+            Double(wave.meter.cpuMicroseconds) / Double(payouts),
+            Double(wave.meter.postgresMicroseconds) / Double(payouts), Double(wave.repeated),
             Double(wave.meter.peakKiB) / 1_024, syncs,
             max(wave.meter.othersPercent, blast.othersPercent),
         ] + (single ? [waits[waits.count / 2], waits[waits.count * 99 / 100]] : [])

@@ -15,21 +15,24 @@ struct ResendCommand: AsyncParsableCommand {
 
     func run() async throws {
         Output.machine()
-        var table = Table(
-            "Resend of \(payouts) payouts, synchronous=FULL",
+        var tables = Tables(
+            options.kinds, "Resend of \(payouts) payouts",
             [
                 .init("enqueue s", digits: 2), .init("enqueued/s"), .init("drain s", digits: 2), .init("delivered/s"),
                 .init("recorded/s"), .init("blast/s"), .init("ratio", digits: 3), .init("bare/s"),
-                .init("to bare", digits: 3), .init("CPU us each", digits: 1),
+                .init("to bare", digits: 3), .init("CPU us each", digits: 1), .init("PostgreSQL us", digits: 1),
                 .init("repeated"), .init("peak MiB"), .init("fdatasync/s"), .init("others %"),
             ]
         )
         try await Stage.with { stage in
             for _ in 0..<common.runs {
-                table.add(try await ServerUnderTest.with(options.binary) { try await measure($0, stage) })
+                for kind in options.kinds {
+                    tables.add(
+                        kind, try await ServerUnderTest.with(options.binary, on: kind) { try await measure($0, stage) })
+                }
             }
         }
-        table.print()
+        tables.print(ratioOf: "delivered/s")
         Output.line(
             """
             enqueue: from dispatch until the job's status says queued == total. drain: from dispatch to the last
@@ -63,7 +66,8 @@ struct ResendCommand: AsyncParsableCommand {
             enqueued, Double(payouts) / enqueued, wave.untilReceived, deliveredRate,
             Double(payouts) / wave.untilRecorded, blast.reference, deliveredRate / blast.reference, blast.bare,
             deliveredRate / blast.bare,
-            Double(wave.meter.cpuMicroseconds) / Double(payouts), Double(wave.repeated),
+            Double(wave.meter.cpuMicroseconds) / Double(payouts),
+            Double(wave.meter.postgresMicroseconds) / Double(payouts), Double(wave.repeated),
             Double(wave.meter.peakKiB) / 1_024, syncs,
             max(wave.meter.othersPercent, blast.othersPercent),
         ]

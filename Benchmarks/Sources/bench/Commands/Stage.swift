@@ -93,7 +93,7 @@ struct Stage: Sendable {
     ) async throws -> Wave {
         receiver.expect(count, remembering: memory)
         return try await profiler.during(server.pid) {
-            let meter = try Meter(server.pid)
+            let meter = try Meter(server.pid, postgres: server.store.postgres)
             let began = try await cause()
             let received = try await receiver.reached(within: .seconds(300))
             let recorded = try await eventually("the record of the last outcome", within: .seconds(60)) {

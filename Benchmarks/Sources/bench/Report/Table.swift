@@ -37,6 +37,12 @@ struct Table {
         }
     }
 
+    /// The median of a column.
+    func median(of name: String) -> Double? {
+        guard !rows.isEmpty else { return nil }
+        return columns.firstIndex { $0.name == name }.map { medians[$0] }
+    }
+
     private var medians: [Double] {
         columns.indices.map { column in
             let values = rows.map { $0[column] }.sorted()
@@ -51,6 +57,36 @@ struct Table {
 
     private static func text(_ value: Double, digits: Int) -> String {
         String(format: "%.\(digits)f", value)
+    }
+}
+
+/// The same table for each kind of store that is measured.
+struct Tables {
+    private var tables: [(kind: StoreKind, table: Table)]
+
+    init(_ kinds: [StoreKind], _ title: String, _ columns: [Table.Column]) {
+        tables = kinds.map { ($0, Table("\(title), \($0.words)", columns)) }
+    }
+
+    mutating func add(_ kind: StoreKind, _ row: [Double]) {
+        for index in tables.indices where tables[index].kind == kind { tables[index].table.add(row) }
+    }
+
+    /// All of them, and how the kinds compare by the medians of one column.
+    func print(ratioOf column: String) {
+        for (_, table) in tables { table.print() }
+        func median(_ kind: StoreKind) -> Double? { tables.first { $0.kind == kind }?.table.median(of: column) }
+        guard let ours = median(.postgres), let base = median(.sqlite), base > 0 else { return }
+        Output.line("\nPostgreSQL over SQLite, \(column): \(String(format: "%.3f", ours / base))")
+    }
+}
+
+extension StoreKind {
+    fileprivate var words: String {
+        switch self {
+        case .sqlite: "SQLite, synchronous=FULL"
+        case .postgres: "PostgreSQL beside it, fsync=on"
+        }
     }
 }
 

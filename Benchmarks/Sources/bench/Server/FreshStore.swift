@@ -1,20 +1,31 @@
 import Foundation
 
+/// Where a store lies.
+enum StoreKind: String, CaseIterable, Sendable {
+    case sqlite, postgres
+}
+
 /// A new store with merchants and an operator key, in a folder of its own, and the commands that work on it.
 struct FreshStore: Sendable {
     let binary: String
     let folder: String
     let settings: [String: String]
     let operatorKey: String
+    /// Its server, where it is not a file.
+    let postgres: PrivatePostgres?
 
     private struct KeyLine: Decodable {
         var key: String
     }
 
-    static func make(_ binary: String, schedule: String, merchants: [Int]) throws -> FreshStore {
+    static func make(
+        _ binary: String, schedule: String, merchants: [Int], on kind: StoreKind = .sqlite
+    ) async throws -> FreshStore {
         let folder = try Cleanup.makeFolder()
+        let postgres = kind == .postgres ? try await PrivatePostgres() : nil
         let settings = [
-            "REENVIO_STORE": "sqlite:\(folder)/bench.db",
+            "REENVIO_STORE": postgres?.uri ?? "sqlite:\(folder)/bench.db",
+            "REENVIO_ENCRYPTION_KEY": Data(repeating: 7, count: 32).base64EncodedString(),
             "REENVIO_LISTEN": "127.0.0.1:0",
             "REENVIO_ALLOW_HTTP_RECEIVERS": "true",
             "REENVIO_ALLOW_PRIVATE_RECEIVERS": "127.0.0.0/8",
@@ -32,9 +43,11 @@ struct FreshStore: Sendable {
             }
             let key = try command("key", "create", "--operator", "--name", "benchmark")
             let operatorKey = try JSONDecoder().decode(KeyLine.self, from: Data(key.utf8)).key
-            return FreshStore(binary: binary, folder: folder, settings: settings, operatorKey: operatorKey)
+            return FreshStore(
+                binary: binary, folder: folder, settings: settings, operatorKey: operatorKey, postgres: postgres)
         } catch {
             Cleanup.remove(folder: folder)
+            await postgres?.stop()
             throw error
         }
     }
@@ -43,9 +56,19 @@ struct FreshStore: Sendable {
     static func with<T>(
         _ binary: String, merchants: [Int] = [ServerUnderTest.merchantID], _ body: (FreshStore) async throws -> T
     ) async throws -> T {
-        let store = try make(binary, schedule: "0s,5s,5m", merchants: merchants)
-        defer { store.remove() }
-        return try await body(store)
+        try await make(binary, schedule: "0s,5s,5m", merchants: merchants).during(body)
+    }
+
+    /// Runs `body`, and removes the store, whatever happens.
+    func during<T>(_ body: (FreshStore) async throws -> T) async throws -> T {
+        do {
+            let result = try await body(self)
+            await remove()
+            return result
+        } catch {
+            await remove()
+            throw error
+        }
     }
 
     /// Runs a command to its end and returns what it printed.
@@ -60,24 +83,25 @@ struct FreshStore: Sendable {
 
     /// What a query of one number yields, asked from outside and without writing.
     func number(_ sql: String) throws -> Int {
-        guard let number = try numbers(sql).first else { throw Failure("sqlite3 answered nothing") }
+        guard let number = try numbers(sql).first else { throw Failure("the store answered nothing") }
         return number
     }
 
     /// What a query of one column of numbers yields.
     func numbers(_ sql: String) throws -> [Int] {
-        let text = try Child.output(
-            of: "/usr/bin/sqlite3", ["-readonly", "-cmd", ".timeout 2000", folder + "/bench.db", sql]
-        )
+        let text =
+            try postgres?.query(sql)
+            ?? Child.output(of: "/usr/bin/sqlite3", ["-readonly", "-cmd", ".timeout 2000", folder + "/bench.db", sql])
         return try text.split(whereSeparator: \.isNewline).map { line in
             guard let number = Int(line.trimmingCharacters(in: .whitespaces)) else {
-                throw Failure("sqlite3 answered \(text)")
+                throw Failure("the store answered \(text)")
             }
             return number
         }
     }
 
-    func remove() {
+    private func remove() async {
         Cleanup.remove(folder: folder)
+        await postgres?.stop()
     }
 }

@@ -3,8 +3,10 @@ import Foundation
 /// What a server used while something was measured, and how much of the machine was busy with other things.
 struct Meter {
     private let pid: pid_t?
+    private let postgres: PrivatePostgres?
     private let began: ContinuousClock.Instant
     private let serverBefore: Int
+    private let postgresBefore: Int
     private let machineBefore: Int
     private let benchmarkBefore: Int
 
@@ -12,6 +14,8 @@ struct Meter {
         var seconds: Double
         /// All threads of the server.
         var cpuMicroseconds: Int
+        /// All processes of its PostgreSQL, where it has one.
+        var postgresMicroseconds: Int
         /// Most memory the server ever held.
         var peakKiB: Int
         /// Of all cores, neither server nor benchmark: a figure with much of it is not to be trusted.
@@ -19,8 +23,10 @@ struct Meter {
     }
 
     /// With no server only the benchmark itself is expected to be busy.
-    init(_ pid: pid_t? = nil) throws {
+    init(_ pid: pid_t? = nil, postgres: PrivatePostgres? = nil) throws {
         self.pid = pid
+        self.postgres = postgres
+        postgresBefore = postgres?.cpuMicroseconds ?? 0
         serverBefore = try pid.map { try ProcessUsage(of: $0).cpuMicroseconds } ?? 0
         machineBefore = try Self.machineMicroseconds()
         benchmarkBefore = Self.benchmarkMicroseconds
@@ -31,11 +37,12 @@ struct Meter {
         let seconds = (ContinuousClock.now - began).seconds
         let after = try pid.map { try ProcessUsage(of: $0) }
         let used = (after?.cpuMicroseconds ?? 0) - serverBefore
+        let atPostgres = (postgres?.cpuMicroseconds ?? 0) - postgresBefore
         let machine = try Self.machineMicroseconds() - machineBefore
-        let others = machine - used - (Self.benchmarkMicroseconds - benchmarkBefore)
+        let others = machine - used - atPostgres - (Self.benchmarkMicroseconds - benchmarkBefore)
         let all = max(seconds, 1e-6) * 1e6 * Double(ProcessInfo.processInfo.activeProcessorCount)
         return Reading(
-            seconds: seconds, cpuMicroseconds: used, peakKiB: after?.peakKiB ?? 0,
+            seconds: seconds, cpuMicroseconds: used, postgresMicroseconds: atPostgres, peakKiB: after?.peakKiB ?? 0,
             othersPercent: max(0, 100 * Double(others) / all)
         )
     }

@@ -19,6 +19,16 @@ struct ProcessUsage: Sendable {
         peakKiB = peak?.split(separator: " ").compactMap { Int($0) }.first ?? 0
     }
 
+    /// CPU in us of a process that is `parent` or a child of it, with the children that it has seen the end of; nil of
+    /// any other.
+    static func microseconds(of pid: pid_t, under parent: pid_t) -> Int? {
+        guard let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return nil }
+        let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ").dropFirst()
+        let numbers = fields.dropFirst().prefix(14).compactMap { Int($0) }
+        guard numbers.count == 14, pid == parent || numbers[0] == Int(parent) else { return nil }
+        return numbers[10...13].reduce(0, +) * 1_000_000 / sysconf(Int32(_SC_CLK_TCK))
+    }
+
     /// CPU of this process so far.
     static var ownMicroseconds: Int { microseconds(of: __rusage_who_t(RUSAGE_SELF.rawValue)) }
 

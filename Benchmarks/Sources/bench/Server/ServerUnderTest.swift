@@ -27,11 +27,11 @@ final class ServerUnderTest: Sendable {
 
     /// Runs `body` on a server with a fresh store, and removes both, whatever happens.
     static func with<T>(
-        _ binary: String, schedule: String = "0s,5s,5m", _ body: (ServerUnderTest) async throws -> T
+        _ binary: String, schedule: String = "0s,5s,5m", on kind: StoreKind = .sqlite,
+        _ body: (ServerUnderTest) async throws -> T
     ) async throws -> T {
-        let store = try FreshStore.make(binary, schedule: schedule, merchants: [merchantID])
-        defer { store.remove() }
-        return try await with(store, body)
+        let store = try await FreshStore.make(binary, schedule: schedule, merchants: [merchantID], on: kind)
+        return try await store.during { try await with($0, body) }
     }
 
     /// Runs `body` on a server and stops it, whatever happens; the store stays.
