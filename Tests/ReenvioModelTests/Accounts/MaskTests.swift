@@ -55,7 +55,7 @@ struct RetentionTests {
     @Test("ended deliveries are kept as long as the resends whose ledgers show them")
     func keptTogether() throws {
         let retention = try #require(Retention("resends=500d"))
-        #expect(retention.seconds[.deliveries] == 500 * 86_400)
+        #expect(retention.seconds[.deliveries] == Int64(500 * 86_400))
         #expect(Retention("resends=500d,deliveries=499d") == nil)
     }
 }
