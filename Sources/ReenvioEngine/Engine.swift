@@ -10,7 +10,7 @@ package struct EngineOptions: Sendable {
     package var policy: AddressPolicy
     package var resendBacklogMax: Int64
     package var retention: Retention
-    /// Whom to tell of what happened; nil: nobody.
+    /// Whom to tell of what happened; nil: nobody. The store writes notices where it was opened with an outbox.
     package var operatorHook: OperatorHook.Target?
 
     package init(
@@ -39,7 +39,6 @@ package struct Engine: Sendable {
     package let metrics: MetricsPage
     /// What was done minute by minute, for the dashboard.
     package let pulse: Pulse
-    package let traces = Traces()
     package let operatorHook: OperatorHook
     private let courier: Courier
 
@@ -55,27 +54,26 @@ package struct Engine: Sendable {
         self.entropy = entropy
         self.options = options
         operatorHook = OperatorHook(
-            options.operatorHook, transport: transport, schedule: options.schedule, clock: clock, entropy: entropy,
-            logger: logger)
+            options.operatorHook, store: store, transport: transport, schedule: options.schedule, clock: clock,
+            entropy: entropy, logger: logger)
         let bell = Doorbell()
         let traffic = LiveTraffic()
         let recorder = OutcomeRecorder(bell: bell)
         courier = Courier(
             transport: transport, recorder: recorder, policy: options.policy, schedule: options.schedule, clock: clock,
-            entropy: entropy, traces: traces, logger: logger
+            entropy: entropy, logger: logger
         )
         intake = Intake(
             store: store, clock: clock, entropy: entropy, schedule: options.schedule, dispatcherBell: bell,
-            traffic: traffic, metrics: meters, traces: traces, logger: logger
+            traffic: traffic, metrics: meters, logger: logger
         )
         dispatcher = Dispatcher(
             store: store, courier: courier, recorder: recorder, doorbell: bell, clock: clock, entropy: entropy,
-            traffic: traffic, metrics: meters, operatorHook: operatorHook, logger: logger
+            traffic: traffic, metrics: meters, logger: logger
         )
         runner = ResendRunner(
             store: store, policy: options.policy, schedule: options.schedule,
-            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, operatorHook: operatorHook,
-            logger: logger
+            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)
@@ -107,7 +105,6 @@ package struct Engine: Sendable {
         let result = try await store.cancelResend(jobID: jobID, accountID: accountID, by: requester, now: clock.wall)
         if case .canceled(let job) = result {
             courier.cancel(jobID: job.id)
-            operatorHook.post([.ended(job, as: "canceled", at: clock.wall)])
             janitor.doorbell.ring()
         }
         return result
@@ -124,18 +121,20 @@ package struct Engine: Sendable {
         return result
     }
 
-    /// The loops, in the order in which they need each other; shutdown is the reverse.
+    /// The loops, in the order in which they need each other; shutdown is the reverse. Notices come last there: the
+    /// dispatcher ends their attempts with its own.
     package func services(on group: any EventLoopGroup, logger: Logger) -> [any Service] {
-        let parts: [any Stepping] = [dispatcher, operatorHook, runner, janitor, intake]
+        let parts: [any Stepping] = [operatorHook, dispatcher, runner, janitor, intake]
         func loops(_ parts: [any Stepping]) -> [any Service] {
             parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
         }
         guard let sharing = store.engine.sharing else { return loops(parts) }
         // Where claims have a commit of their own, outcomes have a loop of their own.
         return loops([RecordLoop(dispatcher)] + parts) + [
-            OtherNodes(sharing) { [dispatcher, runner] in
+            OtherNodes(sharing) { [dispatcher, runner, operatorHook] in
                 dispatcher.doorbell.ring()
                 runner.doorbell.ring()
+                operatorHook.doorbell.ring()
             }
         ]
     }

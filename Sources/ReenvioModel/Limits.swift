@@ -88,6 +88,13 @@ package enum Limits {
     package static let ledgerPiece: Int64 = 1_000
     package static let resendShownSeconds: Int64 = 24 * 3_600
 
+    // Telling the operator (`docs/operations.md`)
+    package static let noticesAtOnce = 8
+    /// Notices that wait; beyond them no more of the frequent ones are written.
+    package static let noticesWaiting = 10_000
+    /// What could not be told for so long is news no more.
+    package static let noticeKeptSeconds: Int64 = 7 * 86_400
+
     // Secrets (`docs/contract.md` 13.12)
     package static let overlapHoursDefault: Int64 = 24
     package static let overlapHoursMax: Int64 = 30 * 24

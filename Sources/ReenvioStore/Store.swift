@@ -6,14 +6,17 @@ package struct Store: Sendable {
     package let engine: any StoreEngine
     /// Seals and opens secrets and people's data.
     package let sealing: SealingKey
+    /// Where notices for the operator are written; nil where there is nobody to tell.
+    package let outbox: NoticeOutbox?
 
     /// Opens the store and brings its schema up to date; `applied` are the versions applied now.
     /// - Throws: `StoreError`; also when `sealing` is not the key the store was made with, and, unless that is allowed,
     ///   for the target of a copy that has not ended.
     package static func open(
-        engine: any StoreEngine, sealing: SealingKey, now: Timestamp, allowingUnfinishedCopy: Bool = false
+        engine: any StoreEngine, sealing: SealingKey, outbox: NoticeOutbox? = nil, now: Timestamp,
+        allowingUnfinishedCopy: Bool = false
     ) async throws -> (store: Store, applied: [Int64]) {
-        let store = Store(engine: engine, sealing: sealing)
+        let store = Store(engine: engine, sealing: sealing, outbox: outbox)
         return (store, try await store.migrate(now: now, allowingUnfinishedCopy: allowingUnfinishedCopy))
     }
 
@@ -53,8 +56,11 @@ package struct Store: Sendable {
     }
 
     /// As much as a small request writes: where that does not fit on the disk, the store is not ready, even though a
-    /// single row would still find a place.
-    private static let probeText = String(repeating: "-", count: 96 << 10)
+    /// single row would still find a place. Made of the time: SQLite writes no page that stays as it was.
+    private static func probeText(_ now: Timestamp) -> String {
+        let time = "\(now.microseconds) "
+        return String(repeating: time, count: (96 << 10) / time.utf8.count)
+    }
 
     /// Whether the store takes writes now: one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
@@ -64,7 +70,7 @@ package struct Store: Sendable {
                 INSERT INTO meta (name, value) VALUES ('probe', $1)
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
                 """,
-                [.text(Self.probeText + String(now.microseconds))]
+                [.text(Self.probeText(now))]
             )
             return ()
         }

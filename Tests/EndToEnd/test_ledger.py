@@ -141,10 +141,14 @@ class TestFormats:
             connection.execute(
                 "UPDATE settled SET state = 'damaged' WHERE resend_id IS NOT NULL AND object_id = ?", (max(payouts),))
         connection.close()
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         for format in ("csv", "ndjson"):
+            answer = client.get(
+                items(job_id, f"?format={format}"), stream=True, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
             with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)):
-                client.get(items(job_id, f"?format={format}"))
-        assert "answer broken off" in server.log_text()
+                answer.content
+            lines = [json.loads(line) for line in server.log_text().splitlines() if "answer broken off" in line]
+            assert (lines[-1]["request"], lines[-1]["trace"]) == (answer.headers["x-request-id"], trace)
         assert client.get(items(job_id, "?limit=1")).status_code == 200
 
 

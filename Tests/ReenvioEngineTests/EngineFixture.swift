@@ -16,16 +16,19 @@ struct EngineFixture {
         on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
         transport: ScriptedTransport = ScriptedTransport(),
         registry: MetricsRegistry = MetricsRegistry(), backlogMax: Int64 = 1_000_000,
+        telling operatorHook: OperatorHook.Target? = nil,
         logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
         clock = ManualClock()
         folder = try ScratchFolder()
-        store = try await Fixtures.store(kind, in: folder, merchants: [303, 304], wrapping: wrap)
+        store = try await Fixtures.store(
+            kind, in: folder, merchants: [303, 304], outbox: operatorHook.map { _ in NoticeOutbox() }, wrapping: wrap)
         self.transport = transport
         engine = Engine(
             store: store, transport: transport,
-            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: backlogMax),
+            options: EngineOptions(
+                schedule: schedule, policy: AddressPolicy(), resendBacklogMax: backlogMax, operatorHook: operatorHook),
             clock: clock,
             entropy: SeededEntropy(seed: 1), registry: registry, logger: logger
         )
@@ -33,10 +36,13 @@ struct EngineFixture {
 
     /// Another node on the store of one that is gone.
     init(after gone: EngineFixture) {
-        (folder, store, clock, transport) = (gone.folder, gone.store, gone.clock, ScriptedTransport())
+        (folder, clock, transport) = (gone.folder, gone.clock, ScriptedTransport())
+        store = gone.store
         engine = Engine(
             store: store, transport: transport,
-            options: EngineOptions(schedule: .standard, policy: AddressPolicy(), resendBacklogMax: 1_000_000),
+            options: EngineOptions(
+                schedule: .standard, policy: AddressPolicy(), resendBacklogMax: 1_000_000,
+                operatorHook: gone.engine.options.operatorHook),
             clock: clock, entropy: SeededEntropy(seed: 2),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )

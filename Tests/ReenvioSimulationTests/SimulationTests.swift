@@ -38,6 +38,8 @@ struct SimulationTests {
             #expect(seen.cancels >= seeds.count / 2)
             #expect(seen.pacedAttempts >= seeds.count)
             #expect(seen.failedCanaries >= seeds.count / 100)
+            #expect(seen.notices >= seeds.count)
+            #expect(seen.noticesRepeated >= seeds.count / 10)
         }
     }
 
@@ -49,6 +51,8 @@ struct SimulationTests {
         var cancels = 0
         var pacedAttempts = 0
         var failedCanaries = 0
+        var notices = 0
+        var noticesRepeated = 0
 
         static func += (left: inout Seen, right: Seen) {
             left.kills += right.kills
@@ -57,6 +61,8 @@ struct SimulationTests {
             left.cancels += right.cancels
             left.pacedAttempts += right.pacedAttempts
             left.failedCanaries += right.failedCanaries
+            left.notices += right.notices
+            left.noticesRepeated += right.noticesRepeated
         }
     }
 
@@ -74,6 +80,7 @@ struct SimulationTests {
         }
         return Seen(
             kills: world.kills, pauses: world.pauses, breaks: world.breaks, cancels: world.jobs.canceled,
-            pacedAttempts: world.jobs.pacedAttempts, failedCanaries: world.jobs.failedCanaries.count)
+            pacedAttempts: world.jobs.pacedAttempts, failedCanaries: world.jobs.failedCanaries.count,
+            notices: world.notices.bodies.count, noticesRepeated: world.notices.repeated)
     }
 }

@@ -23,6 +23,7 @@ final class World {
     let clock = ManualClock()
     private(set) var payouts: [Int64: BookedPayout] = [:]
     var jobs = BookedJobs()
+    var notices = BookedNotices()
     private(set) var kills = 0
     private(set) var pauses = 0
     private(set) var breaks = 0
@@ -46,19 +47,20 @@ final class World {
 
     init(seed: UInt64, on kind: TestEngine) async throws {
         folder = try ScratchFolder()
-        store = try await Fixtures.store(kind, in: folder, merchants: Self.merchants)
+        store = try await Fixtures.store(kind, in: folder, merchants: Self.merchants, outbox: NoticeOutbox())
         entropy = SeededEntropy(seed: seed)
         random = EntropyGenerator(entropy)
-        engine = Self.engine(store, transport, clock, entropy)
+        engine = try Self.engine(store, transport, clock, entropy)
     }
 
     private static func engine(
         _ store: Store, _ transport: ScriptedTransport, _ clock: ManualClock, _ entropy: SeededEntropy
-    ) -> Engine {
+    ) throws -> Engine {
         Engine(
             store: store, transport: transport,
-            options: EngineOptions(schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 150), clock: clock,
-            entropy: entropy, logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+            options: EngineOptions(
+                schedule: schedule, policy: AddressPolicy(), resendBacklogMax: 150, operatorHook: try operatorHook()),
+            clock: clock, entropy: entropy, logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
         )
     }
 
@@ -73,13 +75,13 @@ final class World {
         case 44..<46: try await cancelResend()
         case 46..<60: _ = try await engine.runner.step(now: clock.now)
         case 60..<76: try await dispatch()
-        case 76..<84: answerSome()
+        case 76..<84: try answerSome()
         case 84..<86: try await pauseOrResume()
         case 86: toggleLife()
         case 87: clock.setWall(ahead: .seconds(pick([-3_600, -1, 1, 3_600])))
         case 88..<91: _ = try await engine.janitor.step(now: clock.now)
         case 91..<97: clock.advance(by: .milliseconds(Int64.random(in: 1...90_000, using: &random)))
-        default: kill()
+        default: try kill()
         }
     }
 
@@ -174,6 +176,7 @@ final class World {
     private func dispatch() async throws {
         let before = transport.count
         _ = try await engine.dispatcher.step(now: clock.now)
+        _ = try await engine.operatorHook.step(now: clock.now)
         for request in transport.requests.dropFirst(before) {
             let key = PausedKey(merchantID: request.merchantID, origin: request.url.origin)
             guard paused[key] == nil else { throw SimulationFault("sent to \(key), which is paused") }
@@ -207,8 +210,12 @@ final class World {
         if dead.remove(origin) == nil { dead.insert(origin) }
     }
 
-    private func answerSome() {
+    private func answerSome() throws {
         for exchange in transport.take() {
+            if BookedNotices.isOne(exchange) {
+                try answerNotice(exchange)
+                continue
+            }
             if dead.contains(exchange.request.url.origin) {
                 exchange.end(.failed(.connectionRefused))
                 continue
@@ -230,13 +237,14 @@ final class World {
     }
 
     /// The process is gone between two steps: memory is lost, the store stays, and another starts.
-    private func kill() {
+    private func kill() throws {
         kills += 1
         for exchange in transport.take() where Bool.random(using: &random) {
+            if BookedNotices.isOne(exchange) { try notices.hear(exchange) }
             acknowledgedByReceiver.insert(exchange.header("webhook-id"))
         }
         transport = ScriptedTransport()
-        engine = Self.engine(store, transport, clock, entropy)
+        engine = try Self.engine(store, transport, clock, entropy)
     }
 
     func pick<C: RandomAccessCollection>(_ all: C) -> C.Element {
@@ -254,6 +262,7 @@ final class World {
             try await dispatch()
             let exchanges = transport.take()
             for exchange in exchanges {
+                if BookedNotices.isOne(exchange) { try notices.hear(exchange) }
                 acknowledgedByReceiver.insert(exchange.header("webhook-id"))
                 exchange.answer(200)
             }
@@ -261,7 +270,7 @@ final class World {
                 _ = try await engine.janitor.step(now: clock.now)
                 let open = try await store.number(
                     """
-                    SELECT (SELECT count(*) FROM deliveries)
+                    SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM notices)
                         + (SELECT count(*) FROM resends WHERE state = 'processing')
                     """
                 )
@@ -289,6 +298,7 @@ final class World {
         try await checkAlways()
         try await checkEndedJobs()
         try await checkNothingIsLost()
+        try await checkNotices()
     }
 
     /// What the store calls acknowledged, the receiver has heard; what it gave up on, it tried to the end.

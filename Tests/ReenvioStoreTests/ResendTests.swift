@@ -282,6 +282,10 @@ struct ResendTests {
         #expect(before.count >= 4)
         try await store.engine.write(.intake) { db in
             for statement in [
+                "DROP TABLE notices", "ALTER TABLE notifications DROP COLUMN trace",
+                "ALTER TABLE resends DROP COLUMN trace",
+                db.dialect == .postgres
+                    ? "DROP SEQUENCE ids_notice" : "DELETE FROM id_sequences WHERE name = 'notice'",
                 "DROP TABLE dashboard_sessions", "DROP INDEX payouts_end_to_end", "DROP INDEX audit_of_account",
                 "DROP INDEX receivers_sick", "DROP INDEX resends_jobs", "DROP INDEX resends_jobs_of_account",
                 "DROP INDEX resends_jobs_of_merchant", "DROP INDEX resends_logs", "DROP INDEX resends_logs_of_account",

@@ -82,10 +82,13 @@ package enum Fixtures {
     /// A new store on an engine, with one account, and one merchant for each id.
     package static func store(
         _ engine: TestEngine = .standard, in folder: ScratchFolder, merchants: [Int64] = [merchantID],
+        outbox: NoticeOutbox? = nil,
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> Store {
         let anchored = AnchoredEngine(base: wrap(try engine.open(in: folder)), folder: folder)
-        let store = try await Store.open(engine: anchored, sealing: try sealingKey, now: start).store
+        let store = try await Store.open(
+            engine: anchored, sealing: try sealingKey, outbox: outbox, now: start
+        ).store
         let account = try await store.createAccount(name: "Platform", actor: "test", now: start)
         for id in merchants {
             let merchant = NewMerchant(id: id, accountID: account, name: "Shop \(id)", signingSecret: try signingSecret)

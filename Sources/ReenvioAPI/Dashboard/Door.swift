@@ -20,11 +20,7 @@ struct Door: Sendable {
             answer = try await body()
         } catch {
             let problem = Problem(error)
-            if problem.status >= 500 {
-                context.logger.error(
-                    "request failed",
-                    metadata: ["request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)"])
-            }
+            problem.log(error, context)
             answer = Layout.problem(problem, requestID: context.requestID)
         }
         for (name, value) in Layout.headers where answer.headers[name] == nil { answer.headers[name] = value }

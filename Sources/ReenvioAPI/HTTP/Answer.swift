@@ -2,6 +2,7 @@ package import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
+import ReenvioEngine
 package import ReenvioModel
 
 /// What an endpoint answers: a status and JSON bytes, or a body too large for memory.
@@ -62,7 +63,9 @@ package struct Answer: Sendable {
     }
 
     private static func body(_ stream: @escaping Stream, requestID: String, logger: Logger) -> ResponseBody {
-        ResponseBody { writer in
+        // Read here: the request is over when the body is made.
+        let trace = Traces.current
+        return ResponseBody { writer in
             do {
                 try await stream { piece in
                     do {
@@ -74,7 +77,9 @@ package struct Answer: Sendable {
             } catch let error as ClientLeft {
                 throw error
             } catch {
-                logger.error("answer broken off", metadata: ["request": "\(requestID)", "error": "\(error)"])
+                var metadata: Logger.Metadata = ["request": "\(requestID)", "error": "\(error)"]
+                metadata["trace"] = trace.map { "\($0.traceID)" }
+                logger.error("answer broken off", metadata: metadata)
                 throw error
             }
             try await writer.finish(nil)

@@ -229,13 +229,7 @@ struct ProblemMiddleware: RouterMiddleware {
             return try await next(request, context)
         } catch {
             let problem = problem(for: error, request)
-            if problem.status >= 500 {
-                var metadata: Logger.Metadata = [
-                    "request": "\(context.requestID)", "status": "\(problem.status)", "error": "\(error)",
-                ]
-                metadata["trace"] = Traces.current.map { "\($0.traceID)" }
-                context.logger.error("request failed", metadata: metadata)
-            }
+            problem.log(error, context)
             return Answer(problem).response(requestID: context.requestID, logger: context.logger)
         }
     }
@@ -245,6 +239,18 @@ struct ProblemMiddleware: RouterMiddleware {
         guard error.status == .notFound else { return Problem(status: error.status.code, message: "Bad request.") }
         let methods = table.methods(for: request.uri.path)
         return methods.isEmpty ? .unknownPath : .methodNotAllowed(methods)
+    }
+}
+
+extension Problem {
+    /// One line for what is our fault, with the id that the answer has, so that either is found by the other.
+    func log(_ error: any Error, _ context: APIContext) {
+        guard status >= 500 else { return }
+        var metadata: Logger.Metadata = [
+            "request": "\(context.requestID)", "status": "\(status)", "error": "\(error)",
+        ]
+        metadata["trace"] = Traces.current.map { "\($0.traceID)" }
+        context.logger.error("request failed", metadata: metadata)
     }
 }
 

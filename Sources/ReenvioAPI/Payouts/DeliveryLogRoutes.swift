@@ -51,7 +51,8 @@ package struct DeliveryLogRoutes: Sendable {
         var generator = EntropyGenerator(engine.entropy)
         let request = OneResend(
             payoutID: id, accountID: try call.requireCaller().accountID,
-            publicID: Resend.newJobID(using: &generator), requester: call.requester, claim: try call.claim())
+            publicID: Resend.newJobID(using: &generator), requester: call.requester, claim: try call.claim(),
+            trace: Traces.current)
         switch try await engine.resendOne(request) {
         case .enqueued(let webhookID): return Self.answer(webhookID)
         case .replayed(let resendID):

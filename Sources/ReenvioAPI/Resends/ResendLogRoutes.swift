@@ -22,7 +22,7 @@ package struct ResendLogRoutes: Sendable {
             throw Problem.idempotencyKeyReused
         }
         let request = try ResendLogRequest.parse(call.body)
-        let opening = LogOpening(user: user, requester: call.requester, claim: claim)
+        let opening = LogOpening(user: user, requester: call.requester, claim: claim, trace: Traces.current)
         switch try await engine.openLog(request, opening) {
         case .opened(let log): return .json(201) { log.write(into: &$0) }
         case .replayed(let log): return .json(201, headers: Answer.replayed) { log.write(into: &$0) }

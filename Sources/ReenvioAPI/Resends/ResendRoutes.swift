@@ -43,11 +43,10 @@ package struct ResendRoutes: Sendable {
         var generator = EntropyGenerator(engine.entropy)
         let opening = ResendOpening(
             accountID: merchant.accountID, jobID: Resend.newJobID(using: &generator), requester: call.requester,
-            claim: claim
+            claim: claim, trace: Traces.current
         )
         switch try await engine.store.openResend(request, opening, now: engine.clock.wall) {
         case .opened(let resend):
-            engine.traces.note([.resend(resend.id)])
             engine.runner.doorbell.ring()
             return Self.dispatched(resend)
         case .replayed(let id): return try await replay(resendID: id)

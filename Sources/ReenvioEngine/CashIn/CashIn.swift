@@ -25,6 +25,8 @@ extension Engine {
 
     private var stamp: EventStamp {
         let now = clock.now
-        return EventStamp(now: now.wall, due: now.engine + options.schedule.firstWait, nonce: entropy.next())
+        return EventStamp(
+            now: now.wall, due: now.engine + options.schedule.firstWait, nonce: entropy.next(),
+            trace: Traces.current)
     }
 }

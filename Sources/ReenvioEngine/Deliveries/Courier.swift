@@ -18,12 +18,11 @@ package final class Courier: Sendable {
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
-    private let traces: Traces
     private let logger: Logger
 
     package init(
         transport: any Transport, recorder: OutcomeRecorder, policy: AddressPolicy, schedule: RetrySchedule,
-        clock: any TimeSource, entropy: any Entropy, traces: Traces = Traces(), logger: Logger
+        clock: any TimeSource, entropy: any Entropy, logger: Logger
     ) {
         self.transport = transport
         self.recorder = recorder
@@ -31,7 +30,6 @@ package final class Courier: Sendable {
         self.schedule = schedule
         self.clock = clock
         self.entropy = entropy
-        self.traces = traces
         self.logger = logger
     }
 
@@ -59,7 +57,7 @@ package final class Courier: Sendable {
             let target = targets.find(delivery.url)
             let attempt = Attempt(
                 claimed: delivery, attemptID: attemptIDs[index], signer: signer, origin: target?.origin, gate: gate,
-                trace: trace(of: delivery, attemptID: attemptIDs[index]))
+                trace: Self.trace(of: delivery, attemptID: attemptIDs[index]))
             guard let target else {
                 finish(attempt, .failed(.addressForbidden), .zero)
                 continue
@@ -73,10 +71,11 @@ package final class Courier: Sendable {
         transport.send(jobs)
     }
 
-    private func trace(of claimed: ClaimedDelivery, attemptID: [UInt8]) -> TraceParent {
-        var subject: Traces.Subject?
-        if case .payout(let id, _, _) = claimed.message { subject = .payout(id) }
-        return traces.trace(of: subject, claimed.resendID.map { .resend($0) }, attemptID: attemptID)
+    /// What an attempt sends: its own span, in the trace that led to it or in a new one named after the attempt.
+    private static func trace(of claimed: ClaimedDelivery, attemptID: [UInt8]) -> TraceParent {
+        let spanID = Hex.text(attemptID.suffix(8))
+        return claimed.trace?.from(spanID: spanID)
+            ?? TraceParent(traceID: Hex.text(attemptID), spanID: spanID, isSampled: false)
     }
 
     private func job(_ attempt: Attempt, to url: ReceiverURL, startBy: ContinuousClock.Instant) -> Job {

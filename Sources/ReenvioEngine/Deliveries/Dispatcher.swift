@@ -56,7 +56,6 @@ package final class Dispatcher: Stepping {
     private let entropy: any Entropy
     private let traffic: LiveTraffic
     private let metrics: EngineMetrics
-    private let operatorHook: OperatorHook?
     private let logger: Logger
 
     package init(
@@ -66,10 +65,8 @@ package final class Dispatcher: Stepping {
             slotsAtFirst: ReceiverLoad.slotsAtFirst, resendSlotsAtFirst: ResendRamp.slotsAtFirst),
         traffic: LiveTraffic,
         metrics: EngineMetrics,
-        operatorHook: OperatorHook? = nil,
         logger: Logger
     ) {
-        self.operatorHook = operatorHook
         self.store = store
         self.courier = courier
         self.recorder = recorder
@@ -107,7 +104,6 @@ package final class Dispatcher: Stepping {
             throw error
         }
         metrics.note(records, result.recorded, result.claimed, at: now.wall)
-        operatorHook?.post(OperatorNotice.of(records, result.recorded.events, at: now.wall))
         note(result.recorded, result.claimed, at: now.engine)
         if result.claimed.turns != nil { courier.noteCanceled(result.claimed.canceled) }
         if result.claimed.unreadable > 0 {
@@ -314,7 +310,6 @@ extension Dispatcher {
         do {
             let result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: nil)
             metrics.note(records, result.recorded, result.claimed, at: now.wall)
-            operatorHook?.post(OperatorNotice.of(records, result.recorded.events, at: now.wall))
             note(result.recorded, result.claimed, at: now.engine)
         } catch {
             putBack(records, changes)

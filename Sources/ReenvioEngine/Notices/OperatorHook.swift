@@ -1,9 +1,11 @@
 package import Logging
 package import ReenvioModel
+package import ReenvioStore
 import Synchronization
 
 /// Tells the operator's own URL what happened, signed, over the wire of all deliveries and by their schedule. Notices
-/// stand in memory: what a kill takes away is in the log and the metrics all the same, and nothing waits for them.
+/// are written by the commits that cause them; here they are claimed, sent, and taken off the list once they are
+/// acknowledged. Nodes share the work.
 package final class OperatorHook: Stepping {
     /// Where notices go, and what signs them.
     package struct Target: Sendable {
@@ -16,23 +18,21 @@ package final class OperatorHook: Stepping {
         }
     }
 
-    private struct Waiting {
-        var notice: OperatorNotice
-        var webhookID: WebhookID
-        var attempt = 1
-        /// Engine time.
-        var due: Timestamp
-    }
-
     private struct State {
-        var waiting: [Waiting] = []
+        /// What attempts came to and is not written yet.
+        var results: [NoticeResult] = []
         var underWay = 0
-        var dropped = 0
+        /// Whether something was written here since the last claim.
+        var isNews = true
+        var lookedAt: Timestamp?
     }
 
-    private static let waitingMax = 1_000
-    private static let atOnceMax = 8
-    private static let idleWait: Duration = .seconds(60)
+    /// What other nodes wrote is found so late where they could not say it.
+    private static let idleWait: Duration = .seconds(5)
+    private static let nobodyWait: Duration = .seconds(60)
+    /// Other nodes ring for work of every kind: they are listened to no more often than this.
+    private static let lookEvery: Duration = .milliseconds(250)
+    private static let releasedWait: Duration = .seconds(1)
     /// Merchants are numbered from 1: the wire keeps the operator's connections apart from theirs.
     private static let ownNumber: Int64 = 0
 
@@ -41,6 +41,7 @@ package final class OperatorHook: Stepping {
     private let state = Mutex(State())
     private let target: Target?
     private let signer: WebhookSigner?
+    private let store: Store
     private let transport: any Transport
     private let schedule: RetrySchedule
     private let clock: any TimeSource
@@ -48,106 +49,132 @@ package final class OperatorHook: Stepping {
     private let logger: Logger
 
     package init(
-        _ target: Target?, transport: any Transport, schedule: RetrySchedule, clock: any TimeSource,
+        _ target: Target?, store: Store, transport: any Transport, schedule: RetrySchedule, clock: any TimeSource,
         entropy: any Entropy, logger: Logger
     ) {
         self.target = target
         signer = target.flatMap { WebhookSigner(secrets: [$0.secret], compatKey: "") }
+        self.store = store
         self.transport = transport
         self.schedule = schedule
         self.clock = clock
         self.entropy = entropy
         self.logger = logger
+        store.outbox?.onWrite { [weak self] in self?.noteNews() }
     }
 
-    /// Takes a notice; never waits. With nobody to tell, nothing is kept.
-    package func post(_ notices: [OperatorNotice]) {
-        guard target != nil, !notices.isEmpty else { return }
-        let due = clock.engine
-        let isFull = state.withLock { state in
-            for notice in notices {
-                guard state.waiting.count < Self.waitingMax else {
-                    state.dropped += 1
-                    continue
-                }
-                state.waiting.append(
-                    Waiting(notice: notice, webhookID: WebhookID(id: 0, nonce: entropy.next()), due: due))
-            }
-            return state.dropped > 0
-        }
-        if isFull { logger.warning("operator notices are dropped: too many wait") }
+    private func noteNews() {
+        state.withLock { $0.isNews = true }
         doorbell.ring()
     }
 
     package func step(now: Moment) async throws -> Step {
-        guard let target, let signer else { return .wait(Self.idleWait) }
-        let (due, wait) = state.withLock { state -> ([Waiting], Duration) in
-            state.dropped = 0
-            var due: [Waiting] = []
-            var rest: [Waiting] = []
-            for one in state.waiting {
-                if one.due <= now.engine, state.underWay < Self.atOnceMax {
-                    state.underWay += 1
-                    due.append(one)
-                } else {
-                    rest.append(one)
-                }
-            }
-            state.waiting = rest
-            let next = rest.map(\.due).min().map { max(.milliseconds(10), $0 - now.engine) }
-            return (due, state.underWay >= Self.atOnceMax ? Self.idleWait : next ?? Self.idleWait)
+        guard let target, let signer else { return .wait(Self.nobodyWait) }
+        if let dropped = store.outbox?.takeDropped(), dropped > 0 {
+            logger.warning("operator notices are left out: too many wait", metadata: ["count": "\(dropped)"])
         }
-        for one in due {
-            transport.send(request(one, target, signer)) { result, _ in self.finish(one, result) }
+        if let wait = try await timeToLook(now: now.engine) { return .wait(wait) }
+        let (results, room) = state.withLock { state in
+            defer { (state.results, state.isNews) = ([], false) }
+            return (state.results, Limits.noticesAtOnce - state.underWay)
         }
-        return .wait(wait)
+        let taken: NoticesTaken
+        do {
+            taken = try await store.settleNotices(results, claim: order(now, room: room))
+        } catch {
+            state.withLock { $0.results = results + $0.results }
+            throw error
+        }
+        if taken.expired > 0 {
+            logger.warning("operator notices were too old to be sent", metadata: ["count": "\(taken.expired)"])
+        }
+        state.withLock { $0.underWay += taken.notices.count }
+        for notice in taken.notices {
+            transport.send(request(notice, target, signer)) { result, _ in self.finish(notice, result) }
+        }
+        guard taken.notices.count < room, let due = taken.nextDue else { return .wait(Self.idleWait) }
+        return .wait(untilDue(due, now: now.engine))
     }
 
-    package func finish() async {}
+    /// Writes what came back last, after everything was sent.
+    package func finish() async {
+        let results = state.withLock { $0.results }
+        if results.isEmpty { return }
+        do {
+            _ = try await store.settleNotices(results, claim: nil)
+        } catch {
+            logger.error(
+                "results of operator notices could not be recorded at shutdown; they are sent again",
+                metadata: ["count": "\(results.count)", "error": "\(error)"])
+        }
+    }
 
-    private func request(_ one: Waiting, _ target: Target, _ signer: WebhookSigner) -> WireRequest {
-        let body = one.notice.body
+    /// How long to wait for something to do; nil where there is something. A look costs one read by a key.
+    private func timeToLook(now: Timestamp) async throws -> Duration? {
+        let (isBusy, lookedAt) = state.withLock { ($0.isNews || !$0.results.isEmpty, $0.lookedAt) }
+        if isBusy { return nil }
+        if let lookedAt, now - lookedAt < Self.lookEvery { return Self.lookEvery - (now - lookedAt) }
+        state.withLock { $0.lookedAt = now }
+        guard let due = try await store.nextNoticeDue() else { return Self.idleWait }
+        return due <= now ? nil : untilDue(due, now: now)
+    }
+
+    private func untilDue(_ due: Timestamp, now: Timestamp) -> Duration {
+        max(.milliseconds(10), min(Self.idleWait, due - now))
+    }
+
+    private func order(_ now: Moment, room: Int) -> NoticeOrder? {
+        guard room > 0 else { return nil }
+        return NoticeOrder(
+            now: now.engine, leaseUntil: now.engine + .seconds(Limits.leaseSeconds), wall: now.wall, limit: room)
+    }
+
+    private func request(_ one: ClaimedNotice, _ target: Target, _ signer: WebhookSigner) -> WireRequest {
         let clock = clock
         let attemptID = Hex.text(entropy.bytes(16))
+        let webhookID = one.webhookID.description
         return WireRequest(
             url: target.url, merchantID: Self.ownNumber, headers: [],
             lateHeaders: { lines in
                 let timestamp = clock.wall.seconds
-                let webhookID = one.webhookID.description
                 lines.add("content-type", "application/json")
                 lines.add("user-agent", Courier.userAgent)
                 lines.add("webhook-id", webhookID)
                 lines.add("webhook-timestamp", timestamp)
                 lines.add(
-                    "webhook-signature", signer.standard(webhookID: webhookID, timestamp: timestamp, body: body))
+                    "webhook-signature",
+                    signer.standard(webhookID: webhookID, timestamp: timestamp, body: one.body))
                 lines.add("x-webhook-attempt", Int64(one.attempt))
                 lines.add("x-webhook-attempt-id", attemptID)
-            }, body: body, startBy: .now + .seconds(Limits.startWithinSeconds))
+            }, body: one.body, startBy: .now + .seconds(Limits.startWithinSeconds))
     }
 
-    /// As for every delivery: exactly 200 acknowledges, anything else is tried again by the schedule.
-    private func finish(_ one: Waiting, _ result: WireResult) {
-        var reason: AttemptFailure?
+    /// As for every delivery: exactly 200 acknowledges, anything else is tried again by the schedule, and what could
+    /// not begin was no attempt.
+    private func finish(_ one: ClaimedNotice, _ result: WireResult) {
+        let next: NoticeResult.Next
         switch result {
-        case .answered(let wire): reason = AttemptOutcome(statusCode: wire.statusCode, retryAfter: nil).reason
-        case .failed(let failure): reason = failure
-        case .notStarted: reason = .timedOut
+        case .answered(let wire):
+            next = self.next(one, AttemptOutcome(statusCode: wire.statusCode, retryAfter: nil).reason)
+        case .failed(let failure): next = self.next(one, failure)
+        case .notStarted: next = .release(due: clock.engine + Self.releasedWait)
         }
-        var generator = EntropyGenerator(entropy)
-        let wait = reason == nil ? nil : schedule.wait(afterAttempt: one.attempt, using: &generator)
         state.withLock { state in
             state.underWay -= 1
-            guard let wait else { return }
-            var next = one
-            next.attempt += 1
-            next.due = clock.engine + wait
-            state.waiting.append(next)
-        }
-        if let reason, wait == nil {
-            logger.warning(
-                "an operator notice could not be delivered",
-                metadata: ["type": "\(one.notice.type)", "reason": "\(reason.rawValue)"])
+            state.results.append(NoticeResult(notice: one, next: next))
         }
         doorbell.ring()
+    }
+
+    private func next(_ one: ClaimedNotice, _ reason: AttemptFailure?) -> NoticeResult.Next {
+        guard let reason else { return .end }
+        var generator = EntropyGenerator(entropy)
+        if let wait = schedule.wait(afterAttempt: one.attempt, using: &generator) {
+            return .retry(due: clock.engine + wait)
+        }
+        logger.warning(
+            "an operator notice could not be delivered",
+            metadata: ["type": "\(one.type)", "webhook": "\(one.webhookID)", "reason": "\(reason.rawValue)"])
+        return .end
     }
 }

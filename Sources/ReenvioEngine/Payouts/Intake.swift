@@ -31,12 +31,11 @@ package final class Intake: Stepping {
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
     private let metrics: EngineMetrics
-    private let traces: Traces
     private let logger: Logger
 
     package init(
         store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
-        traffic: LiveTraffic, metrics: EngineMetrics, traces: Traces = Traces(), logger: Logger
+        traffic: LiveTraffic, metrics: EngineMetrics, logger: Logger
     ) {
         self.store = store
         self.clock = clock
@@ -45,7 +44,6 @@ package final class Intake: Stepping {
         self.dispatcherBell = dispatcherBell
         self.traffic = traffic
         self.metrics = metrics
-        self.traces = traces
         self.logger = logger
     }
 
@@ -53,8 +51,11 @@ package final class Intake: Stepping {
     /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, or too much waits already. Whether
     ///   anything was stored is then not known; transitions are safe to repeat.
     package func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
-        traces.note(batch.changes.map { .payout($0.payoutID) })
-        return try await withCheckedThrowingContinuation { continuation in
+        var batch = batch
+        if let trace = Traces.current {
+            for index in batch.changes.indices { batch.changes[index].trace = trace }
+        }
+        return try await withCheckedThrowingContinuation { [batch] continuation in
             enqueue(batch) { continuation.resume(with: $0) }
         }
     }
@@ -133,7 +134,8 @@ package final class Intake: Stepping {
         } catch {
             // Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).
             logger.error("a batch of changes was not committed", metadata: ["error": "\(error)"])
-            let failure = StoreError.unavailable("the commit failed")
+            // The line of each request says why, too.
+            let failure = StoreError.unavailable("the commit failed: \(error)")
             for request in requests { request.answer(.failure(failure)) }
         }
     }

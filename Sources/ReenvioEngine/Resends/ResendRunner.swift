@@ -20,14 +20,12 @@ package final class ResendRunner: Stepping {
     private let backlogMax: Int64
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
-    private let operatorHook: OperatorHook?
     private let logger: Logger
 
     package init(
         store: Store, policy: AddressPolicy, schedule: RetrySchedule, backlogMax: Int64,
-        dispatcherBell: Doorbell, traffic: LiveTraffic, operatorHook: OperatorHook? = nil, logger: Logger
+        dispatcherBell: Doorbell, traffic: LiveTraffic, logger: Logger
     ) {
-        self.operatorHook = operatorHook
         self.store = store
         self.policy = policy
         self.schedule = schedule
@@ -57,7 +55,6 @@ package final class ResendRunner: Stepping {
         case .ended(let state):
             logger.info(
                 "resend ended", metadata: ["resend": "\(step.resendID ?? 0)", "state": "\(state.rawValue)"])
-            await tell(step.resendID, now: now.wall)
             return .again
         }
     }
@@ -67,14 +64,7 @@ package final class ResendRunner: Stepping {
         logger.error("a resend cannot go on", metadata: ["resend": "\(broken.resendID)", "error": "\(broken.why)"])
         try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now)
         last.withLock { $0 = broken.resendID }
-        await tell(broken.resendID, now: now)
         return .again
-    }
-
-    /// Tells the operator that a job of v2 has ended. Without an answer of the store there is nothing to tell.
-    private func tell(_ id: Int64?, now: Timestamp) async {
-        guard let operatorHook, let id, let job = try? await store.resend(id: id), job.kind == .v2Payout else { return }
-        operatorHook.post([.ended(job, as: job.state.rawValue, at: now)])
     }
 
     package func finish() async {}

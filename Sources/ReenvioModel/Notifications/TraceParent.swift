@@ -32,5 +32,18 @@ package struct TraceParent: Sendable, Equatable {
         TraceParent(traceID: traceID, spanID: spanID, isSampled: isSampled)
     }
 
+    /// As it is stored: the ids and the flags, 25 bytes.
+    package var bytes: [UInt8] {
+        (Hex.bytes(traceID) ?? []) + (Hex.bytes(spanID) ?? []) + [isSampled ? 1 : 0]
+    }
+
+    /// Nil for what `bytes` did not write.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self.init(traceID: Hex.text(bytes[..<16]), spanID: Hex.text(bytes[16..<24]), isSampled: bytes[24] & 1 == 1)
+    }
+
+    private static let byteCount = 25
+
     package var text: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
 }

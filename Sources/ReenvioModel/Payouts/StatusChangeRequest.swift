@@ -22,6 +22,8 @@ package struct StatusChangeRequest: Equatable, Sendable {
     package var isMerchantCancel: Bool { canceledBy != nil }
     /// The merchant's caller, for the audit; nil for what the platform reports.
     package var canceledBy: Requester?
+    /// The trace of the request, where it had one.
+    package var trace: TraceParent?
 
     package init(
         payoutID: Int64, status: PayoutStatus, endToEnd: String? = nil, statusDetail: Detail? = nil,

@@ -106,6 +106,7 @@ package enum IDSequence: String, Sendable, CaseIterable {
     case account, merchant, payout, notification, receiver, delivery, resend, audit, registration, user
     case qrCode = "qr_code"
     case event
+    case notice
 }
 
 extension SQLConnection {

@@ -31,6 +31,8 @@ package enum Schema {
             statements: Tables.pacedResends + Tables.countedWindows),
         Migration(version: 4, name: "dashboard", statements: Tables.dashboard),
         Migration(version: 5, name: "histories in pieces", statements: Tables.pieces, needs: 4),
+        Migration(
+            version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces, needs: 4),
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
     ]
 

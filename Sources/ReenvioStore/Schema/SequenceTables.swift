@@ -5,5 +5,7 @@ extension Tables {
             // The delivery ids in use at the start of each day, for the janitor.
             "CREATE TABLE delivery_marks (day INTEGER PRIMARY KEY, delivery_id INTEGER NOT NULL) STRICT",
         ]
-        + IDSequence.allCases.map { "INSERT INTO id_sequences (name, next) VALUES ('\($0.rawValue)', 1)" }
+        + IDSequence.allCases.filter { $0 != .notice }.map {
+            "INSERT INTO id_sequences (name, next) VALUES ('\($0.rawValue)', 1)"
+        }
 }

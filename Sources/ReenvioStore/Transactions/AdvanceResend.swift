@@ -57,19 +57,27 @@ extension Store {
     /// entries. The chunk's deliveries, the cursor and the counters are one commit (`docs/contract.md` 5). A resend
     /// waits while its backlog is full, its pace has no room, or its canary is not decided.
     package func advanceResend(after last: Int64?, _ rules: ChunkRules) async throws -> ResendStep {
-        try await engine.write(.chunks) { db in
-            let running = try RunningResend.inTurn(after: last ?? 0, backlogMax: rules.backlogMax, in: db)
-            for resend in running {
-                do {
-                    if let step = try Self.advance(resend, rules, in: db) { return step }
-                } catch StoreError.failed(let why) {
-                    throw ResendBroken(resendID: resend.id, why: why)
-                }
-            }
-            let isAnyRunning = try db.first("SELECT id FROM resends WHERE state = 'processing' LIMIT 1") { $0.int(0) }
-            // Where more wait than one step looks at, the next one looks at the others.
-            return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting, resendID: running.last?.id)
+        let (step, told) = try await engine.write(.chunks) { db in
+            let step = try Self.step(after: last ?? 0, rules, in: db)
+            guard case .ended = step.progress, let id = step.resendID else { return (step, WrittenNotices()) }
+            return (step, try tellEnd(ofJob: id, in: db))
         }
+        announce(told)
+        return step
+    }
+
+    private static func step(after last: Int64, _ rules: ChunkRules, in db: any SQLConnection) throws -> ResendStep {
+        let running = try RunningResend.inTurn(after: last, backlogMax: rules.backlogMax, in: db)
+        for resend in running {
+            do {
+                if let step = try advance(resend, rules, in: db) { return step }
+            } catch StoreError.failed(let why) {
+                throw ResendBroken(resendID: resend.id, why: why)
+            }
+        }
+        let isAnyRunning = try db.first("SELECT id FROM resends WHERE state = 'processing' LIMIT 1") { $0.int(0) }
+        // Where more wait than one step looks at, the next one looks at the others.
+        return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting, resendID: running.last?.id)
     }
 
     /// Nil where the resend has to wait.
@@ -87,8 +95,8 @@ extension Store {
 
     /// Ends a resend that cannot go on, so that it never holds the lock for ever (`docs/contract.md` 4.4).
     package func failResend(id: Int64, reason: String, now: Timestamp) async throws {
-        try await engine.write(.chunks) { db in
-            try db.run(
+        let told = try await engine.write(.chunks) { db in
+            let failed = try db.run(
                 """
                 UPDATE resends SET state = 'failed', ended = 'failed', reason = $2, ended_at = $3, updated_at = $3,
                     log_status = CASE WHEN log_status IS NULL THEN NULL ELSE 'FAILED' END
@@ -96,7 +104,8 @@ extension Store {
                 """,
                 [.int(id), .text(reason), .time(now)]
             )
-            return ()
+            return failed > 0 ? try tellEnd(ofJob: id, in: db) : WrittenNotices()
         }
+        announce(told)
     }
 }

@@ -42,6 +42,7 @@ struct StatusChanges {
         var rejection: String?
         var supersededSeq: Int64?
         var notificationID: Int64?
+        var trace: TraceParent?
     }
 
     private(set) var clocks: MerchantClocks
@@ -123,7 +124,7 @@ struct StatusChanges {
                 NewChange(
                     payoutID: change.payoutID, merchantID: payout.merchantID, status: change.status, seq: seq,
                     sequence: payout.sequence + 1, at: at, previousSeq: payout.seq, endToEnd: payout.endToEnd,
-                    statusDetail: change.statusDetail, rejection: change.rejectionDescription
+                    statusDetail: change.statusDetail, rejection: change.rejectionDescription, trace: change.trace
                 )
             )
             payout.isNotified = change.status.isNotifiable && payout.hasURL
@@ -179,7 +180,7 @@ extension StatusChanges {
             notifications.append([
                 .int(notificationIDs[offset]), .int(change.merchantID), .int(Int64(bitPattern: nonces[offset])),
                 .int(change.payoutID), .int(change.seq), .int(change.sequence), .int(deliveryIDs[offset]), .time(now),
-                .blob(body),
+                .blob(body), .optional(change.trace?.bytes),
             ])
             let queue = QueueID(receiverID: receiverID, lane: .live)
             rows.append([
@@ -244,7 +245,7 @@ extension StatusChanges {
             PayoutEvents.Change(
                 payoutID: change.payoutID, merchantID: change.merchantID, status: change.status, seq: change.seq,
                 sequence: change.sequence, at: change.at, endToEnd: change.endToEnd, rejection: change.rejection,
-                statusDetail: change.statusDetail?.detail, nonce: nonce)
+                statusDetail: change.statusDetail?.detail, nonce: nonce, trace: change.trace)
         }
         guard var events = try PayoutEvents(changes, sealing: sealing, in: db) else { return }
         var writer = NewEvents(sealing: sealing, now: now)
@@ -285,14 +286,14 @@ extension StatusChanges {
 
     private static let notificationColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("id", .int), ("merchant_id", .int), ("nonce", .int), ("payout_id", .int), ("change_seq", .int),
-        ("sequence", .int), ("delivery_id", .int), ("at", .int), ("body", .blob),
+        ("sequence", .int), ("delivery_id", .int), ("at", .int), ("body", .blob), ("trace", .blob),
     ]
 
     private static let insertNotifications = """
         INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, live_delivery_id,
-            created_at, body)
+            created_at, body, trace)
         SELECT rows.id, rows.merchant_id, rows.nonce, rows.payout_id, rows.change_seq, rows.sequence,
-            rows.delivery_id, rows.at, rows.body
+            rows.delivery_id, rows.at, rows.body, rows.trace
         FROM {rows}
         """
 

@@ -16,38 +16,48 @@ extension Store {
     package func cancelResend(
         jobID: String, accountID: Int64?, by requester: Requester, now: Timestamp
     ) async throws -> ResendCanceled {
-        try await engine.write(.intake) { db in
-            let found = try db.first(
-                "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
-            guard let job = found else { return .notFound }
-            if let accountID, accountID != job.accountID { return .foreign }
-            try ResendTallies.lock(
-                CollectionOfOne(ResendTallies.Key(merchantID: job.merchantID, resendID: job.id)), in: db)
-            let current = try db.first(
-                "SELECT ended, state FROM resends WHERE id = $1 FOR UPDATE", [.int(job.id)]
-            ) { (ended: $0.textIfPresent(0), isRunning: $0.text(1) == Resend.State.processing.rawValue) }
-            let pending = try Self.outcome(of: job.id, in: db)?.pending ?? 0
-            guard let current, current.ended != "canceled", current.isRunning || pending > 0 else {
-                return .alreadyEnded
-            }
-            try db.run(
-                """
-                UPDATE resends SET ended = 'canceled', sweep_pending = 1,
-                    updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END,
-                    reason = CASE WHEN state = 'processing' THEN 'Canceled.' ELSE reason END,
-                    ended_at = coalesce(ended_at, CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END),
-                    state = CASE WHEN state = 'processing' THEN 'failed' ELSE state END
-                WHERE id = $1
-                """, [.int(job.id), .time(now)])
-            var tallies = ResendTallies()
-            tallies.skip(pending, merchantID: job.merchantID, resendID: job.id)
-            try tallies.save(now: now, in: db)
-            let entry = Audit.Entry(
-                at: now, accountID: job.accountID, by: requester, action: "resend.cancel", target: "job \(jobID)")
-            try Audit.write(entry, in: db)
-            let canceled = try db.first("\(Self.resendColumns) WHERE id = $1", [.int(job.id)], Self.resend)
-            return canceled.map { .canceled($0) } ?? .notFound
+        let (result, told) = try await engine.write(.intake) { db -> (ResendCanceled, WrittenNotices) in
+            let result = try Self.cancel(jobID: jobID, accountID, requester, now: now, in: db)
+            guard case .canceled(let job) = result else { return (result, WrittenNotices()) }
+            return (result, try tell([.ended(job, as: "canceled", at: now)], in: db))
         }
+        announce(told)
+        return result
+    }
+
+    private static func cancel(
+        jobID: String, _ accountID: Int64?, _ requester: Requester, now: Timestamp, in db: any SQLConnection
+    ) throws -> ResendCanceled {
+        let found = try db.first(
+            "\(resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], resend)
+        guard let job = found else { return .notFound }
+        if let accountID, accountID != job.accountID { return .foreign }
+        try ResendTallies.lock(
+            CollectionOfOne(ResendTallies.Key(merchantID: job.merchantID, resendID: job.id)), in: db)
+        let current = try db.first(
+            "SELECT ended, state FROM resends WHERE id = $1 FOR UPDATE", [.int(job.id)]
+        ) { (ended: $0.textIfPresent(0), isRunning: $0.text(1) == Resend.State.processing.rawValue) }
+        let pending = try outcome(of: job.id, in: db)?.pending ?? 0
+        guard let current, current.ended != "canceled", current.isRunning || pending > 0 else {
+            return .alreadyEnded
+        }
+        try db.run(
+            """
+            UPDATE resends SET ended = 'canceled', sweep_pending = 1,
+                updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END,
+                reason = CASE WHEN state = 'processing' THEN 'Canceled.' ELSE reason END,
+                ended_at = coalesce(ended_at, CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END),
+                state = CASE WHEN state = 'processing' THEN 'failed' ELSE state END
+            WHERE id = $1
+            """, [.int(job.id), .time(now)])
+        var tallies = ResendTallies()
+        tallies.skip(pending, merchantID: job.merchantID, resendID: job.id)
+        try tallies.save(now: now, in: db)
+        let entry = Audit.Entry(
+            at: now, accountID: job.accountID, by: requester, action: "resend.cancel", target: "job \(jobID)")
+        try Audit.write(entry, in: db)
+        let canceled = try db.first("\(resendColumns) WHERE id = $1", [.int(job.id)], resend)
+        return canceled.map { .canceled($0) } ?? .notFound
     }
 
     /// Ends deliveries that canceled jobs left behind; what is under way ends with its result. Bounded; `now` is wall

@@ -64,7 +64,7 @@ struct ClaimBatch {
             ])
         }
         try db.batch(Self.load, wanted) { row in
-            let position = Int(row.int(20))
+            let position = Int(row.int(21))
             let part = parts[position]
             result.abandoned += Int(row.int(16))
             let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
@@ -80,7 +80,7 @@ struct ClaimBatch {
             if !row.isNull(15) { return parts[position].events.add(deliveryID: row.int(0)) }
             lease(part.candidate, row.int(0))
             let delivery = ClaimedDelivery(
-                row, part.candidate, token: order.token, resendPublicID: resend?.name, isProbe: part.isProbe)
+                row, part.candidate, token: order.token, resend, isProbe: part.isProbe)
             if let delivery { result.deliveries.append(delivery) }
         }
     }
@@ -98,7 +98,7 @@ struct ClaimBatch {
             SELECT d.id, d.attempts, d.payout_id, p.invoice, p.amount_minor, p.currency, p.notification_url,
                 n.id, n.nonce, n.sequence, n.body, d.resend_id, d.created_at, n.change_seq, n.live_delivery_id,
                 d.registration_id, CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.has_slot, d.due_at,
-                n.acked_at IS NOT NULL
+                n.acked_at IS NOT NULL, n.trace
             FROM deliveries d
             LEFT JOIN payouts p ON p.id = d.payout_id
             LEFT JOIN notifications n ON n.id =

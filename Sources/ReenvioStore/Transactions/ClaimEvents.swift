@@ -24,6 +24,7 @@ struct SealedEvent: Sendable {
     var body: [UInt8]
     var resendID: Int64?
     var resendPublicID: String?
+    var trace: TraceParent?
 }
 
 /// The v3 part of a claim: where an event goes is the registration's to say at each attempt (`docs/contract.md` 6.5).
@@ -61,14 +62,14 @@ struct ClaimEvents {
             leased.append(row.int(0))
             if row.bool(16) { return }
             let resend = try row.intIfPresent(5).flatMap { try result.resends.find($0, in: db) }
-            if let event = sealedEvent(row, resendPublicID: resend?.name) { result.sealedEvents.append(event) }
+            if let event = sealedEvent(row, resend) { result.sealedEvents.append(event) }
         }
         try db.batch(MovedDeliveries.move, moved)
         try wakes.save(in: db)
         return leased
     }
 
-    private func sealedEvent(_ row: any SQLRow, resendPublicID: String?) -> SealedEvent? {
+    private func sealedEvent(_ row: any SQLRow, _ resend: ClaimedResends.Found?) -> SealedEvent? {
         guard let category = EventCategory(rawValue: row.text(18)) else { return nil }
         return SealedEvent(
             candidate: candidate, token: token, isProbe: isProbe, deliveryID: row.int(0),
@@ -77,13 +78,14 @@ struct ClaimEvents {
             functionsKey: row.blobIfPresent(13), registrationKeyID: row.textIfPresent(14), notificationID: row.int(6),
             webhookID: WebhookID(id: row.int(6), nonce: UInt64(bitPattern: row.int(7))), sequence: row.int(8),
             changeSeq: row.int(19), bodyKeyID: row.textIfPresent(9), body: row.blob(10), resendID: row.intIfPresent(5),
-            resendPublicID: resendPublicID)
+            resendPublicID: resend?.name,
+            trace: row.isNull(5) ? row.blobIfPresent(20).flatMap(TraceParent.init(bytes:)) : resend?.trace)
     }
 
     private static let load = """
         SELECT d.id, d.attempts, d.created_at, d.event_id, d.registration_id, d.resend_id, n.id, n.nonce, n.sequence,
             n.key_id, n.body, g.url, g.authorization_sealed, g.functions_key_sealed, g.key_id, g.receiver_id,
-            g.deleted_at IS NOT NULL, e.object_id, e.category, n.change_seq
+            g.deleted_at IS NOT NULL, e.object_id, e.category, n.change_seq, n.trace
         FROM deliveries d
         JOIN registrations g ON g.merchant_id = d.merchant_id AND g.id = d.registration_id
         JOIN notifications n ON n.id = d.notification_id

@@ -40,11 +40,15 @@ package final class ClaimedDelivery: Sendable {
     package let body: [UInt8]
     package let resendID: Int64?
     package let resendPublicID: String?
+    /// That of whoever reported the change, or of a resend of whoever asked for it; nil where there was none.
+    package let trace: TraceParent?
     /// It goes through an open breaker.
     package let isProbe: Bool
 
     /// A payout's webhook. Nil where the row lost its payout or notification, which is damage.
-    init?(_ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, resendPublicID: String?, isProbe: Bool) {
+    init?(
+        _ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, _ resend: ClaimedResends.Found?, isProbe: Bool
+    ) {
         if row.isNull(3) || row.isNull(7) { return nil }
         merchantID = queue.merchantID
         id = row.int(0)
@@ -59,7 +63,8 @@ package final class ClaimedDelivery: Sendable {
         sequence = row.int(9)
         body = row.blob(10)
         resendID = row.intIfPresent(11)
-        self.resendPublicID = resendPublicID
+        resendPublicID = resend?.name
+        trace = resendID == nil ? row.blobIfPresent(20).flatMap(TraceParent.init(bytes:)) : resend?.trace
         self.isProbe = isProbe
         createdAt = row.time(12)
         changeSeq = row.int(13)
@@ -80,6 +85,7 @@ package final class ClaimedDelivery: Sendable {
         self.body = body
         resendID = sealed.resendID
         resendPublicID = sealed.resendPublicID
+        trace = sealed.trace
         isProbe = sealed.isProbe
         createdAt = sealed.createdAt
         changeSeq = sealed.changeSeq

@@ -5,7 +5,7 @@ struct EndedDeliveries {
     private let now: Timestamp
     private let counts: Bool
     private var deleted = SQLRows([("merchant_id", .int), ("id", .int)])
-    private var settled: [(row: [SQLValue], tally: Tally?)] = []
+    private var settled: [(row: [SQLValue], tally: Tally?, exhausted: ExhaustedDelivery?)] = []
     private var seen: Set<Int64> = []
 
     private struct Tally {
@@ -53,15 +53,25 @@ struct EndedDeliveries {
                 end: end, merchantID: row.int(0), resendID: resendID, isLog: isLog,
                 failure: isLog ? failure ?? LogFailure(end, reason: reason, statusCode: nil) : nil)
         }
-        settled.append((ended, tally))
+        var exhausted: ExhaustedDelivery?
+        if end == .exhausted {
+            exhausted = ExhaustedDelivery(
+                merchantID: row.int(0), receiverID: queue.receiverID, notificationID: row.int(4),
+                attempts: Int(row.int(7)), reason: reason)
+        }
+        settled.append((ended, tally, exhausted))
     }
 
     /// Ends those that are still open: another node may have ended some since they were read.
-    func save(in db: any SQLConnection) throws {
+    /// - Returns: those of them that were given up.
+    @discardableResult
+    func save(in db: any SQLConnection) throws -> [ExhaustedDelivery] {
         var rows = SQLRows(Settling.columns)
         var tallies = ResendTallies()
-        for ((row, tally), isOurs) in zip(settled, try db.effects(Self.delete, deleted)) where isOurs {
+        var given: [ExhaustedDelivery] = []
+        for ((row, tally, exhausted), isOurs) in zip(settled, try db.effects(Self.delete, deleted)) where isOurs {
             rows.append(row)
+            if let exhausted { given.append(exhausted) }
             guard let tally else { continue }
             tallies.add(
                 tally.end, merchantID: tally.merchantID, resendID: tally.resendID, isLog: tally.isLog,
@@ -69,6 +79,7 @@ struct EndedDeliveries {
         }
         try db.batch(Settling.insert, rows)
         try tallies.save(now: now, in: db)
+        return given
     }
 
     static let delete = """

@@ -6,22 +6,25 @@ extension Store {
     /// - Returns: how many were given up.
     package func expireBroken(now: Timestamp, engineNow: Timestamp) async throws -> Int {
         let before = engineNow - .seconds(Limits.brokenKeptSeconds)
-        return try await engine.write(.janitor) { db in
+        let (count, told) = try await engine.write(.janitor) { db in
             let receivers = try db.all(
                 """
                 \(ReceiverState.columns) WHERE broken_at IS NOT NULL AND broken_at <= $1 AND paused_at IS NULL
                 ORDER BY broken_at
                 """, [.time(before)], ReceiverState.init)
             var expired = 0
+            var exhausted: [ExhaustedDelivery] = []
             for receiver in receivers where expired < Self.sweepMax {
                 for lane in Lane.allCases where expired < Self.sweepMax {
                     let queue = QueueID(receiverID: receiver.id, lane: lane)
                     expired += try BrokenQueue(merchantID: receiver.merchantID, queue: queue, now: now)
-                        .expire(before: before, limit: Self.sweepMax - expired, in: db)
+                        .expire(before: before, limit: Self.sweepMax - expired, into: &exhausted, in: db)
                 }
             }
-            return expired
+            return (expired, try tell(try OperatorNotice.exhausted(exhausted, at: now, in: db), in: db))
         }
+        announce(told)
+        return count
     }
 }
 
@@ -32,7 +35,9 @@ private struct BrokenQueue {
     let now: Timestamp
 
     /// Ends what came due before; what is under way as a probe has a later due time, its lease.
-    func expire(before: Timestamp, limit: Int, in db: any SQLConnection) throws -> Int {
+    func expire(
+        before: Timestamp, limit: Int, into exhausted: inout [ExhaustedDelivery], in db: any SQLConnection
+    ) throws -> Int {
         var open = try open(before: before, limit: limit, in: db)
         try ResendTallies.lock(open.lazy.compactMap { $0.isLog ? nil : $0.tallyKey }, in: db)
         let canceled = try CanceledJobs.among(Set(open.lazy.compactMap { $0.tallyKey?.resendID }), in: db)
@@ -43,6 +48,7 @@ private struct BrokenQueue {
         var tallies = ResendTallies()
         for (delivery, isOurs) in zip(open, try db.effects(EndedDeliveries.delete, rows)) where isOurs {
             settled.append(delivery.settled)
+            exhausted.append(delivery.exhausted)
             guard let key = delivery.tallyKey else { continue }
             tallies.add(
                 .exhausted, merchantID: merchantID, resendID: key.resendID, isLog: delivery.isLog,
@@ -58,6 +64,7 @@ private struct BrokenQueue {
         var tallyKey: ResendTallies.Key?
         var isLog: Bool
         var settled: [SQLValue]
+        var exhausted: ExhaustedDelivery
     }
 
     private func open(before: Timestamp, limit: Int, in db: any SQLConnection) throws -> [Open] {
@@ -65,7 +72,7 @@ private struct BrokenQueue {
         try db.query(
             """
             SELECT d.id, coalesce(d.payout_id, d.event_id), d.resend_id, d.attempts, d.created_at,
-                coalesce(d.notification_id, p.latest_notification_id), d.registration_id
+                coalesce(d.notification_id, p.latest_notification_id), d.registration_id, d.payout_id
             FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
             LEFT JOIN resends r ON r.id = d.resend_id
             WHERE d.merchant_id = $1 AND d.queue_id = $2 AND d.due_at <= $3 AND coalesce(r.sweep_pending, 0) = 0
@@ -78,7 +85,12 @@ private struct BrokenQueue {
                 registrationID: row.intIfPresent(6), end: .exhausted, reason: .receiverBroken,
                 attempts: Int(row.int(3)), statusCode: nil, createdAt: row.time(4), endedAt: now)
             let key = row.intIfPresent(2).map { ResendTallies.Key(merchantID: merchantID, resendID: $0) }
-            open.append(Open(id: row.int(0), tallyKey: key, isLog: !row.isNull(6), settled: settled))
+            let exhausted = ExhaustedDelivery(
+                merchantID: merchantID, receiverID: queue.receiverID, notificationID: row.int(5),
+                payoutID: row.intIfPresent(7), attempts: Int(row.int(3)), reason: .receiverBroken)
+            open.append(
+                Open(
+                    id: row.int(0), tallyKey: key, isLog: !row.isNull(6), settled: settled, exhausted: exhausted))
         }
         return open
     }

@@ -7,7 +7,7 @@ extension Store {
     /// - Returns: how many were given up.
     package func expirePausedLogs(now: Timestamp) async throws -> Int {
         let before = now - .seconds(Limits.logWaitSeconds)
-        return try await engine.write(.janitor) { db in
+        let (count, told) = try await engine.write(.janitor) { db in
             var ended = EndedDeliveries(now: now)
             for sql in [Self.oldAwaiting, Self.oldRunning] {
                 let logs = try db.all(sql, [.time(before), .int(Self.sweepMax)]) {
@@ -30,9 +30,11 @@ extension Store {
                     }
                 }
             }
-            try ended.save(in: db)
-            return ended.count
+            let exhausted = try ended.save(in: db)
+            return (ended.count, try tell(try OperatorNotice.exhausted(exhausted, at: now, in: db), in: db))
         }
+        announce(told)
+        return count
     }
 
     private static let oldAwaiting = """

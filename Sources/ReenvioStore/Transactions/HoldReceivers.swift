@@ -2,8 +2,8 @@ package import ReenvioModel
 
 extension Store {
     /// Pauses every receiver there is, so that nothing that is stored goes out: for a store that was restored, which
-    /// would send again what was sent after its backup. Receivers met later are not held. A receiver that somebody
-    /// paused stays as it was. One transaction over all receivers.
+    /// would send again what was sent after its backup. Stored notices for the operator wait, too. Receivers met later
+    /// are not held. A receiver that somebody paused stays as it was. One transaction over all receivers.
     /// - Returns: how many are held now.
     package func holdReceivers(by requester: Requester, now: Timestamp) async throws -> Int64 {
         try await engine.write(.intake) { db in
@@ -16,6 +16,7 @@ extension Store {
                 "UPDATE receivers SET paused_at = $1, health_since = $2 WHERE paused_at IS NULL",
                 [.time(heldAt), .time(now)])
             try db.run("UPDATE queues SET parked = 1 WHERE parked = 0")
+            try Notices.hold(in: db)
             let held = try db.first("SELECT count(*) FROM receivers WHERE paused_at = $1", [.time(heldAt)]) {
                 $0.int(0)
             }
@@ -80,6 +81,8 @@ extension Store {
     /// Forgets the hold once no receiver is held.
     private static func endHold(_ heldAt: Timestamp, in db: any SQLConnection) throws {
         let isLeft = try db.first("SELECT 1 FROM receivers WHERE paused_at = $1 LIMIT 1", [.time(heldAt)]) { $0.int(0) }
-        if isLeft == nil { try db.run("DELETE FROM meta WHERE name = 'held_at'") }
+        guard isLeft == nil else { return }
+        try db.run("DELETE FROM meta WHERE name = 'held_at'")
+        try Notices.endHold(in: db)
     }
 }

@@ -12,6 +12,7 @@ struct NewEvent {
     var sequence: Int64
     var occurredAt: Timestamp
     var nonce: UInt64
+    var trace: TraceParent?
     /// The exact envelope; stored sealed, because it names people (`docs/contract.md` 14).
     var body: [UInt8]
 }
@@ -74,6 +75,7 @@ struct NewEvents {
             notifications.append([
                 .int(notificationIDs[index]), .int(event.merchantID), .int(Int64(bitPattern: event.nonce)),
                 .int(ids[index]), .int(event.seq), .int(event.sequence), .time(now), .text(sealing.id), .blob(sealed),
+                .optional(event.trace?.bytes),
             ])
             rows.append([
                 .int(event.merchantID), .int(event.seq), .int(ids[index]), .text(event.type.category.rawValue),
@@ -133,13 +135,14 @@ struct NewEvents {
 extension NewEvents {
     private static let notificationColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("id", .int), ("merchant_id", .int), ("nonce", .int), ("event_id", .int), ("seq", .int), ("sequence", .int),
-        ("at", .int), ("key_id", .text), ("body", .blob),
+        ("at", .int), ("key_id", .text), ("body", .blob), ("trace", .blob),
     ]
 
     private static let insertNotifications = """
-        INSERT INTO notifications (id, merchant_id, nonce, event_id, change_seq, sequence, created_at, key_id, body)
+        INSERT INTO notifications (id, merchant_id, nonce, event_id, change_seq, sequence, created_at, key_id, body,
+            trace)
         SELECT rows.id, rows.merchant_id, rows.nonce, rows.event_id, rows.seq, rows.sequence, rows.at, rows.key_id,
-            rows.body
+            rows.body, rows.trace
         FROM {rows}
         """
 

@@ -5,8 +5,11 @@ package struct LogOpening: Sendable {
     package var user: User
     package var requester: Requester
     package var claim: IdempotencyClaim?
+    /// That of the request, where it had one.
+    package var trace: TraceParent?
 
-    package init(user: User, requester: Requester, claim: IdempotencyClaim? = nil) {
+    package init(user: User, requester: Requester, claim: IdempotencyClaim? = nil, trace: TraceParent? = nil) {
+        self.trace = trace
         self.user = user
         self.requester = requester
         self.claim = claim
@@ -126,15 +129,15 @@ extension Store {
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, user_id, requested_by, state, log_status,
                 window_start, window_end, statuses, object_id, mirror_id, frozen_seq, cursor_s, cursor_seq, total,
-                started_at, updated_at, max_per_second)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, '', $10, $11, $12, $13, 0, 0, $14, $14, $15)
+                started_at, updated_at, max_per_second, trace)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, '', $10, $11, $12, $13, 0, 0, $14, $14, $15, $16)
             """,
             [
                 .int(log.id), .int(merchant.id), .int(merchant.accountID), .text(log.category.resendKind.rawValue),
                 .int(log.userID), .text(opening.requester.actor), .text(log.status.rawValue),
                 .optional(log.window?.startSeconds), .optional(log.window?.endSeconds), .optional(log.objectID),
                 .optional(log.mirrorID), .int(frozenSeq), .int(log.window?.startSeconds ?? 0), .time(log.createdAt),
-                .optional(request.maxPerSecond),
+                .optional(request.maxPerSecond), .optional(opening.trace?.bytes),
             ])
     }
 }

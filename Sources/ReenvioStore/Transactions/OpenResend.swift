@@ -6,8 +6,14 @@ package struct ResendOpening: Sendable {
     package var jobID: String
     package var requester: Requester
     package var claim: IdempotencyClaim?
+    /// That of the request, where it had one.
+    package var trace: TraceParent?
 
-    package init(accountID: Int64, jobID: String, requester: Requester, claim: IdempotencyClaim? = nil) {
+    package init(
+        accountID: Int64, jobID: String, requester: Requester, claim: IdempotencyClaim? = nil,
+        trace: TraceParent? = nil
+    ) {
+        self.trace = trace
         self.accountID = accountID
         self.jobID = jobID
         self.requester = requester
@@ -37,23 +43,33 @@ extension Store {
     package func openResend(
         _ request: ResendRequest, _ opening: ResendOpening, now: Timestamp
     ) async throws -> ResendOpened {
-        let opened = try await engine.write(.intake) { db -> ResendOpened in
-            guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
-            switch try IdempotencyKeys.claim(claim, now: now, in: db) {
-            case .made(let id): return .replayed(id: id)
-            case .otherBody: return .keyReused
-            case .new: break
-            }
-            let result = try open(request, opening, now: now, in: db)
-            if let resend = result.resend {
-                try IdempotencyKeys.fill(claim, objectID: resend.id, in: db)
-            } else {
-                try IdempotencyKeys.release(claim, in: db)
-            }
-            return result
+        let (opened, told) = try await engine.write(.intake) { db in
+            let opened = try openOnce(request, opening, now: now, in: db)
+            guard let resend = opened.resend, resend.total == 0 else { return (opened, WrittenNotices()) }
+            return (opened, try tellEnd(ofJob: resend.id, in: db))
         }
         if opened.resend != nil { announceWork() }
+        announce(told)
         return opened
+    }
+
+    /// Once for each `Idempotency-Key`.
+    private func openOnce(
+        _ request: ResendRequest, _ opening: ResendOpening, now: Timestamp, in db: any SQLConnection
+    ) throws -> ResendOpened {
+        guard let claim = opening.claim else { return try open(request, opening, now: now, in: db) }
+        switch try IdempotencyKeys.claim(claim, now: now, in: db) {
+        case .made(let id): return .replayed(id: id)
+        case .otherBody: return .keyReused
+        case .new: break
+        }
+        let result = try open(request, opening, now: now, in: db)
+        if let resend = result.resend {
+            try IdempotencyKeys.fill(claim, objectID: resend.id, in: db)
+        } else {
+            try IdempotencyKeys.release(claim, in: db)
+        }
+        return result
     }
 
     private func open(
@@ -71,7 +87,9 @@ extension Store {
             queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now, updatedAt: now,
             endedAt: nil
         )
-        guard try insert(resend, request, frozenSeq: frozen, in: db) else { return .alreadyRunning }
+        guard try insert(resend, request, trace: opening.trace, frozenSeq: frozen, in: db) else {
+            return .alreadyRunning
+        }
         try clocks.save(in: db)
         try Self.probeSoon(merchantID: request.merchantID, now: now, in: db)
         try Audit.write(auditEntry(request, opening, now: now), in: db)
@@ -102,14 +120,14 @@ extension Store {
     }
 
     private func insert(
-        _ resend: Resend, _ request: ResendRequest, frozenSeq: Int64, in db: any SQLConnection
+        _ resend: Resend, _ request: ResendRequest, trace: TraceParent?, frozenSeq: Int64, in db: any SQLConnection
     ) throws -> Bool {
         let changed = try db.run(
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, window_start,
                 window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at, only_unacked,
-                max_per_second, canary)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12, $13, $14, $15)
+                max_per_second, canary, trace)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12, $13, $14, $15, $16)
             ON CONFLICT DO NOTHING
             """,
             [
@@ -118,6 +136,7 @@ extension Store {
                 .int(resend.window.endSeconds), .text(StatusList.text(request.statuses)), .int(frozenSeq),
                 .int(resend.total), .time(resend.startedAt), .bool(request.options.onlyUnacknowledged),
                 .optional(request.options.maxPerSecond), .optional(request.options.canary),
+                .optional(trace?.bytes),
             ]
         )
         return changed == 1

@@ -8,6 +8,8 @@ struct ClaimedResends {
         var name: String
         var isPaced: Bool
         var onlyUnacknowledged: Bool
+        /// That of whoever asked for it.
+        var trace: TraceParent?
     }
 
     private var known: [Int64: Found?] = [:]
@@ -16,10 +18,14 @@ struct ClaimedResends {
         if let found = known[id] { return found }
         let found = try db.first(
             """
-            SELECT coalesce(public_id, CAST(id AS TEXT)), max_per_second IS NOT NULL, only_unacked FROM resends
+            SELECT coalesce(public_id, CAST(id AS TEXT)), max_per_second IS NOT NULL, only_unacked, trace FROM resends
             WHERE id = $1
             """, [.int(id)]
-        ) { Found(id: id, name: $0.text(0), isPaced: $0.bool(1), onlyUnacknowledged: $0.bool(2)) }
+        ) { row in
+            Found(
+                id: id, name: row.text(0), isPaced: row.bool(1), onlyUnacknowledged: row.bool(2),
+                trace: row.blobIfPresent(3).flatMap(TraceParent.init(bytes:)))
+        }
         known[id] = .some(found)
         return found
     }

@@ -15,6 +15,7 @@ struct PayoutEvents {
         var rejection: String?
         var statusDetail: String?
         var nonce: UInt64
+        var trace: TraceParent?
     }
 
     private struct Payout {
@@ -59,7 +60,8 @@ struct PayoutEvents {
                 fromAccount: mirror.number, recipientName: payout.parties?.beneficiary.name, addition: addition)
             return NewEvent(
                 merchantID: change.merchantID, type: type, objectID: change.payoutID, seq: change.seq,
-                sequence: change.sequence, occurredAt: change.at, nonce: Self.mixed(change.nonce), body: event.body)
+                sequence: change.sequence, occurredAt: change.at, nonce: Self.mixed(change.nonce),
+                trace: change.trace, body: event.body)
         }
     }
 

@@ -55,6 +55,8 @@ package struct RecordResult: Sendable {
     package var late = 0
     /// What began or ended for receivers.
     package var events: [ReceiverEvent] = []
+    /// Deliveries whose last attempt this was.
+    var exhausted: [ExhaustedDelivery] = []
 }
 
 extension Store {
@@ -66,11 +68,12 @@ extension Store {
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
         if records.isEmpty, changes.isEmpty, let order { return (RecordResult(), try await claim(order)) }
         let joined = engine.sharing == nil ? order : nil
-        let (recorded, claimed) = try await engine.write(.outcomes) { db in
+        let (recorded, claimed, told) = try await engine.write(.outcomes) { db in
             let recorded = try RecordOutcomes.run(records, changes, now: now, in: db)
             let claimed = try joined.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
-            return (recorded, claimed)
+            return (recorded, claimed, try tell(try OperatorNotice.of(recorded, at: now, in: db), in: db))
         }
+        announce(told)
         guard let order, joined == nil else { return (recorded, open(claimed)) }
         return (recorded, (try? await claim(order)) ?? ClaimResult())
     }
@@ -83,6 +86,7 @@ extension Store {
 /// Writes many outcomes: attempts, ended deliveries, retries, acknowledgements and tallies.
 struct RecordOutcomes {
     private(set) var late = 0
+    private var exhausted: [ExhaustedDelivery] = []
     private let records: [AttemptRecord]
     private let now: Timestamp
     private var counts = MatchCounts()
@@ -102,7 +106,7 @@ struct RecordOutcomes {
         let clocks = try outcomes.lockClocks(in: db)
         let events = try ReceiverStates.apply(changes, wall: now, in: db)
         try outcomes.write(clocks, in: db)
-        return RecordResult(late: outcomes.late, events: events)
+        return RecordResult(late: outcomes.late, events: events, exhausted: outcomes.exhausted)
     }
 
     private var acked: [ClaimedDelivery] {
@@ -177,6 +181,7 @@ struct RecordOutcomes {
                     endedAt: now
                 )
             )
+            if end == .exhausted, !isCanceled { exhausted.append(ExhaustedDelivery(record)) }
             if let resendID = claimed.resendID, !isCanceled {
                 let failure = claimed.event.flatMap { _ in
                     LogFailure(end, reason: record.reason, statusCode: record.statusCode)

@@ -36,7 +36,7 @@ extension Store {
             if let mirror = try Mirrors([merchantID], in: db)[merchantID] {
                 let event = NewEvent(
                     merchantID: merchantID, type: .pixCashOutRefund, objectID: id, seq: clocks.next(merchantID),
-                    sequence: found.latestSequence + 1, occurredAt: at, nonce: stamp.nonce,
+                    sequence: found.latestSequence + 1, occurredAt: at, nonce: stamp.nonce, trace: stamp.trace,
                     body: found.event(report, fromAccount: mirror.number).body)
                 var wakes = QueueWakes()
                 var writer = NewEvents(sealing: sealing, now: stamp.now)

@@ -7,11 +7,14 @@ package struct EventStamp: Sendable {
     /// Engine time of the first attempts.
     package var due: Timestamp
     package var nonce: UInt64
+    /// That of the request, where it had one.
+    package var trace: TraceParent?
 
-    package init(now: Timestamp, due: Timestamp, nonce: UInt64) {
+    package init(now: Timestamp, due: Timestamp, nonce: UInt64, trace: TraceParent? = nil) {
         self.now = now
         self.due = due
         self.nonce = nonce
+        self.trace = trace
     }
 }
 
@@ -124,7 +127,7 @@ private struct CashInReporting {
             type: type, qrCode: qrCode, accountNumber: mirror.number, agencyNumber: mirror.branch)
         let event = NewEvent(
             merchantID: merchantID, type: type, objectID: qrCode.id, seq: clocks.next(merchantID),
-            sequence: sequence ?? 1, occurredAt: at, nonce: stamp.nonce, body: envelope.body)
+            sequence: sequence ?? 1, occurredAt: at, nonce: stamp.nonce, trace: stamp.trace, body: envelope.body)
         var wakes = QueueWakes()
         var writer = NewEvents(sealing: sealing, now: stamp.now)
         try writer.write([event], due: stamp.due, wakes: &wakes, in: db)

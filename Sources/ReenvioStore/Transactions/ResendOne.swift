@@ -21,10 +21,14 @@ package struct OneResend: Sendable {
     package var publicID: String
     package var requester: Requester
     package var claim: IdempotencyClaim?
+    /// That of the request, where it had one.
+    package var trace: TraceParent?
 
     package init(
-        payoutID: Int64, accountID: Int64?, publicID: String, requester: Requester, claim: IdempotencyClaim? = nil
+        payoutID: Int64, accountID: Int64?, publicID: String, requester: Requester, claim: IdempotencyClaim? = nil,
+        trace: TraceParent? = nil
     ) {
+        self.trace = trace
         self.payoutID = payoutID
         self.accountID = accountID
         self.publicID = publicID
@@ -127,12 +131,14 @@ extension Store {
         try db.run(
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, ended, statuses,
-                object_id, frozen_seq, cursor_s, cursor_seq, total, queued, started_at, updated_at, ended_at)
-            VALUES ($1, $2, $3, $4, $5, $6, 'completed', 'completed', '', $7, 0, 0, 0, 1, 1, $8, $8, $8)
+                object_id, frozen_seq, cursor_s, cursor_seq, total, queued, started_at, updated_at, ended_at,
+                trace)
+            VALUES ($1, $2, $3, $4, $5, $6, 'completed', 'completed', '', $7, 0, 0, 0, 1, 1, $8, $8, $8, $9)
             """,
             [
                 .int(id), .int(target.merchantID), .int(target.accountID), .text(Resend.Kind.v2One.rawValue),
                 .text(request.publicID), .text(request.requester.actor), .int(notificationID), .time(now),
+                .optional(request.trace?.bytes),
             ])
         return id
     }

@@ -15,6 +15,7 @@ extension Settings {
     func migrateStore(
         now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> (store: Store, applied: [Int64]) {
+        let outbox = operatorWebhook == nil ? nil : NoticeOutbox()
         switch store {
         case .sqlite(let path):
             // Commands that meet on a new store set it up one after the other.
@@ -22,12 +23,13 @@ extension Settings {
             defer { withExtendedLifetime(setup) {} }
             let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: path)
             let engine = try SQLiteEngine(path: path, manners: manners)
-            return try await Store.open(engine: wrap(engine), sealing: key, now: now)
+            return try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
         case .postgres(let address):
             guard let key = encryptionKey else {
                 throw StoreError.unavailable("REENVIO_ENCRYPTION_KEY is required with PostgreSQL")
             }
-            return try await Store.open(engine: wrap(try PostgresEngine(address)), sealing: key, now: now)
+            return try await Store.open(
+                engine: wrap(try PostgresEngine(address)), sealing: key, outbox: outbox, now: now)
         }
     }
 }

@@ -13,6 +13,16 @@ import Testing
         #expect(TraceParent(text)?.from(spanID: "b7ad6b7169203331").text == "00-\(Self.trace)-b7ad6b7169203331-01")
     }
 
+    @Test func isStoredInTwentyFiveBytes() throws {
+        for flags in ["00", "01"] {
+            let trace = try #require(TraceParent("00-\(Self.trace)-\(Self.span)-\(flags)"))
+            #expect(trace.bytes.count == 25)
+            #expect(TraceParent(bytes: trace.bytes) == trace)
+        }
+        #expect(TraceParent(bytes: []) == nil)
+        #expect(TraceParent(bytes: Array(repeating: 1, count: 26)) == nil)
+    }
+
     @Test(arguments: [
         "", "00", "00-\(trace)-\(span)", "ff-\(trace)-\(span)-01", "00-\(trace)-\(span)-01-more",
         "00-\(trace.uppercased())-\(span)-01", "00-\(String(repeating: "0", count: 32))-\(span)-01",

@@ -1,4 +1,4 @@
-package import ReenvioModel
+import Crypto
 
 /// Something that an operator wants to be told (`docs/operations.md`).
 package struct OperatorNotice: Sendable, Equatable {
@@ -19,11 +19,24 @@ package struct OperatorNotice: Sendable, Equatable {
         self.at = at
     }
 
+    /// `ended` is `completed`, `failed` or `canceled`.
     package static func ended(_ job: Resend, as ended: String, at now: Timestamp) -> OperatorNotice {
         OperatorNotice(
             .resendEnded(
                 jobID: job.jobID, merchantID: job.merchantID, ended: ended, total: job.total, queued: job.queued,
                 failed: job.failed), at: now)
+    }
+
+    /// The name of a notice at its receiver, the same at each attempt. Its bits come from what it says, so that a store
+    /// restored from a backup, whose row ids come again, never names another notice the same.
+    package static func webhookID(id: Int64, body: [UInt8]) -> WebhookID {
+        let bits = SHA256.hash(data: body).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return WebhookID(id: id, nonce: bits)
+    }
+
+    /// Comes in great numbers where many deliveries are given up; the others are rare.
+    package var isFrequent: Bool {
+        if case .deliveryExhausted = what { true } else { false }
     }
 
     package var type: String {
