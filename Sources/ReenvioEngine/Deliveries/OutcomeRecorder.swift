@@ -53,19 +53,20 @@ package final class OutcomeRecorder: Sendable {
         }
     }
 
+    /// Only what was handed out as news before: an attempt whose end nobody learned of would keep its slot for ever.
     package func take(atMost count: Int) -> [AttemptRecord] {
         state.withLock { state in
-            if state.records.count <= count {
+            let count = min(count, state.known)
+            state.known -= count
+            if state.records.count == count {
                 defer {
                     state.records = []
                     state.records.reserveCapacity(count / 4)
-                    state.known = 0
                 }
                 return state.records
             }
             let batch = Array(state.records.prefix(count))
             state.records.removeFirst(count)
-            state.known = max(0, state.known - count)
             return batch
         }
     }

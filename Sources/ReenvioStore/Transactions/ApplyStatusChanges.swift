@@ -153,7 +153,10 @@ struct StatusChanges {
                 second: payout.changedAt.seconds, current: -1, unacked: payout.isUnacked ? -1 : 0
             )
         }
-        if let index = newChanges.lastIndex(where: { $0.seq == payout.seq && $0.merchantID == payout.merchantID }) {
+        // Only where an earlier item of this transaction changed it: looking for others would cost each one all before.
+        if payout.isTouched,
+            let index = newChanges.lastIndex(where: { $0.seq == payout.seq && $0.merchantID == payout.merchantID })
+        {
             newChanges[index].supersededSeq = seq
         }
     }
