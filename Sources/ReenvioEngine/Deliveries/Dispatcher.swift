@@ -12,6 +12,8 @@ package final class Dispatcher: Stepping {
     private static let idleWait: Duration = .seconds(1)
     /// The shortest time from one commit to the next while attempts run and few have ended.
     private static let commitEvery: Duration = .milliseconds(3)
+    /// The same for outcomes that are written apart from the claims: no slot waits for them.
+    private static let recordEvery: Duration = .milliseconds(10)
     /// With no more than this under way a live change is claimed at once, whatever has ended.
     private static let little = 64
     /// With so many outcomes unwritten nothing more is claimed: their commits fail, or are very slow.
@@ -202,13 +204,13 @@ package final class Dispatcher: Stepping {
             let running = state.turns.heldCount - ended
             let isUrgent = state.trafficSeen != traffic.count && state.turns.heldCount <= Self.little
             guard let committedAt = state.committedAt, running > ended, !state.isDraining, !isUrgent else { return nil }
-            return Self.rest(since: committedAt, now)
+            return Self.rest(of: Self.commitEvery, since: committedAt, now)
         }
     }
 
-    private static func rest(since last: Timestamp, _ now: Timestamp) -> Duration? {
-        let rest = commitEvery - (now - last)
-        return rest > .zero && rest <= commitEvery ? rest : nil
+    private static func rest(of pause: Duration, since last: Timestamp, _ now: Timestamp) -> Duration? {
+        let rest = pause - (now - last)
+        return rest > .zero && rest <= pause ? rest : nil
     }
 
     private func note(_ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
@@ -290,7 +292,7 @@ extension Dispatcher {
         }
         if count == 0, !hasChanges { return .wait(Self.idleWait) }
         if count < OutcomeRecorder.worthACommit, underWay > 0, let recordedAt,
-            let rest = Self.rest(since: recordedAt, now.engine)
+            let rest = Self.rest(of: Self.recordEvery, since: recordedAt, now.engine)
         {
             return .wait(rest)
         }

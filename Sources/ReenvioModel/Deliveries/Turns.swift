@@ -227,6 +227,16 @@ package struct Turns: Sendable {
         min(lookahead(candidates: candidates), max(0, room(candidate.queue)) + 1)
     }
 
+    /// Whether the node has room for all that the receivers of these may get: none has to stand back for another.
+    package func hasRoomForAll(_ candidates: [Candidate]) -> Bool {
+        var free = max(0, nodeSlots - heldInAll)
+        for candidate in candidates {
+            free -= max(0, room(candidate.queue))
+            if free < 0 { return false }
+        }
+        return true
+    }
+
     /// What the receiver of a queue may still get for this lane.
     private func room(_ queue: QueueID) -> Int {
         let holds = Lane.allCases.reduce(0) {

@@ -87,18 +87,22 @@ struct PostgresParameters {
         append32(Int(type.id))
         append32(rows.count)
         append32(1)  // index of the first element
-        for row in 0..<rows.count {
-            let values = rows[row]
-            appendElement(values[values.startIndex + column])
-        }
+        rows.forEach(in: column) { appendElement($0) }
     }
+
+    /// Its length and its bytes at once: these are nearly all of what is sent.
+    private mutating func appendNumber(_ number: Int64) {
+        let start = bytes.count
+        bytes.append(contentsOf: Self.numberTemplate)
+        bytes.withUnsafeMutableBytes { $0.storeBytes(of: number.bigEndian, toByteOffset: start + 4, as: Int64.self) }
+    }
+
+    private static let numberTemplate: [UInt8] = [0, 0, 0, 8] + [UInt8](repeating: 0, count: 8)
 
     private mutating func appendElement(_ value: SQLValue) {
         switch value {
         case .null: append32(-1)
-        case .int(let number):
-            append32(8)
-            withUnsafeBytes(of: number.bigEndian) { bytes.append(contentsOf: $0) }
+        case .int(let number): appendNumber(number)
         case .text(let text):
             let text = Self.storable(text)
             append32(text.utf8.count)

@@ -15,7 +15,7 @@ struct PostgresRow: SQLRow {
         case 1: return Int64(bytes[0])
         case 2: return Int64(Int16(bitPattern: UInt16(Self.unsigned(bytes))))
         case 4 where !isDecimal(column): return Int64(Int32(bitPattern: UInt32(Self.unsigned(bytes))))
-        case 8 where !isDecimal(column): return Int64(bitPattern: Self.unsigned(bytes))
+        case 8 where !isDecimal(column): return Int64(bigEndian: bytes.loadUnaligned(as: Int64.self))
         default: return isDecimal(column) ? Self.decimal(bytes) : 0
         }
     }

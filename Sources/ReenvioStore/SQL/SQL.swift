@@ -63,6 +63,11 @@ package struct SQLRows: Sendable {
     package subscript(row: Int) -> ArraySlice<SQLValue> {
         values[row * columns.count..<(row + 1) * columns.count]
     }
+
+    /// The values of one column, row after row.
+    func forEach(in column: Int, _ body: (SQLValue) -> Void) {
+        for place in stride(from: column, to: values.count, by: columns.count) { body(values[place]) }
+    }
 }
 
 /// A connection inside a transaction, or inside a snapshot for reads. Parameters are written `$1`, `$2`, ...; an engine

@@ -27,6 +27,7 @@ struct ClaimBatch {
     private var parts: [Part]
     private let order: ClaimOrder
     private var leases: SQLRows
+    private var met: [Turns.Candidate: Int] = [:]
 
     init(_ parts: [Part], _ order: ClaimOrder) {
         self.parts = parts.filter { $0.count > 0 }
@@ -36,7 +37,9 @@ struct ClaimBatch {
             reserving: parts.reduce(0) { $0 + $1.count })
     }
 
-    func run(into result: inout ClaimResult, in db: any SQLConnection) throws {
+    /// Returns how many due deliveries were met in each queue, of those with a part.
+    @discardableResult
+    func run(into result: inout ClaimResult, in db: any SQLConnection) throws -> [Turns.Candidate: Int] {
         var batch = self
         try batch.load(into: &result, in: db)
         for part in batch.parts {
@@ -47,6 +50,7 @@ struct ClaimBatch {
             try passed.save(in: db)
             result.passedOver += passed.count
         }
+        return batch.met
     }
 
     private mutating func lease(_ candidate: Turns.Candidate, _ id: Int64) {
@@ -66,6 +70,7 @@ struct ClaimBatch {
         try db.batch(Self.load, wanted) { row in
             let position = Int(row.int(21))
             let part = parts[position]
+            met[part.candidate, default: 0] += 1
             result.abandoned += Int(row.int(16))
             let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
             if let resend {

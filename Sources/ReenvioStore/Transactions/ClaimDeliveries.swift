@@ -61,13 +61,23 @@ enum ClaimDeliveries {
         for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
-        let candidates = try lock(known + found, known: Set(known), into: &result, in: db)
-        let due = try dueCounts(candidates, order.now, turns, in: db)
+        let isAmple = turns.hasRoomForAll(known + found)
+        let (candidates, parked) =
+            db.dialect.hasRowLocks || isAmple
+            ? try lock(known + found, known: Set(known), into: &result, in: db) : (known + found, [])
+        let due =
+            isAmple
+            ? Dictionary(uniqueKeysWithValues: candidates.map { ($0, parked.contains($0) ? 0 : unknown) })
+            : try dueCounts(candidates, order.now, turns, in: db)
         let grants = turns.grants(for: candidates, due: { due[$0] ?? 0 })
-        try ClaimBatch(grants.map { ClaimBatch.Part($0, order) }, order).run(into: &result, in: db)
+        let met = try ClaimBatch(grants.map { ClaimBatch.Part($0, order) }, order).run(into: &result, in: db)
         for grant in grants {
             let candidate = Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue)
-            result.queues.append((grant.merchantID, grant.queue, (due[candidate] ?? 0) > grant.count))
+            // Not counted: there may be more where as many came as were asked for.
+            let isLeft =
+                due[candidate] == unknown
+                ? (met[candidate] ?? 0) >= grant.count : (due[candidate] ?? 0) > grant.count
+            result.queues.append((grant.merchantID, grant.queue, isLeft))
         }
         try moveQueues(result.queues.suffix(grants.count), order, in: db)
         result.turns = turns
@@ -76,18 +86,21 @@ enum ClaimDeliveries {
     }
 
     /// Those queues that no other node claims from at this moment: what comes into them waits for this claim, and wakes
-    /// them again. A queue that this node knows and that is gone, holds nothing more.
+    /// them again; and which of them are parked. A queue that this node knows and that is gone, holds nothing more.
     private static func lock(
         _ candidates: [Turns.Candidate], known: Set<Turns.Candidate>, into result: inout ClaimResult,
         in db: any SQLConnection
-    ) throws -> [Turns.Candidate] {
-        guard db.dialect.hasRowLocks, !candidates.isEmpty else { return candidates }
+    ) throws -> (candidates: [Turns.Candidate], parked: Set<Turns.Candidate>) {
+        if candidates.isEmpty { return ([], []) }
         var rows = SQLRows([("merchant_id", .int), ("id", .int)], reserving: candidates.count)
         for candidate in candidates { rows.append([.int(candidate.merchantID), .int(candidate.queue.raw)]) }
         var locked: Set<Turns.Candidate> = []
+        var parked: Set<Turns.Candidate> = []
         try db.batch(lockQueues, rows) { row in
             guard let queue = QueueID(raw: row.int(1)) else { return }
-            locked.insert(Turns.Candidate(merchantID: row.int(0), queue: queue))
+            let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
+            locked.insert(candidate)
+            if row.bool(2) { parked.insert(candidate) }
         }
         for candidate in known where !locked.contains(candidate) {
             let isThere = try db.first(
@@ -96,11 +109,12 @@ enum ClaimDeliveries {
             ) { $0.int(0) }
             if isThere == nil { result.queues.append((candidate.merchantID, candidate.queue, false)) }
         }
-        return candidates.filter(locked.contains)
+        return (candidates.filter(locked.contains), parked)
     }
 
     private static let lockQueues = """
-        SELECT q.merchant_id, q.id FROM queues q, {rows} WHERE q.merchant_id = rows.merchant_id AND q.id = rows.id
+        SELECT q.merchant_id, q.id, q.parked FROM queues q, {rows}
+        WHERE q.merchant_id = rows.merchant_id AND q.id = rows.id
         ORDER BY q.merchant_id, q.id FOR UPDATE OF q SKIP LOCKED
         """
 
@@ -139,6 +153,10 @@ enum ClaimDeliveries {
             ORDER BY next_due LIMIT $2) AS lane_\(lane.rawValue)
         """
     }.joined(separator: " UNION ALL ")
+
+    /// Where each may have all that its receiver bears there is nothing to share out, and nothing to count: counting
+    /// passes by everything that was claimed a moment ago.
+    private static let unknown = Int.max
 
     /// How many are due in each, no further than it matters; none in a queue that was parked meanwhile.
     private static func dueCounts(

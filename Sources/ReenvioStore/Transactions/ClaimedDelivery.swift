@@ -44,6 +44,8 @@ package final class ClaimedDelivery: Sendable {
     package let trace: TraceParent?
     /// It goes through an open breaker.
     package let isProbe: Bool
+    /// Its notification had been acknowledged when it was claimed, so that another acknowledgement changes nothing.
+    let wasAcknowledged: Bool
 
     /// A payout's webhook. Nil where the row lost its payout or notification, which is damage.
     init?(
@@ -69,6 +71,7 @@ package final class ClaimedDelivery: Sendable {
         createdAt = row.time(12)
         changeSeq = row.int(13)
         liveDeliveryID = row.intIfPresent(14)
+        wasAcknowledged = row.bool(19)
     }
 
     init(_ sealed: SealedEvent, _ event: Event, body: [UInt8]) {
@@ -90,6 +93,7 @@ package final class ClaimedDelivery: Sendable {
         createdAt = sealed.createdAt
         changeSeq = sealed.changeSeq
         liveDeliveryID = nil
+        wasAcknowledged = false
     }
 
     /// The event where it is one.

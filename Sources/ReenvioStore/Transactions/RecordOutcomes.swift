@@ -113,9 +113,15 @@ struct RecordOutcomes {
         records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
     }
 
+    /// Of payouts' notifications, those that were not acknowledged when they were claimed: for the others an
+    /// acknowledgement changes nothing, and no clock is needed.
+    private var newlyAcked: [ClaimedDelivery] {
+        acked.filter { $0.event == nil && !$0.wasAcknowledged }
+    }
+
     /// Locks the clocks that acknowledgements are dated by, and the logs that may end; first of all.
     func lockClocks(in db: any SQLConnection) throws -> MerchantClocks {
-        let clocks = try MerchantClocks(locking: Set(acked.lazy.filter { $0.event == nil }.map(\.merchantID)), in: db)
+        let clocks = try MerchantClocks(locking: Set(newlyAcked.map(\.merchantID)), in: db)
         let ended = records.lazy.filter { if case .end = $0.next { $0.claimed.isLogResend } else { false } }
         try EndLogs.lock(ended.compactMap(\.claimed.resendID), in: db)
         return clocks
@@ -123,16 +129,13 @@ struct RecordOutcomes {
 
     mutating func write(_ clocks: MerchantClocks, in db: any SQLConnection) throws {
         if records.isEmpty { return }
-        let acked = acked
-        let payouts = acked.filter { $0.event == nil }
+        let events = acked.filter { $0.event != nil }
         try writeAttempts(in: db)
         try retryDeliveries(in: db)
         try wakes.save(in: db)
         try endDeliveries(in: db)
-        try acknowledge(payouts, clocks, in: db)
-        if payouts.count < acked.count {
-            try AcknowledgeEvents(acked.filter { $0.event != nil }, now: now).write(in: db)
-        }
+        try acknowledge(newlyAcked, clocks, in: db)
+        if !events.isEmpty { try AcknowledgeEvents(events, now: now).write(in: db) }
         try counts.save(in: db)
         try tallies.save(now: now, in: db)
     }
