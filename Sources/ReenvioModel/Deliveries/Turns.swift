@@ -227,12 +227,21 @@ package struct Turns: Sendable {
         min(lookahead(candidates: candidates), max(0, room(candidate.queue)) + 1)
     }
 
-    /// Whether the node has room for all that the receivers of these may get: none has to stand back for another.
-    package func hasRoomForAll(_ candidates: [Candidate]) -> Bool {
+    /// Whether none of these has to stand back for another: there is one, or the node has room for all that their
+    /// receivers may get, and no bound is common to several.
+    package func haveNothingToShare(_ candidates: [Candidate]) -> Bool {
+        if candidates.count <= 1 { return true }
+        guard resendsAtOnce == nil else { return false }
         var free = max(0, nodeSlots - heldInAll)
+        var receivers: Set<Int64> = []
+        var merchants = Holds(self).byMerchant
         for candidate in candidates {
-            free -= max(0, room(candidate.queue))
-            if free < 0 { return false }
+            let receiverID = candidate.queue.receiverID
+            guard receivers.insert(receiverID).inserted, !isBounded(receiverID) else { return false }
+            let room = max(0, room(candidate.queue))
+            free -= room
+            merchants[candidate.merchantID, default: 0] += room
+            guard free >= 0, merchants[candidate.merchantID, default: 0] <= merchantSlots else { return false }
         }
         return true
     }

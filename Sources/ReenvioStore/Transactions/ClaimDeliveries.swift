@@ -61,7 +61,7 @@ enum ClaimDeliveries {
         for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
-        let isAmple = turns.hasRoomForAll(known + found)
+        let isAmple = turns.haveNothingToShare(known + found)
         let (candidates, parked) =
             db.dialect.hasRowLocks || isAmple
             ? try lock(known + found, known: Set(known), into: &result, in: db) : (known + found, [])

@@ -91,4 +91,27 @@ struct TurnsUnprovenTests {
         turns.setSlots(1, isProven: false, of: 1)
         #expect(Self.fill(&turns, [first]) == [1: 1])
     }
+
+    @Test("nothing is to be shared where every bound that is common to several leaves room for all they may get")
+    func nothingToShare() {
+        var turns = Turns(nodeSlots: 1_024, receiverSlots: 256, slotsAtFirst: 16)
+        for receiverID in 1...8 { turns.setSlots(200, isProven: true, of: Int64(receiverID)) }
+        func candidates(_ pairs: [(Int64, Int64)]) -> [Turns.Candidate] { pairs.map { Self.candidate($0.0, $0.1) } }
+        #expect(turns.haveNothingToShare(candidates([(7, 99)])), "one alone has nobody beside it")
+        #expect(turns.haveNothingToShare(candidates([(7, 1), (8, 2), (9, 3)])))
+        #expect(!turns.haveNothingToShare(candidates([(7, 1), (8, 99)])), "new receivers share what they may hold")
+        #expect(
+            !turns.haveNothingToShare(candidates([(7, 1), (7, 2), (7, 3)])), "three are more than half of the node")
+        #expect(!turns.haveNothingToShare(candidates((1...6).map { ($0, $0) })), "six are more than the node")
+        let lanes = [Lane.live, .resend].map {
+            Turns.Candidate(merchantID: 7, queue: QueueID(receiverID: 1, lane: $0))
+        }
+        #expect(!turns.haveNothingToShare(lanes), "the lanes of a receiver share what it bears")
+        turns.took(200, from: Self.candidate(7, 4), hasMore: false)
+        turns.took(200, from: Self.candidate(7, 5), hasMore: false)
+        #expect(!turns.haveNothingToShare(candidates([(7, 1), (8, 2)])), "what a merchant holds counts")
+        #expect(turns.haveNothingToShare(candidates([(9, 1), (8, 2)])))
+        turns.resendsAtOnce = 10
+        #expect(!turns.haveNothingToShare(candidates([(9, 1), (8, 2)])))
+    }
 }
