@@ -28,6 +28,7 @@ package final class Dispatcher: Stepping {
         var changes: [ReceiverChange] = []
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
+        var resends = ClaimedResends()
         /// Beside live changes.
         var pace = ResendPace()
         /// The commits of live changes that a claim has followed.
@@ -190,10 +191,12 @@ package final class Dispatcher: Stepping {
             guard !state.isDraining, state.turns.hasRoom, !state.waitsForRecords(recorder.count) else { return nil }
             var turns = state.turns
             if traffic.isActive(at: now.engine) { turns.resendsAtOnce = state.pace.allowance(now: now.engine) }
-            return ClaimOrder(
+            var order = ClaimOrder(
                 now: now.engine, wall: now.wall, leaseUntil: now.engine + .seconds(Limits.leaseSeconds),
                 token: Int64(bitPattern: entropy.next()), turns: turns
             )
+            order.resends = state.resends
+            return order
         }
     }
 
@@ -231,6 +234,7 @@ package final class Dispatcher: Stepping {
                 state.turns.took(taken[queue] ?? 0, from: candidate, hasMore: hasMore)
             }
             state.nextDue = claimed.nextDue
+            state.resends = claimed.resends
         }
     }
 

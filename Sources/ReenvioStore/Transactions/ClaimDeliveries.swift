@@ -11,6 +11,8 @@ package struct ClaimOrder: Sendable {
     package var turns: Turns
     /// Wall time, which dates changes of a receiver's health.
     package var wall: Timestamp
+    /// What earlier claims of this node have read of resends; none of it changes.
+    package var resends = ClaimedResends()
 
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
@@ -39,7 +41,7 @@ package struct ClaimResult: Sendable {
     var sealedEvents: [SealedEvent] = []
     /// Deliveries claimed now whose last claim ended without a result: its node is gone, or was too slow.
     package var abandoned = 0
-    var resends = ClaimedResends()
+    package var resends = ClaimedResends()
 
     package init() {}
 }
@@ -54,6 +56,7 @@ enum ClaimDeliveries {
 
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
+        result.resends = order.resends
         result.canceled = Set(try CanceledJobs.sweeping(in: db))
         try ProbeReceivers.run(order, into: &result, in: db)
         var turns = order.turns
@@ -62,12 +65,13 @@ enum ClaimDeliveries {
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let isAmple = turns.haveNothingToShare(known + found)
-        let (candidates, parked) =
+        let locked =
             db.dialect.hasRowLocks || isAmple
-            ? try lock(known + found, known: Set(known), into: &result, in: db) : (known + found, [])
+            ? try lock(known + found, known: Set(known), into: &result, in: db) : Locked(candidates: known + found)
+        let candidates = locked.candidates
         let due =
             isAmple
-            ? Dictionary(uniqueKeysWithValues: candidates.map { ($0, parked.contains($0) ? 0 : unknown) })
+            ? Dictionary(uniqueKeysWithValues: candidates.map { ($0, locked.parked.contains($0) ? 0 : unknown) })
             : try dueCounts(candidates, order.now, turns, in: db)
         let grants = turns.grants(for: candidates, due: { due[$0] ?? 0 })
         let met = try ClaimBatch(grants.map { ClaimBatch.Part($0, order) }, order).run(into: &result, in: db)
@@ -79,10 +83,20 @@ enum ClaimDeliveries {
                 ? (met[candidate] ?? 0) >= grant.count : (due[candidate] ?? 0) > grant.count
             result.queues.append((grant.merchantID, grant.queue, isLeft))
         }
-        try moveQueues(result.queues.suffix(grants.count), order, in: db)
+        try moveQueues(result.queues.suffix(grants.count), locked, order, in: db)
         result.turns = turns
-        result.nextDue = try nextDue(in: db)
+        // With something claimed the next claim follows at once.
+        if result.deliveries.isEmpty, result.sealedEvents.isEmpty, result.passedOver == 0 {
+            result.nextDue = try nextDue(in: db)
+        }
         return result
+    }
+
+    /// Queues that this claim has to itself, as they stood when it got them.
+    private struct Locked {
+        var candidates: [Turns.Candidate] = []
+        var parked: Set<Turns.Candidate> = []
+        var nextDue: [Turns.Candidate: Timestamp] = [:]
     }
 
     /// Those queues that no other node claims from at this moment: what comes into them waits for this claim, and wakes
@@ -90,30 +104,32 @@ enum ClaimDeliveries {
     private static func lock(
         _ candidates: [Turns.Candidate], known: Set<Turns.Candidate>, into result: inout ClaimResult,
         in db: any SQLConnection
-    ) throws -> (candidates: [Turns.Candidate], parked: Set<Turns.Candidate>) {
-        if candidates.isEmpty { return ([], []) }
+    ) throws -> Locked {
+        if candidates.isEmpty { return Locked() }
         var rows = SQLRows([("merchant_id", .int), ("id", .int)], reserving: candidates.count)
         for candidate in candidates { rows.append([.int(candidate.merchantID), .int(candidate.queue.raw)]) }
-        var locked: Set<Turns.Candidate> = []
-        var parked: Set<Turns.Candidate> = []
+        var locked = Locked()
+        var found: Set<Turns.Candidate> = []
         try db.batch(lockQueues, rows) { row in
             guard let queue = QueueID(raw: row.int(1)) else { return }
             let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
-            locked.insert(candidate)
-            if row.bool(2) { parked.insert(candidate) }
+            found.insert(candidate)
+            if row.bool(2) { locked.parked.insert(candidate) }
+            locked.nextDue[candidate] = row.time(3)
         }
-        for candidate in known where !locked.contains(candidate) {
+        for candidate in known where !found.contains(candidate) {
             let isThere = try db.first(
                 "SELECT 1 FROM queues WHERE merchant_id = $1 AND id = $2",
                 [.int(candidate.merchantID), .int(candidate.queue.raw)]
             ) { $0.int(0) }
             if isThere == nil { result.queues.append((candidate.merchantID, candidate.queue, false)) }
         }
-        return (candidates.filter(locked.contains), parked)
+        locked.candidates = candidates.filter(found.contains)
+        return locked
     }
 
     private static let lockQueues = """
-        SELECT q.merchant_id, q.id, q.parked FROM queues q, {rows}
+        SELECT q.merchant_id, q.id, q.parked, q.next_due FROM queues q, {rows}
         WHERE q.merchant_id = rows.merchant_id AND q.id = rows.id
         ORDER BY q.merchant_id, q.id FOR UPDATE OF q SKIP LOCKED
         """
@@ -186,8 +202,8 @@ enum ClaimDeliveries {
 
     /// Sets when queues come due next: at their earliest delivery, leases included, or soon where work was left behind.
     private static func moveQueues(
-        _ queues: some Sequence<(merchantID: Int64, queue: QueueID, hasMore: Bool)>, _ order: ClaimOrder,
-        in db: any SQLConnection
+        _ queues: some Sequence<(merchantID: Int64, queue: QueueID, hasMore: Bool)>, _ locked: Locked,
+        _ order: ClaimOrder, in db: any SQLConnection
     ) throws {
         let key: [(name: String, type: SQLRows.ColumnType)] = [("merchant_id", .int), ("id", .int)]
         var busy = SQLRows(key + [("next", .int), ("now", .int)])
@@ -195,6 +211,9 @@ enum ClaimDeliveries {
         for (merchantID, queue, hasMore) in queues {
             let key: [SQLValue] = [.int(merchantID), .int(queue.raw)]
             if hasMore {
+                // It mostly stands there already, from the claim before.
+                let next = locked.nextDue[Turns.Candidate(merchantID: merchantID, queue: queue)]
+                if let next, next > order.now { continue }
                 busy.append(key + [.time(order.now + revisitAfter), .time(order.now)])
             } else {
                 empty.append(key + [.int(Int64.max)])
@@ -204,7 +223,6 @@ enum ClaimDeliveries {
         try db.batch(putToSleep, empty)
     }
 
-    /// It mostly stands there already, from the claim before.
     private static let putOff = """
         UPDATE queues SET next_due = rows.next FROM {rows}
         WHERE queues.merchant_id = rows.merchant_id AND queues.id = rows.id AND queues.next_due <= rows.now

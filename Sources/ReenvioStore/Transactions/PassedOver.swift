@@ -1,8 +1,11 @@
 import ReenvioModel
 
 /// The resends met in one claim, looked up once each.
-struct ClaimedResends {
-    struct Found {
+package struct ClaimedResends: Sendable {
+    /// So many are remembered from one claim to the next.
+    private static let keptMax = 256
+
+    struct Found: Sendable {
         var id: Int64
         /// The job id of v2, the log's id in v3.
         var name: String
@@ -14,8 +17,11 @@ struct ClaimedResends {
 
     private var known: [Int64: Found?] = [:]
 
+    package init() {}
+
     mutating func find(_ id: Int64, in db: any SQLConnection) throws -> Found? {
         if let found = known[id] { return found }
+        if known.count >= Self.keptMax { known = [:] }
         let found = try db.first(
             """
             SELECT coalesce(public_id, CAST(id AS TEXT)), max_per_second IS NOT NULL, only_unacked, trace FROM resends
