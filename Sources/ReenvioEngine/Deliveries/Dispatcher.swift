@@ -99,23 +99,30 @@ package final class Dispatcher: Stepping {
             putBack(records, changes)
             return .wait(Self.idleWait)
         }
-        let result: (recorded: RecordResult, claimed: ClaimResult)
+        let claimed = try await commit(records, changes, now: now, claim: order)
+        if claimed.turns != nil { courier.noteCanceled(claimed.canceled) }
+        if claimed.unreadable > 0 {
+            logger.error("events cannot be opened; they wait", metadata: ["count": "\(claimed.unreadable)"])
+        }
+        try await send(claimed.deliveries, startBy: startBy)
+        let isIdle = records.isEmpty && claimed.deliveries.isEmpty && claimed.passedOver == 0
+        return isIdle ? untilDue(now: now.engine) : .again
+    }
+
+    /// Writes what was taken, puts it back where that fails, and claims.
+    private func commit(
+        _ records: [AttemptRecord], _ changes: [ReceiverChange], now: Moment, claim order: ClaimOrder?
+    ) async throws -> ClaimResult {
         do {
-            result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: order)
+            let (recorded, claimed) = try await store.recordAndClaim(
+                records, changes: changes, now: now.wall, claim: order)
+            metrics.note(records, recorded, claimed, at: now.wall)
+            note(recorded, claimed, at: now.engine)
+            return claimed
         } catch {
             putBack(records, changes)
             throw error
         }
-        metrics.note(records, result.recorded, result.claimed, at: now.wall)
-        note(result.recorded, result.claimed, at: now.engine)
-        if result.claimed.turns != nil { courier.noteCanceled(result.claimed.canceled) }
-        if result.claimed.unreadable > 0 {
-            logger.error(
-                "events cannot be opened; they wait", metadata: ["count": "\(result.claimed.unreadable)"])
-        }
-        try await send(result.claimed.deliveries, startBy: startBy)
-        let isIdle = records.isEmpty && result.claimed.deliveries.isEmpty && result.claimed.passedOver == 0
-        return isIdle ? untilDue(now: now.engine) : .again
     }
 
     /// No new claims: what runs is finished and recorded, what was claimed but not begun is released.
@@ -313,14 +320,7 @@ extension Dispatcher {
 
     private func write(_ records: [AttemptRecord], _ changes: [ReceiverChange], now: Moment) async throws {
         defer { state.withLock { $0.isWritingBreak = false } }
-        do {
-            let result = try await store.recordAndClaim(records, changes: changes, now: now.wall, claim: nil)
-            metrics.note(records, result.recorded, result.claimed, at: now.wall)
-            note(result.recorded, result.claimed, at: now.engine)
-        } catch {
-            putBack(records, changes)
-            throw error
-        }
+        _ = try await commit(records, changes, now: now, claim: nil)
     }
 }
 

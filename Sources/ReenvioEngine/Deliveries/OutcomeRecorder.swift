@@ -5,9 +5,10 @@ import Synchronization
 /// the batch is put back and written again; its claims are still in force, or the result is late.
 package final class OutcomeRecorder: Sendable {
     private struct State {
-        var records: [AttemptRecord] = []
-        /// How many of them, at the head, nobody needs to learn from any more.
-        var known = 0
+        /// What nobody has learned from yet.
+        var news: [AttemptRecord] = []
+        /// What was learned from, and is to be written.
+        var known: [AttemptRecord] = []
         /// At so many news the bells ring again; they ring for the first of them in any case.
         var enough = 1
         /// Wakes whoever writes, where that is not who claims.
@@ -26,10 +27,10 @@ package final class OutcomeRecorder: Sendable {
 
     package func append(_ record: AttemptRecord) {
         let (isNews, writerBell) = state.withLock { state -> (Bool, Doorbell?) in
-            state.records.append(record)
-            let news = state.records.count - state.known
-            let isDue = state.records.count == 1 || state.records.count == Self.worthACommit
-            return (news == 1 || news == state.enough, isDue ? state.writerBell : nil)
+            state.news.append(record)
+            let count = state.known.count + state.news.count
+            let isDue = count == 1 || count == Self.worthACommit
+            return (state.news.count == 1 || state.news.count == state.enough, isDue ? state.writerBell : nil)
         }
         if isNews { bell.ring() }
         writerBell?.ring()
@@ -46,39 +47,36 @@ package final class OutcomeRecorder: Sendable {
     }
 
     /// What was not handed out by this before: the slots of these attempts are free.
-    package func news() -> ArraySlice<AttemptRecord> {
+    package func news() -> [AttemptRecord] {
         state.withLock { state in
-            defer { state.known = state.records.count }
-            return state.records[state.known...]
+            if state.news.isEmpty { return [] }
+            let news = state.news
+            state.news = []
+            state.news.reserveCapacity(news.count)
+            if state.known.isEmpty { state.known = news } else { state.known += news }
+            return news
         }
     }
 
     /// Only what was handed out as news before: an attempt whose end nobody learned of would keep its slot for ever.
     package func take(atMost count: Int) -> [AttemptRecord] {
         state.withLock { state in
-            let count = min(count, state.known)
-            state.known -= count
-            if state.records.count == count {
-                defer {
-                    state.records = []
-                    state.records.reserveCapacity(count / 4)
-                }
-                return state.records
+            if state.known.count <= count {
+                defer { state.known = [] }
+                return state.known
             }
-            let batch = Array(state.records.prefix(count))
-            state.records.removeFirst(count)
+            let batch = Array(state.known.prefix(count))
+            state.known.removeFirst(count)
             return batch
         }
     }
 
     /// A batch that was learned from and could not be written.
     package func putBack(_ batch: [AttemptRecord]) {
-        state.withLock { state in
-            state.records = batch + state.records
-            state.known += batch.count
-        }
+        if batch.isEmpty { return }
+        state.withLock { $0.known = batch + $0.known }
     }
 
-    package var count: Int { state.withLock(\.records.count) }
-    package var newsCount: Int { state.withLock { $0.records.count - $0.known } }
+    package var count: Int { state.withLock { $0.known.count + $0.news.count } }
+    package var newsCount: Int { state.withLock(\.news.count) }
 }

@@ -59,7 +59,8 @@ final class PostgresConnection: SQLConnection {
             set_config('client_encoding', 'UTF8', false),
             set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
             set_config('idle_in_transaction_session_timeout', '60s', false),
-            set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
+            set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
+            set_config('plan_cache_mode', 'force_generic_plan', false)
         """
 
     /// Not always known to libpq at once: it takes what a server that goes has to say for a good connection.

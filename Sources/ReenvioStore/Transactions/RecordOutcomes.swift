@@ -88,6 +88,10 @@ struct RecordOutcomes {
     private(set) var late = 0
     private var exhausted: [ExhaustedDelivery] = []
     private let records: [AttemptRecord]
+    private let ackedEvents: [ClaimedDelivery]
+    /// Of payouts' notifications, those that were not acknowledged when they were claimed: for the others an
+    /// acknowledgement changes nothing, and no clock is needed.
+    private let newlyAcked: [ClaimedDelivery]
     private let now: Timestamp
     private var counts = MatchCounts()
     private var wakes = QueueWakes()
@@ -96,12 +100,17 @@ struct RecordOutcomes {
     init(_ records: [AttemptRecord], now: Timestamp) {
         self.records = records
         self.now = now
+        let acked = records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
+        ackedEvents = acked.filter { $0.event != nil }
+        newlyAcked = acked.filter { $0.event == nil && !$0.wasAcknowledged }
     }
 
     static func run(
         _ records: [AttemptRecord], _ changes: [ReceiverChange], now: Timestamp, in db: any SQLConnection
     ) throws -> RecordResult {
         var outcomes = RecordOutcomes(records, now: now)
+        // New rows that nobody else looks for: written before the locks, which others wait for.
+        try outcomes.writeAttempts(in: db)
         // Clocks, then resends, receivers, queues, and tallies: everybody locks in this order.
         let clocks = try outcomes.lockClocks(in: db)
         let events = try ReceiverStates.apply(changes, wall: now, in: db)
@@ -109,33 +118,21 @@ struct RecordOutcomes {
         return RecordResult(late: outcomes.late, events: events, exhausted: outcomes.exhausted)
     }
 
-    private var acked: [ClaimedDelivery] {
-        records.compactMap { $0.next == .end(.acknowledged) ? $0.claimed : nil }
-    }
-
-    /// Of payouts' notifications, those that were not acknowledged when they were claimed: for the others an
-    /// acknowledgement changes nothing, and no clock is needed.
-    private var newlyAcked: [ClaimedDelivery] {
-        acked.filter { $0.event == nil && !$0.wasAcknowledged }
-    }
-
     /// Locks the clocks that acknowledgements are dated by, and the logs that may end; first of all.
-    func lockClocks(in db: any SQLConnection) throws -> MerchantClocks {
+    private func lockClocks(in db: any SQLConnection) throws -> MerchantClocks {
         let clocks = try MerchantClocks(locking: Set(newlyAcked.map(\.merchantID)), in: db)
         let ended = records.lazy.filter { if case .end = $0.next { $0.claimed.isLogResend } else { false } }
         try EndLogs.lock(ended.compactMap(\.claimed.resendID), in: db)
         return clocks
     }
 
-    mutating func write(_ clocks: MerchantClocks, in db: any SQLConnection) throws {
+    private mutating func write(_ clocks: MerchantClocks, in db: any SQLConnection) throws {
         if records.isEmpty { return }
-        let events = acked.filter { $0.event != nil }
-        try writeAttempts(in: db)
         try retryDeliveries(in: db)
         try wakes.save(in: db)
         try endDeliveries(in: db)
         try acknowledge(newlyAcked, clocks, in: db)
-        if !events.isEmpty { try AcknowledgeEvents(events, now: now).write(in: db) }
+        if !ackedEvents.isEmpty { try AcknowledgeEvents(ackedEvents, now: now).write(in: db) }
         try counts.save(in: db)
         try tallies.save(now: now, in: db)
     }
