@@ -30,8 +30,9 @@ final class PostgresConnection: SQLConnection {
     }
 
     /// Connects, and sets what every connection of ours relies on.
+    /// - Parameter plans: when a prepared statement is planned.
     /// - Throws: `PostgresError`.
-    init(_ address: PostgresAddress, _ shared: PostgresShared) throws {
+    init(_ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans = .whenItPays) throws {
         handle = try address.connect()
         self.shared = shared
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
@@ -39,7 +40,7 @@ final class PostgresConnection: SQLConnection {
             throw PostgresError(sqlState: nil, message: "the server is older than PostgreSQL 13")
         }
         var encoding = ""
-        try query(Self.manners, []) { encoding = $0.text(0) }
+        try query(Self.manners, [.text(plans.rawValue)]) { encoding = $0.text(0) }
         guard encoding == "UTF8" else {
             throw PostgresError(sqlState: nil, message: "the database has the encoding \(encoding), not UTF8")
         }
@@ -60,7 +61,7 @@ final class PostgresConnection: SQLConnection {
             set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
             set_config('idle_in_transaction_session_timeout', '60s', false),
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
-            set_config('plan_cache_mode', 'force_generic_plan', false)
+            set_config('plan_cache_mode', $1, false)
         """
 
     /// Not always known to libpq at once: it takes what a server that goes has to say for a good connection.
@@ -194,6 +195,15 @@ final class PostgresConnection: SQLConnection {
         failure = error
         throw error.storeError
     }
+}
+
+/// When the server plans a prepared statement.
+enum PostgresPlans: String {
+    /// Once, whatever its parameters: right for statements that find everything by its key, thousands of times. The
+    /// server would count what is in the arrays each time, and plan again.
+    case once = "force_generic_plan"
+    /// As it thinks best: right for those that look into a range, which may hold one row or a million.
+    case whenItPays = "auto"
 }
 
 /// Ids drawn in blocks and not given out yet, shared by the connections of a node. What is left when it ends is lost.

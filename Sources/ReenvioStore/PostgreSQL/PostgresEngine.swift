@@ -20,9 +20,12 @@ package final class PostgresEngine: StoreEngine {
         } catch let error as PostgresError {
             throw error.storeError
         }
-        let session: @Sendable () -> PostgresSession = { PostgresSession(address, shared) }
-        self.readers = PostgresThreads("reenvio reader", count: readers, session: session)
-        self.writers = PostgresThreads("reenvio writer", count: writers, session: session)
+        self.readers = PostgresThreads("reenvio reader", count: readers) {
+            PostgresSession(address, shared, plans: .whenItPays)
+        }
+        self.writers = PostgresThreads("reenvio writer", count: writers) {
+            PostgresSession(address, shared, plans: .once)
+        }
     }
 
     /// Messages to the server so far, over all connections.

@@ -53,7 +53,7 @@ struct PostgresParameters {
     /// PostgreSQL has no U+0000 in texts. None that is stored has it either: requests with it are refused. What is
     /// looked for may have it, and is then not found.
     private static func storable(_ text: String) -> String {
-        text.utf8.contains(0) ? text.replacing("\0", with: "\u{FFFD}") : text
+        text.hasZero ? text.replacing("\0", with: "\u{FFFD}") : text
     }
 
     private mutating func add(_ start: Int?, _ type: Oid, binary: Bool) {
@@ -121,5 +121,12 @@ extension SQLRows.ColumnType {
         case .text: 25
         case .blob: 17
         }
+    }
+}
+
+extension String {
+    /// Looks at the bytes as they lie in memory, which is where texts of ours are.
+    fileprivate var hasZero: Bool {
+        utf8.withContiguousStorageIfAvailable { $0.contains(0) } ?? utf8.contains(0)
     }
 }

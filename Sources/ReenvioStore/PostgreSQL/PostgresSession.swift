@@ -10,14 +10,15 @@ final class PostgresSession {
 
     private let address: PostgresAddress
     private let shared: PostgresShared
+    private let plans: PostgresPlans
     private var connection: PostgresConnection?
     private var pause = firstPause
     private var refusal: (until: ContinuousClock.Instant, error: StoreError)?
 
-    init(_ address: PostgresAddress, _ shared: PostgresShared, connection: PostgresConnection? = nil) {
+    init(_ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans) {
         self.address = address
         self.shared = shared
-        self.connection = connection
+        self.plans = plans
     }
 
     /// One transaction, run again where the server gave it up for another: nothing of it was committed then.
@@ -101,7 +102,7 @@ final class PostgresSession {
         if let connection { return connection }
         if let refusal, ContinuousClock.now < refusal.until { throw refusal.error }
         do {
-            let made = try PostgresConnection(address, shared)
+            let made = try PostgresConnection(address, shared, plans: plans)
             connection = made
             pause = Self.firstPause
             refusal = nil
