@@ -16,6 +16,8 @@ from harness.recount import assert_counters_are_the_rows
 from harness.stories import story, tell_all
 from harness.waiting import eventually, never
 
+pytestmark = pytest.mark.waits
+
 RECEIVERS = "/v2/receivers"
 OPENS_AT = 10
 FIRST_PROBE_S, SECOND_PROBE_S = 5, 10

@@ -251,6 +251,7 @@ def assert_each_claim_has_its_number(receiver):
 
 
 class TestKilledUnderLoad:
+    @pytest.mark.waits
     def test_loses_nothing_that_it_accepted(self, house, shop, receiver, seed):
         """C 2.4: no committed change can lose its webhook. Four kills while payouts are created, paid and delivered."""
         load = kill_under_load(house, shop, receiver, seed, kills=4)
@@ -329,6 +330,7 @@ class TestRestart:
         assert 4 <= second.at - first.at <= 9
 
 
+@pytest.mark.waits
 class TestSIGTERM:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_when_idle(self, house, number):

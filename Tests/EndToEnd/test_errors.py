@@ -294,6 +294,7 @@ class TestHealth:
         answer = shared_server.client().get(path)
         assert answer.status_code == 200 and len(answer.content) < 40
 
+    @pytest.mark.waits
     def test_a_store_that_cannot_be_written(self, house, shop, receiver):
         """C 10: /readyz is 503 within 3 s when the store cannot be written and 200 within 20 s after it can be again; a
         write meanwhile is 503 without any detail, and safe to repeat (design rule 1); the process stays."""

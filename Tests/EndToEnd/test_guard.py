@@ -4,11 +4,14 @@ changes its answers and a capture of every packet."""
 import re
 from pathlib import Path
 
+import pytest
+
 from harness.network import run_inside
 
 FILE = Path(__file__).parent / "inside" / "guarded.py"
 
 
+@pytest.mark.waits
 def test_nothing_goes_to_a_forbidden_address():
     """Each test of `inside/guarded.py`, and none left out."""
     done = run_inside([FILE])

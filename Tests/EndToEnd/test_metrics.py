@@ -153,6 +153,7 @@ class TestCounting:
 
 
 class TestDuplicates:
+    @pytest.mark.waits
     def test_what_was_in_flight_at_a_kill(self, house, shop, receiver):
         """Each of them comes again after its lease, with the next number, and is counted."""
         settings = {"REENVIO_RETRY_SCHEDULE": "0s,1s,1s"}

@@ -104,6 +104,7 @@ class TestTogether:
         eventually(lambda: client.get("/readyz").status_code == 200, "/readyz says yes again")
 
 
+@pytest.mark.waits
 class TestKilled:
     def test_a_node_under_load(self, nodes, store, hook, seed):  # noqa: F811
         """kill -9, again and again, of one of two nodes while payouts are created, paid, delivered and resent."""
@@ -255,6 +256,7 @@ class TestOldAndNew:
         assert_refused(nodes.run("migrate"), "9999", "newer")
 
 
+@pytest.mark.waits
 class TestUnknownCommits:
     def test_are_answered_503_and_cost_nothing(self, nodes, store, hook, postgres):
         """The connection is cut after COMMIT was sent and before it is answered, for whatever a node commits then."""

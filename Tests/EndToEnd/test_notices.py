@@ -105,6 +105,7 @@ class TestNotices:
 
 
 class TestKilled:
+    @pytest.mark.waits
     def test_before_the_acknowledgement(self, house, shop, receiver, ear):
         """kill -9 while the operator's side has a notice in hand: told again, under the same name, with the next number."""
         server = house.serve(**telling(ear, "0s,1s,1s"))

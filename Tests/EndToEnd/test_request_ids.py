@@ -6,6 +6,7 @@ import re
 import socket
 import sqlite3
 
+import pytest
 import requests
 
 from harness.client import PAYMENTS, RESEND, read_answer
@@ -83,6 +84,7 @@ class TestRequestIDs:
         assert len(seen) == len(kinds) + 2
         assert '"level":"error"' not in server.log_text(), "nothing of ours failed"
 
+    @pytest.mark.waits
     def test_what_is_our_fault_is_in_the_log_under_it(self, house, shop):
         """500 and 503, of the API and the pages: each answer's id stands in a line, with the trace."""
         server = house.serve()

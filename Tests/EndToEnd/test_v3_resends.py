@@ -85,6 +85,7 @@ class TestOutcomes:
 
 
 class TestKilled:
+    @pytest.mark.waits
     def test_in_the_middle_of_a_range(self, house, mirror, receiver):
         """Logs left PROCESSING are taken up again at start-up; what was in flight comes again after its lease."""
         server = house.serve()
