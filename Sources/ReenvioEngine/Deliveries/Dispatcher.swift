@@ -29,6 +29,7 @@ package final class Dispatcher: Stepping {
         /// When the next queue comes due, as the last claim saw it; nil when none waited. Engine time.
         var nextDue: Timestamp?
         var resends = ClaimedResends()
+        var cursors = ClaimCursors()
         /// Beside live changes.
         var pace = ResendPace()
         /// The commits of live changes that a claim has followed.
@@ -203,6 +204,7 @@ package final class Dispatcher: Stepping {
                 token: Int64(bitPattern: entropy.next()), turns: turns
             )
             order.resends = state.resends
+            order.cursors = state.cursors
             return order
         }
     }
@@ -242,6 +244,7 @@ package final class Dispatcher: Stepping {
             }
             state.nextDue = claimed.nextDue
             state.resends = claimed.resends
+            state.cursors = claimed.cursors
         }
     }
 

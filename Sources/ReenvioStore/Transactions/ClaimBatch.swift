@@ -10,6 +10,8 @@ struct ClaimBatch {
         let isProbe: Bool
         fileprivate var events: ClaimEvents
         fileprivate var passed: PassedOver?
+        fileprivate var met = 0
+        fileprivate var last: ClaimCursors.Position?
 
         init(_ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, isProbe: Bool) {
             self.candidate = candidate
@@ -27,7 +29,6 @@ struct ClaimBatch {
     private var parts: [Part]
     private let order: ClaimOrder
     private var leases: SQLRows
-    private var met: [Turns.Candidate: Int] = [:]
 
     init(_ parts: [Part], _ order: ClaimOrder) {
         self.parts = parts.filter { $0.count > 0 }
@@ -50,7 +51,14 @@ struct ClaimBatch {
             try passed.save(in: db)
             result.passedOver += passed.count
         }
-        return batch.met
+        for part in batch.parts where !part.isProbe {
+            if let last = part.last, part.met >= part.count, db.dialect.hasRowLocks {
+                result.cursors.advance(part.candidate, to: last, at: order.now)
+            } else {
+                result.cursors.rewind(part.candidate)
+            }
+        }
+        return batch.parts.reduce(into: [:]) { $0[$1.candidate, default: 0] += $1.met }
     }
 
     private mutating func lease(_ candidate: Turns.Candidate, _ id: Int64) {
@@ -59,18 +67,23 @@ struct ClaimBatch {
 
     private mutating func load(into result: inout ClaimResult, in db: any SQLConnection) throws {
         var wanted = SQLRows(
-            [("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int)],
+            [
+                ("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int),
+                ("after_due", .int), ("after_id", .int),
+            ],
             reserving: parts.count)
         for (position, part) in parts.enumerated() {
+            let start = part.isProbe ? .beginning : result.cursors.start(of: part.candidate, at: order.now)
             wanted.append([
                 .int(position), .int(part.candidate.merchantID), .int(part.candidate.queue.raw), .time(order.now),
-                .int(part.count),
+                .int(part.count), .time(start.due), .int(start.id),
             ])
         }
         try db.batch(Self.load, wanted) { row in
             let position = Int(row.int(21))
             let part = parts[position]
-            met[part.candidate, default: 0] += 1
+            parts[position].met += 1
+            parts[position].last = ClaimCursors.Position(due: row.time(18), id: row.int(0))
             result.abandoned += Int(row.int(16))
             let resend = try row.intIfPresent(11).flatMap { try result.resends.find($0, in: db) }
             if let resend {
@@ -109,6 +122,7 @@ struct ClaimBatch {
             LEFT JOIN notifications n ON n.id =
                 CASE WHEN d.resend_id IS NULL THEN d.notification_id ELSE p.latest_notification_id END
             WHERE d.merchant_id = rows.merchant_id AND d.queue_id = rows.queue_id AND d.due_at <= rows.now
+                AND (d.due_at, d.id) > (rows.after_due, rows.after_id)
             ORDER BY d.due_at, d.id LIMIT rows.most FOR UPDATE OF d SKIP LOCKED) AS due
         """
 }

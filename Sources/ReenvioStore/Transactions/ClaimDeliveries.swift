@@ -13,6 +13,8 @@ package struct ClaimOrder: Sendable {
     package var wall: Timestamp
     /// What earlier claims of this node have read of resends; none of it changes.
     package var resends = ClaimedResends()
+    /// How far they came in each queue.
+    package var cursors = ClaimCursors()
 
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
@@ -42,6 +44,7 @@ package struct ClaimResult: Sendable {
     /// Deliveries claimed now whose last claim ended without a result: its node is gone, or was too slow.
     package var abandoned = 0
     package var resends = ClaimedResends()
+    package var cursors = ClaimCursors()
 
     package init() {}
 }
@@ -57,6 +60,8 @@ enum ClaimDeliveries {
     static func run(_ order: ClaimOrder, in db: any SQLConnection) throws -> ClaimResult {
         var result = ClaimResult()
         result.resends = order.resends
+        // Nothing that is dead stays in an index of SQLite.
+        if db.dialect.hasRowLocks { result.cursors = order.cursors }
         result.canceled = Set(try CanceledJobs.sweeping(in: db))
         try ProbeReceivers.run(order, into: &result, in: db)
         var turns = order.turns
@@ -72,7 +77,7 @@ enum ClaimDeliveries {
         let due =
             isAmple
             ? Dictionary(uniqueKeysWithValues: candidates.map { ($0, locked.parked.contains($0) ? 0 : unknown) })
-            : try dueCounts(candidates, order.now, turns, in: db)
+            : try dueCounts(candidates, order.now, turns, &result.cursors, in: db)
         let grants = turns.grants(for: candidates, due: { due[$0] ?? 0 })
         let met = try ClaimBatch(grants.map { ClaimBatch.Part($0, order) }, order).run(into: &result, in: db)
         for grant in grants {
@@ -176,19 +181,29 @@ enum ClaimDeliveries {
 
     /// How many are due in each, no further than it matters; none in a queue that was parked meanwhile.
     private static func dueCounts(
-        _ candidates: [Turns.Candidate], _ now: Timestamp, _ turns: Turns, in db: any SQLConnection
+        _ candidates: [Turns.Candidate], _ now: Timestamp, _ turns: Turns, _ cursors: inout ClaimCursors,
+        in db: any SQLConnection
     ) throws -> [Turns.Candidate: Int] {
         var rows = SQLRows(
-            [("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int)],
+            [
+                ("position", .int), ("merchant_id", .int), ("queue_id", .int), ("now", .int), ("most", .int),
+                ("after_due", .int), ("after_id", .int),
+            ],
             reserving: candidates.count)
+        let most = candidates.map { turns.lookahead(of: $0, among: candidates.count) }
         for (position, candidate) in candidates.enumerated() {
+            let start = cursors.start(of: candidate, at: now)
             rows.append([
-                .int(position), .int(candidate.merchantID), .int(candidate.queue.raw), .time(now),
-                .int(turns.lookahead(of: candidate, among: candidates.count)),
+                .int(position), .int(candidate.merchantID), .int(candidate.queue.raw), .time(now), .int(most[position]),
+                .time(start.due), .int(start.id),
             ])
         }
         var due: [Turns.Candidate: Int] = [:]
-        try db.batch(countDue, rows) { due[candidates[Int($0.int(0))]] = Int($0.int(1)) }
+        try db.batch(countDue, rows) { row in
+            let position = Int(row.int(0))
+            due[candidates[position]] = Int(row.int(1))
+            if Int(row.int(1)) < most[position] { cursors.rewind(candidates[position]) }
+        }
         return due
     }
 
@@ -196,6 +211,7 @@ enum ClaimDeliveries {
         SELECT rows.position, (SELECT count(*) FROM (
             SELECT 1 FROM queues q
             JOIN deliveries d ON d.merchant_id = q.merchant_id AND d.queue_id = q.id AND d.due_at <= rows.now
+                AND (d.due_at, d.id) > (rows.after_due, rows.after_id)
             WHERE q.merchant_id = rows.merchant_id AND q.id = rows.queue_id AND q.parked = 0 LIMIT rows.most) AS due)
         FROM {rows}
         """
