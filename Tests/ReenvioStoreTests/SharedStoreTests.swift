@@ -150,20 +150,23 @@ private final class Crowd: Sendable {
     private func dispatch(_ index: Int) async throws {
         var turns = Turns()
         var records: [AttemptRecord] = []
+        var cursors = ClaimCursors()
         while isWriting.load(ordering: .relaxed) {
-            (turns, records) = try await dispatchOnce(index, turns, records, losing: true)
+            (turns, records) = try await dispatchOnce(index, turns, records, &cursors, losing: true)
         }
         _ = try await node(index).recordAndClaim(records, now: now, claim: nil)
     }
 
     /// One claim after the results of the last; returns the results of this one.
     private func dispatchOnce(
-        _ index: Int, _ turns: Turns, _ records: [AttemptRecord], losing: Bool
+        _ index: Int, _ turns: Turns, _ records: [AttemptRecord], _ cursors: inout ClaimCursors, losing: Bool
     ) async throws -> (Turns, [AttemptRecord]) {
         clock.add(20_000, ordering: .relaxed)
-        let order = ClaimOrder(
+        var order = ClaimOrder(
             now: now, leaseUntil: now + .seconds(30), token: Int64.random(in: 1...Int64.max), turns: turns)
+        order.cursors = cursors
         let claimed = try await node(index).recordAndClaim(records, now: now, claim: order).claimed
+        cursors = claimed.cursors
         var results: [AttemptRecord] = []
         for delivery in claimed.deliveries {
             let fate = losing ? Int.random(in: 0..<10) : 9
@@ -186,11 +189,12 @@ private final class Crowd: Sendable {
 
     /// Leases run out, and everything that is left goes out.
     func settle() async throws {
+        var cursors = ClaimCursors()
         for _ in 0..<200 {
             clock.add(31_000_000, ordering: .relaxed)
             while try await advanceOnce(0) {}
             _ = try await nodes[0].sweepCanceled(now: now, engineNow: now)
-            let (_, records) = try await dispatchOnce(1, Turns(), [], losing: false)
+            let (_, records) = try await dispatchOnce(1, Turns(), [], &cursors, losing: false)
             _ = try await nodes[1].recordAndClaim(records, now: now, claim: nil)
             if records.isEmpty, try await nodes[0].number("SELECT count(*) FROM deliveries") == 0 { return }
         }
