@@ -1,9 +1,10 @@
 package import ReenvioModel
 
-/// How far the last claim came in each queue with more work than it took. On PostgreSQL everything that was claimed leaves
-/// an entry in the index of due work, which cannot be removed while any older transaction runs; at 15,000 webhooks a
-/// second a claim from the beginning walks over a thousand of them for a hundred deliveries. What comes in late behind a
-/// cursor is met by the next look from the beginning: after a moment, or once less is found than was asked for.
+/// How far the last claim came in each queue with more work than it took. On PostgreSQL everything that was claimed
+/// leaves an entry in the index of due work, which cannot be removed while any older transaction runs; at 15,000
+/// webhooks a second a claim from the beginning walks over a thousand of them for a hundred deliveries. What comes in
+/// late behind a cursor is met by the next look from the beginning: after a moment, or once less is found than was
+/// asked for.
 package struct ClaimCursors: Sendable {
     /// A position in the order of due work.
     struct Position: Sendable, Equatable {
