@@ -31,6 +31,19 @@
          (PGconn *connection, const char *name, int count, const char *const *values, const int *lengths, \
           const int *formats, int result_format), \
          (connection, name, count, values, lengths, formats, result_format)) \
+    EACH(int, PQsendQueryParams, \
+         (PGconn *connection, const char *command, int count, const Oid *types, const char *const *values, \
+          const int *lengths, const int *formats, int result_format), \
+         (connection, command, count, types, values, lengths, formats, result_format)) \
+    EACH(int, PQsendQueryPrepared, \
+         (PGconn *connection, const char *name, int count, const char *const *values, const int *lengths, \
+          const int *formats, int result_format), \
+         (connection, name, count, values, lengths, formats, result_format)) \
+    EACH(int, PQenterPipelineMode, (PGconn *connection), (connection)) \
+    EACH(int, PQexitPipelineMode, (PGconn *connection), (connection)) \
+    EACH(int, PQpipelineSync, (PGconn *connection), (connection)) \
+    EACH(int, PQflush, (PGconn *connection), (connection)) \
+    EACH(PGresult *, PQgetResult, (PGconn *connection), (connection)) \
     EACH(ExecStatusType, PQresultStatus, (const PGresult *result), (result)) \
     EACH(char *, PQresultErrorField, (const PGresult *result, int field), (result, field)) \
     EACH(char *, PQcmdStatus, (PGresult *result), (result)) \

@@ -51,6 +51,60 @@ struct EngineTests {
         #expect(result.3 == [[], nil, [0, 255]])
     }
 
+    @Test("what is sent takes place in order, before whatever asks for an answer", arguments: TestEngine.allCases)
+    func sending(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        let seen = try await store.engine.write(.intake) { db -> ([Bool], [Int64]?) in
+            try db.run("CREATE TABLE scratch (id INTEGER PRIMARY KEY, name TEXT, body BLOB) STRICT")
+            // Far more than what a socket holds, so that neither side may wait for the other one.
+            for part in Int64(0)..<20 {
+                var rows = SQLRows([("id", .int), ("name", .text), ("body", .blob)])
+                for id in part * 500..<(part + 1) * 500 {
+                    rows.append([.int(id), id == 7 ? .null : .text("ação"), .blob([UInt8](repeating: 0, count: 200))])
+                }
+                try db.send("INSERT INTO scratch SELECT rows.id, rows.name, rows.body FROM {rows}", rows)
+            }
+            var rows = SQLRows([("id", .int)])
+            rows.append([.int(9_999)])
+            try db.send("UPDATE scratch SET name = 'last' FROM {rows} WHERE scratch.id = rows.id", rows)
+            let gone = try db.effects("DELETE FROM scratch USING {rows} WHERE scratch.id = rows.id", rows)
+            let counts = try db.first("SELECT count(*), count(name), sum(length(body)) FROM scratch") {
+                [$0.int(0), $0.int(1), $0.int(2)]
+            }
+            return (gone, counts)
+        }
+        #expect(seen.0 == [true])
+        #expect(seen.1 == [9_999, 9_998, 9_999 * 200])
+    }
+
+    @Test(
+        "what is sent and fails is told at the latest by the commit, and nothing is left",
+        arguments: TestEngine.allCases,
+        [false, true])
+    func sendingWhatFails(_ kind: TestEngine, _ asksAfterwards: Bool) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        var error: (any Error)?
+        do {
+            try await store.engine.write(.intake) { db in
+                try db.run("UPDATE merchants SET name = 'changed'")
+                var rows = SQLRows([("id", .int), ("name", .text)])
+                rows.append([.int(Fixtures.merchantID), .null])
+                try db.send("UPDATE merchants SET name = rows.name FROM {rows} WHERE merchants.id = rows.id", rows)
+                if asksAfterwards {
+                    _ = try db.first("SELECT name FROM merchants") { $0.text(0) }
+                    Issue.record("there was an answer after a failure")
+                }
+                return ()
+            }
+        } catch let caught {
+            error = caught
+        }
+        #expect(error is StoreError)
+        if case .unavailable = error as? StoreError { Issue.record("it failed, and was not only unavailable") }
+        #expect(try await store.number("SELECT count(*) FROM merchants WHERE name = 'changed'") == 0)
+        #expect(try await store.number("SELECT count(*) FROM merchants") == 1, "and the connection goes on")
+    }
+
     @Test("a transaction that throws leaves nothing behind", arguments: TestEngine.allCases)
     func rollback(_ kind: TestEngine) async throws {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())

@@ -69,6 +69,24 @@ struct PostgresEngineTests {
         #expect(sum == 2, "the next transaction finds a new connection, and nothing of the one that was cut")
     }
 
+    @Test("a transaction that only sends takes place once, too, over a connection that was cut while idle")
+    func sendingOverALostConnection() async throws {
+        let engine = try PostgresEngine(try TestPostgres.shared.newSchema(), readers: 1, writers: 1)
+        try await Self.scratch(engine)
+        let writer = try await engine.write(.intake) { db in try db.first("SELECT pg_backend_pid()") { $0.int(0) } ?? 0
+        }
+        try await engine.read { db in
+            try db.query("SELECT pg_terminate_backend(CAST($1 AS INTEGER))", [.int(writer)]) { _ in }
+        }
+        try await engine.write(.intake) { db in
+            var rows = SQLRows([("more", .int)])
+            rows.append([.int(3)])
+            try db.send("UPDATE scratch SET value = value + rows.more FROM {rows}", rows)
+        }
+        let values = try await engine.read { db in try db.all("SELECT value FROM scratch") { $0.int(0) } }
+        #expect(values == [3, 3])
+    }
+
     private static func backend(_ engine: PostgresEngine) async throws -> Int64 {
         try await engine.lookup { db in try db.first("SELECT pg_backend_pid()") { $0.int(0) } ?? 0 }
     }

@@ -78,6 +78,11 @@ private final class FaultyConnection: SQLConnection {
         return try base.batch(sql, rows, row)
     }
 
+    func send(_ sql: String, _ rows: SQLRows) throws {
+        try faults.countDown()
+        try base.send(sql, rows)
+    }
+
     func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
         try faults.countDown()
         return try base.effects(sql, rows)

@@ -89,6 +89,10 @@ private final class PlanningConnection: SQLConnection {
         return try base.batch(sql, rows, row)
     }
 
+    func send(_ sql: String, _ rows: SQLRows) throws {
+        try base.send(sql, rows)
+    }
+
     func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
         try base.effects(sql, rows)
     }

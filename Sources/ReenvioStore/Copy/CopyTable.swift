@@ -70,7 +70,7 @@ struct CopyTable: Sendable {
 
     func insert(_ rows: SQLRows, in db: any SQLConnection) throws {
         let values = columns.map { "rows.\($0.name)" }.joined(separator: ", ")
-        try db.batch("INSERT INTO \"\(name)\" (\(list)) SELECT \(values) FROM {rows}", rows)
+        try db.send("INSERT INTO \"\(name)\" (\(list)) SELECT \(values) FROM {rows}", rows)
     }
 }
 

@@ -20,7 +20,10 @@ final class PostgresConnection: SQLConnection {
     /// The failure of a statement since the last `command`: after it the server takes nothing but a rollback.
     private(set) var failure: PostgresError?
     private let handle: OpaquePointer
+    private let pipeline: PostgresPipeline
     private let shared: PostgresShared
+    /// Whether the server has answered anything since `begin`.
+    private(set) var hasAnswered = false
     private var prepared: [StatementKey: String] = [:]
     private var statements = 0
 
@@ -34,6 +37,7 @@ final class PostgresConnection: SQLConnection {
     /// - Throws: `PostgresError`.
     init(_ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans = .whenItPays) throws {
         handle = try address.connect()
+        pipeline = PostgresPipeline(handle)
         self.shared = shared
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         guard PQserverVersion(handle) >= 130_000 else {
@@ -89,6 +93,11 @@ final class PostgresConnection: SQLConnection {
             StatementKey(sql: sql), { dialect.rewrite(sql, rows: rows.columns) }, PostgresParameters(rows), row)
     }
 
+    func send(_ sql: String, _ rows: SQLRows) throws {
+        if rows.isEmpty { return }
+        try post(StatementKey(sql: sql), { dialect.rewrite(sql, rows: rows.columns) }, PostgresParameters(rows))
+    }
+
     func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
         var effects = [Bool](repeating: false, count: rows.count)
         if rows.isEmpty { return effects }
@@ -133,9 +142,34 @@ final class PostgresConnection: SQLConnection {
 
     // MARK: libpq
 
-    /// Runs a statement without parameters, not prepared, and returns what the server did: `COMMIT`, or `ROLLBACK`
-    /// where a statement before had failed.
+    /// Begins a transaction with the next statement that is waited for.
+    func begin(_ statements: [String]) throws {
+        failure = nil
+        hasAnswered = false
+        for statement in statements { try sending { () throws(PostgresError) in try pipeline.post(statement) } }
+    }
+
+    /// Returns what the server did: `COMMIT`, or `ROLLBACK` where a statement before had failed. It goes out with the
+    /// last statements, and alone where none was answered: before that the connection may have been lost for hours, and
+    /// then nothing was committed for certain.
+    func commit() throws -> String {
+        if !hasAnswered { try settle() }
+        guard pipeline.count > 0 else { return try command("COMMIT") }
+        try sending { () throws(PostgresError) in try pipeline.post("COMMIT") }
+        let result = try answer()
+        defer { PQclear(result) }
+        return String(cString: PQcmdStatus(result))
+    }
+
+    /// Whatever else has failed meanwhile.
+    func rollBack() throws {
+        PQclear(pipeline.answers().last)
+        if !isBroken { _ = try command("ROLLBACK") }
+    }
+
+    /// Runs a statement without parameters, not prepared, and returns what the server did.
     func command(_ sql: String) throws -> String {
+        try settle()
         failure = nil
         let result = try checked(PQexec(handle, sql))
         defer { PQclear(result) }
@@ -164,17 +198,29 @@ final class PostgresConnection: SQLConnection {
     private func execute(
         _ key: StatementKey, _ text: () -> String, _ parameters: PostgresParameters, _ row: (any SQLRow) throws -> Void
     ) throws -> Int {
-        let name = try prepared[key] ?? prepare(key, text(), parameters.types)
-        let answer = parameters.withPointers { count, values, lengths, formats in
-            PQexecPrepared(handle, name, count, values, lengths, formats, 1)
+        let result: OpaquePointer
+        if pipeline.count > 0 {
+            try post(key, text, parameters)
+            result = try answer()
+        } else {
+            let name = try prepared[key] ?? prepare(key, text(), parameters.types)
+            result = try checked(
+                parameters.withPointers { count, values, lengths, formats in
+                    PQexecPrepared(handle, name, count, values, lengths, formats, 1)
+                })
         }
-        let result = try checked(answer)
         defer { PQclear(result) }
         for index in 0..<PQntuples(result) { try row(PostgresRow(result: result, index: index)) }
         return Int(String(cString: PQcmdTuples(result))) ?? 0
     }
 
+    private func post(_ key: StatementKey, _ text: () -> String, _ parameters: PostgresParameters) throws {
+        let name = try prepared[key] ?? prepare(key, text(), parameters.types)
+        try sending { () throws(PostgresError) in try pipeline.post(prepared: name, parameters) }
+    }
+
     private func prepare(_ key: StatementKey, _ text: String, _ types: [Oid]) throws -> String {
+        try settle()
         if prepared.count >= Self.statementsMax {
             _ = try command("DEALLOCATE ALL")
             prepared = [:]
@@ -186,14 +232,38 @@ final class PostgresConnection: SQLConnection {
         return name
     }
 
+    /// Waits for whatever was sent.
+    private func settle() throws {
+        if pipeline.count > 0 { PQclear(try answer()) }
+    }
+
+    /// The answer to what was sent last.
+    private func answer() throws -> OpaquePointer {
+        shared.roundTrips.add(1, ordering: .relaxed)
+        let (last, failure) = pipeline.answers()
+        guard let last else { throw noted(failure ?? PostgresError(nil, handle)) }
+        hasAnswered = true
+        return last
+    }
+
+    private func sending(_ send: () throws(PostgresError) -> Void) throws {
+        do { try send() } catch { throw noted(error) }
+    }
+
     private func checked(_ result: OpaquePointer?) throws -> OpaquePointer {
         shared.roundTrips.add(1, ordering: .relaxed)
-        let status = PQresultStatus(result)
-        if let result, status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK { return result }
+        if let result, PostgresPipeline.isFine(result) {
+            hasAnswered = true
+            return result
+        }
         let error = PostgresError(result, handle)
         PQclear(result)
+        throw noted(error)
+    }
+
+    private func noted(_ error: PostgresError) -> StoreError {
         failure = error
-        throw error.storeError
+        return error.storeError
     }
 }
 

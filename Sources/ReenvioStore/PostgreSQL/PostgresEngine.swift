@@ -36,12 +36,12 @@ package final class PostgresEngine: StoreEngine {
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await run(on: readers, .intake) { session in
-            try session.read("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", body)
+            try session.read(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], body)
         }
     }
 
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
-        try await run(on: readers, .intake) { session in try session.read(nil, body) }
+        try await run(on: readers, .intake) { session in try session.read([], body) }
     }
 
     package func write<T: Sendable>(
@@ -64,9 +64,9 @@ package final class PostgresEngine: StoreEngine {
     }
 
     /// A claim that is lost with a server comes due again by itself, so it need not wait for the disk.
-    private static func begin(_ priority: WritePriority) -> String {
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
-        return priority == .claims ? begin + "; SET LOCAL synchronous_commit = off" : begin
+    private static func begin(_ priority: WritePriority) -> [String] {
+        let begin = ["BEGIN ISOLATION LEVEL READ COMMITTED"]
+        return priority == .claims ? begin + ["SET LOCAL synchronous_commit = off"] : begin
     }
 
     private func run<T: Sendable>(
@@ -114,7 +114,7 @@ extension PostgresEngine: StoreSharing {
         guard isDue else { return }
         // A hint: one that cannot be given is none.
         _ = readers.submit(.intake) { session in
-            try? session.read(nil) { try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in } }
+            try? session.read([]) { try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in } }
         }
     }
 

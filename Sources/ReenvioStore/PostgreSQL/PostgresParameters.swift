@@ -12,6 +12,7 @@ struct PostgresParameters {
     /// Types that the values say; 0 leaves it to the server, as for null.
     private(set) var types: [Oid] = []
     private var bytes: [UInt8] = []
+    var byteCount: Int { bytes.count }
     /// Where each begins; nil for null.
     private var starts: [Int?] = []
     private var lengths: [CInt] = []

@@ -21,38 +21,45 @@ final class PostgresSession {
         self.plans = plans
     }
 
-    /// One transaction, run again where the server gave it up for another: nothing of it was committed then.
-    func write<T>(_ begin: String, _ body: (any SQLConnection) throws -> T) throws -> T {
+    /// One transaction, run again where nothing of it was committed for certain: the server gave it up for another, or
+    /// the connection had been cut while it was idle.
+    func write<T>(_ begin: [String], _ body: (any SQLConnection) throws -> T) throws -> T {
         var attempt = 1
         while true {
-            let connection = try begun(begin)
+            let wasOpen = connection != nil
+            let connection = try connected()
             do {
+                try connection.begin(begin)
                 let result = try body(connection)
                 try commit(connection)
                 return result
             } catch {
                 let isConflict = connection.failure?.isConflict == true
+                let wasCut = wasOpen && !connection.hasAnswered && connection.isBroken
                 rollBack(connection)
+                if wasCut { continue }
                 if isConflict { shared.conflicts.add(1, ordering: .relaxed) }
                 guard isConflict, attempt < Self.attemptsMax else { throw error }
+                try letOthersPass(attempt)
                 attempt += 1
             }
         }
     }
 
-    /// A snapshot, or a statement without one where `begin` is nil. Reading may be repeated, so it is, once, where the
-    /// connection was lost.
-    func read<T>(_ begin: String?, _ body: (any SQLConnection) throws -> T) throws -> T {
+    /// A snapshot, or a statement without one where `begin` is empty. Reading may be repeated, so it is, once, where
+    /// the connection was lost.
+    func read<T>(_ begin: [String], _ body: (any SQLConnection) throws -> T) throws -> T {
         var isRepeated = false
         while true {
-            let connection = try begin.map { try begun($0) } ?? connected()
+            let connection = try connected()
             do {
+                try connection.begin(begin)
                 let result = try body(connection)
-                if begin != nil { _ = try connection.command("COMMIT") }
+                if !begin.isEmpty { _ = try connection.commit() }
                 return result
             } catch {
                 let isWorthRepeating = connection.isBroken || connection.failure?.isConflict == true
-                if begin == nil { dropIfBroken(connection) } else { rollBack(connection) }
+                if begin.isEmpty { dropIfBroken(connection) } else { rollBack(connection) }
                 guard isWorthRepeating, !isRepeated else { throw error }
                 isRepeated = true
             }
@@ -63,9 +70,9 @@ final class PostgresSession {
     private func commit(_ connection: PostgresConnection) throws {
         let outcome: String
         do {
-            outcome = try connection.command("COMMIT")
+            outcome = try connection.commit()
         } catch {
-            guard connection.isBroken else { throw error }
+            guard connection.isBroken, connection.hasAnswered else { throw error }
             throw StoreError.unavailable("the connection was lost during a commit; whether it took place is unknown")
         }
         guard outcome == "COMMIT" else {
@@ -73,29 +80,19 @@ final class PostgresSession {
         }
     }
 
+    /// Whoever the transaction was given up for has only just been woken: begun again at once, it would be there first
+    /// and lock it out once more.
+    private func letOthersPass(_ attempt: Int) throws {
+        _ = try connected().command("SELECT pg_sleep(\(attempt) * 0.01)")
+    }
+
     private func rollBack(_ connection: PostgresConnection) {
-        if !connection.isBroken { _ = try? connection.command("ROLLBACK") }
+        try? connection.rollBack()
         dropIfBroken(connection)
     }
 
     private func dropIfBroken(_ connection: PostgresConnection) {
         if connection.isBroken { self.connection = nil }
-    }
-
-    /// A connection inside a new transaction. One that was cut while it was idle is noticed here, and made again.
-    private func begun(_ begin: String) throws -> PostgresConnection {
-        let wasOpen = connection != nil
-        let connection = try connected()
-        do {
-            _ = try connection.command(begin)
-            return connection
-        } catch {
-            rollBack(connection)
-            guard wasOpen, self.connection == nil else { throw error }
-            let fresh = try connected()
-            _ = try fresh.command(begin)
-            return fresh
-        }
     }
 
     private func connected() throws -> PostgresConnection {

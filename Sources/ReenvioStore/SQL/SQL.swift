@@ -90,6 +90,10 @@ package protocol SQLConnection: AnyObject {
     @discardableResult
     func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int
 
+    /// The same where nobody needs to know what came of it, not even whether it failed: that is thrown by a later
+    /// statement of the transaction, at the latest by its commit. PostgreSQL is sent it without waiting for the answer.
+    func send(_ sql: String, _ rows: SQLRows) throws
+
     /// Runs one UPDATE or DELETE for many rows of parameters, as `batch` does, and says for each row whether it changed
     /// anything. The text has no RETURNING: SQLite would collect it in a table that it opens and throws away each time,
     /// and knows the number of changes anyway; on PostgreSQL the engine appends one, with the number of the row.
@@ -120,8 +124,8 @@ extension SQLConnection {
         try run(sql, [])
     }
 
-    @discardableResult
-    package func batch(_ sql: String, _ rows: SQLRows) throws -> Int {
+    /// Runs it and counts what changed.
+    package func changes(_ sql: String, _ rows: SQLRows) throws -> Int {
         try batch(sql, rows) { _ in }
     }
 

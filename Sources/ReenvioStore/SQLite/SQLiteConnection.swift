@@ -38,6 +38,10 @@ final class SQLiteConnection: SQLConnection {
         return changed
     }
 
+    func send(_ sql: String, _ rows: SQLRows) throws {
+        try batch(sql, rows) { _ in }
+    }
+
     func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
         var effects: [Bool] = []
         effects.reserveCapacity(rows.count)

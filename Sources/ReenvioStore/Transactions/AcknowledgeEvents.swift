@@ -21,7 +21,7 @@ struct AcknowledgeEvents {
                 live.append([.int(claimed.merchantID), .int(event.registrationID), .int(event.id)])
             }
         }
-        try db.batch(
+        try db.send(
             """
             UPDATE notifications SET acked_at = rows.at FROM {rows}
             WHERE notifications.id = rows.id AND acked_at IS NULL

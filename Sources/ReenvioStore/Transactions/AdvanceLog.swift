@@ -160,7 +160,7 @@ struct LogChunk {
             ])
             wakes.add(resend.merchantID, queue, due: due)
         }
-        try db.batch(Self.insertDeliveries, rows)
+        try db.send(Self.insertDeliveries, rows)
         try wakes.save(in: db)
         queued = rows.count
     }

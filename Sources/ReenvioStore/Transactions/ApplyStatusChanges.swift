@@ -194,8 +194,8 @@ extension StatusChanges {
             newChanges[index].notificationID = notificationIDs[offset]
             payouts[change.payoutID]?.latestNotificationID = notificationIDs[offset]
         }
-        try db.batch(Self.insertNotifications, notifications)
-        try db.batch(Self.insertDeliveries, rows)
+        try db.send(Self.insertNotifications, notifications)
+        try db.send(Self.insertDeliveries, rows)
         deliveries = rows.count
     }
 
@@ -208,12 +208,12 @@ extension StatusChanges {
                 .int(change.previousSeq), .optional(change.supersededSeq),
             ])
         }
-        try db.batch(Self.insertChanges, inserts)
+        try db.send(Self.insertChanges, inserts)
         var superseded = SQLRows([("merchant_id", .int), ("seq", .int), ("by", .int)])
         for change in newChanges where payouts[change.payoutID]?.storedSeq == change.previousSeq {
             superseded.append([.int(change.merchantID), .int(change.previousSeq), .int(change.seq)])
         }
-        try db.batch(
+        try db.send(
             """
             UPDATE status_changes SET superseded_seq = rows.by FROM {rows}
             WHERE status_changes.merchant_id = rows.merchant_id AND status_changes.seq = rows.seq
@@ -236,8 +236,8 @@ extension StatusChanges {
                 invoices.append([.int(id), .bool(payout.status.holdsInvoice)])
             }
         }
-        try db.batch(Self.updatePayouts, rows)
-        try db.batch(
+        try db.send(Self.updatePayouts, rows)
+        try db.send(
             "UPDATE payouts SET holds_invoice = rows.holds FROM {rows} WHERE payouts.id = rows.id", invoices
         )
     }

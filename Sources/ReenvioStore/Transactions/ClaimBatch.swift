@@ -46,7 +46,7 @@ struct ClaimBatch {
         for part in batch.parts {
             for id in try part.events.run(order, into: &result, in: db) { batch.lease(part.candidate, id) }
         }
-        try db.batch(Self.lease, batch.leases)
+        try db.send(Self.lease, batch.leases)
         for var passed in batch.parts.compactMap(\.passed) {
             try passed.save(in: db)
             result.passedOver += passed.count

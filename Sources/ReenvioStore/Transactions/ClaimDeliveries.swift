@@ -235,8 +235,8 @@ enum ClaimDeliveries {
                 empty.append(key + [.int(Int64.max)])
             }
         }
-        try db.batch(putOff, busy)
-        try db.batch(putToSleep, empty)
+        try db.send(putOff, busy)
+        try db.send(putToSleep, empty)
     }
 
     private static let putOff = """

@@ -64,7 +64,7 @@ struct ClaimEvents {
             let resend = try row.intIfPresent(5).flatMap { try result.resends.find($0, in: db) }
             if let event = sealedEvent(row, resend) { result.sealedEvents.append(event) }
         }
-        try db.batch(MovedDeliveries.move, moved)
+        try db.send(MovedDeliveries.move, moved)
         try wakes.save(in: db)
         return leased
     }

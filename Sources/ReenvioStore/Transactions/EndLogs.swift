@@ -34,7 +34,7 @@ struct EndLogs {
     static func lock(_ ids: some Sequence<Int64>, in db: any SQLConnection) throws {
         var rows = SQLRows([("id", .int)])
         for id in Set(ids).sorted() { rows.append([.int(id)]) }
-        try db.batch(lock, rows)
+        try db.send(lock, rows)
     }
 
     func run(in db: any SQLConnection) throws {

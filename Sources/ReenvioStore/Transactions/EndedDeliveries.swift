@@ -77,7 +77,7 @@ struct EndedDeliveries {
                 tally.end, merchantID: tally.merchantID, resendID: tally.resendID, isLog: tally.isLog,
                 failure: tally.failure)
         }
-        try db.batch(Settling.insert, rows)
+        try db.send(Settling.insert, rows)
         try tallies.save(now: now, in: db)
         return given
     }

@@ -34,7 +34,7 @@ struct EraseEvents {
     static func row(notificationID: Int64) -> [SQLValue] { [.int(notificationID), .blob([])] }
 
     static func erase(_ rows: SQLRows, in db: any SQLConnection) throws {
-        try db.batch(
+        try db.send(
             "UPDATE notifications SET body = rows.body, key_id = NULL FROM {rows} WHERE notifications.id = rows.id",
             rows)
     }

@@ -38,8 +38,8 @@ extension Store {
             }
             var rows = SQLRows([("id", .int), ("merchant_id", .int), ("at", .int)])
             for target in targets { rows.append([.int(target.id), .int(target.merchantID), .time(now)]) }
-            try db.batch("UPDATE payouts SET erased_at = rows.at FROM {rows} WHERE payouts.id = rows.id", rows)
-            try db.batch(
+            try db.send("UPDATE payouts SET erased_at = rows.at FROM {rows} WHERE payouts.id = rows.id", rows)
+            try db.send(
                 """
                 DELETE FROM parties USING {rows}
                 WHERE parties.merchant_id = rows.merchant_id AND parties.kind = 'payout' AND parties.object_id = rows.id

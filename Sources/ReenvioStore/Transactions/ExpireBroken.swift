@@ -54,7 +54,7 @@ private struct BrokenQueue {
                 .exhausted, merchantID: merchantID, resendID: key.resendID, isLog: delivery.isLog,
                 failure: delivery.isLog ? .receiverPaused : nil)
         }
-        try db.batch(Settling.insert, settled)
+        try db.send(Settling.insert, settled)
         try tallies.save(now: now, in: db)
         return open.count
     }

@@ -131,7 +131,7 @@ extension ImportPayouts {
                 .optional(line.statusDetail.map(StatusChanges.detailJSON)), .bool(line.status.holdsInvoice),
             ])
         }
-        guard try db.batch(Self.insertPayouts, rows) == rows.count else {
+        guard try db.changes(Self.insertPayouts, rows) == rows.count else {
             throw StoreError.unavailable("another writer took an id or an invoice of these lines")
         }
     }
@@ -147,7 +147,7 @@ extension ImportPayouts {
                 .blob(payout.line.body(payoutID: payout.id)),
             ])
         }
-        try db.batch(Self.insertNotifications, rows)
+        try db.send(Self.insertNotifications, rows)
     }
 
     private func writeChanges(in db: any SQLConnection) throws {
@@ -165,7 +165,7 @@ extension ImportPayouts {
                 .time(line.updatedAt), .int(line.updatedAt.seconds), .optional(payout.notificationID), created, .null,
             ])
         }
-        try db.batch(Self.insertChanges, rows)
+        try db.send(Self.insertChanges, rows)
     }
 
     /// What v3 would have told of these payouts; nothing is delivered, a resend finds it.

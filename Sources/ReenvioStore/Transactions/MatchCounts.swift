@@ -71,7 +71,7 @@ struct MatchCounts {
                 .int(sum.current), .int(sum.unacked),
             ])
         }
-        try db.batch(sql, rows)
+        try db.send(sql, rows)
     }
 
     private static let addBySecond = """

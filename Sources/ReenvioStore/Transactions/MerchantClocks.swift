@@ -32,7 +32,7 @@ struct MerchantClocks {
     func save(in db: any SQLConnection) throws {
         var rows = SQLRows([("id", .int), ("seq", .int)])
         for (id, seq) in seqs.sorted(by: { $0.key < $1.key }) { rows.append([.int(id), .int(seq)]) }
-        try db.batch("UPDATE merchant_clocks SET seq = rows.seq FROM {rows} WHERE merchant_id = rows.id", rows)
+        try db.send("UPDATE merchant_clocks SET seq = rows.seq FROM {rows} WHERE merchant_id = rows.id", rows)
     }
 }
 
@@ -67,7 +67,7 @@ struct QueueWakes {
                 .time(due), .bool(parked.contains(key.queue.receiverID)),
             ])
         }
-        try db.batch(
+        try db.send(
             """
             INSERT INTO queues (merchant_id, id, lane, receiver_id, next_due, parked)
             SELECT rows.merchant_id, rows.id, rows.lane, rows.receiver_id, rows.due, rows.parked
@@ -108,8 +108,8 @@ struct QueueWakes {
             else { return }
             sooner.append([.int(row.int(0)), .time(max(probeAt, due))])
         }
-        try db.batch("UPDATE receivers SET resume_at = rows.at FROM {rows} WHERE receivers.id = rows.id", sooner)
-        try db.batch("UPDATE receivers SET is_known = 1 FROM {rows} WHERE receivers.id = rows.id", unknown)
+        try db.send("UPDATE receivers SET resume_at = rows.at FROM {rows} WHERE receivers.id = rows.id", sooner)
+        try db.send("UPDATE receivers SET is_known = 1 FROM {rows} WHERE receivers.id = rows.id", unknown)
         return parked
     }
 }

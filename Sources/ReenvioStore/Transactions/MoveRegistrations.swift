@@ -77,7 +77,7 @@ private struct MovingRegistration {
                 wakes.add(merchantID, queue, due: row.time(2))
             }
         }
-        try db.batch(MovedDeliveries.move, rows)
+        try db.send(MovedDeliveries.move, rows)
         try wakes.save(in: db)
         return rows.count
     }

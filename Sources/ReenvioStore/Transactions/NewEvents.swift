@@ -83,8 +83,8 @@ struct NewEvents {
                 .int(event.occurredAt.seconds), .int(notificationIDs[index]),
             ])
         }
-        try db.batch(Self.insertNotifications, notifications)
-        try db.batch(Self.insertEvents, rows)
+        try db.send(Self.insertNotifications, notifications)
+        try db.send(Self.insertEvents, rows)
         guard let due else { return }
         try enqueue(events, ids, notificationIDs, due: due, wakes: &wakes, in: db)
     }
@@ -111,7 +111,7 @@ struct NewEvents {
             ])
             wakes.add(merchantID, queue, due: due)
         }
-        try db.batch(Self.insertDeliveries, rows)
+        try db.send(Self.insertDeliveries, rows)
         deliveries += rows.count
     }
 

@@ -35,8 +35,8 @@ enum NewPayouts {
             changes.append([merchant, .int(seqs[index]), .int(ids[index]), .time(now), .int(now.seconds)])
             parties.append([merchant, .int(ids[index]), .blob(sealed[index]), .text(keyID), .time(now)])
         }
-        try db.batch(insertChanges, changes)
-        try db.batch(insertParties, parties)
+        try db.send(insertChanges, changes)
+        try db.send(insertParties, parties)
         return ids.map { inserted.contains($0) ? .payout(id: $0) : .invoiceTaken }
     }
 

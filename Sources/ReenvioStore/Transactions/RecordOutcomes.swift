@@ -149,7 +149,7 @@ struct RecordOutcomes {
                 record.answer.isEmpty ? .null : .blob(record.answer),
             ])
         }
-        try db.batch(Self.insertAttempts, rows)
+        try db.send(Self.insertAttempts, rows)
     }
 
     /// Moves ended deliveries out of the open work. A result is taken only where the claim still holds.
@@ -192,7 +192,7 @@ struct RecordOutcomes {
             }
         }
         late += rows.count - settled.count
-        try db.batch(Settling.insert, settled)
+        try db.send(Settling.insert, settled)
     }
 
     private mutating func retryDeliveries(in db: any SQLConnection) throws {
@@ -269,7 +269,7 @@ extension RecordOutcomes {
         for (row, isOurs) in zip(open, try db.effects(EndedDeliveries.delete, found)) where isOurs {
             settled.append(row)
         }
-        try db.batch(Settling.insert, settled)
+        try db.send(Settling.insert, settled)
     }
 
     private static let markAcknowledged = """

@@ -123,7 +123,7 @@ struct ResendChunk {
             ])
             wakes.add(resend.merchantID, queue, due: due)
         }
-        try db.batch(
+        try db.send(
             """
             INSERT INTO deliveries (merchant_id, id, queue_id, due_at, payout_id, resend_id, created_at, has_slot)
             SELECT rows.merchant_id, rows.id, rows.queue_id, rows.due, rows.payout_id, rows.resend_id, rows.at,

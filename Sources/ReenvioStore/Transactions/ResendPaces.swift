@@ -34,7 +34,7 @@ enum ResendPaces {
         for (index, (id, due)) in zip(ids, slots + later).enumerated() {
             rows.append([.int(merchantID), .int(id), .time(due), .bool(index < count)])
         }
-        try db.batch(
+        try db.send(
             """
             UPDATE deliveries SET due_at = rows.due, has_slot = rows.slot FROM {rows}
             WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id

@@ -29,7 +29,7 @@ struct ResendTallies {
         for key in Set(keys).sorted(by: { ($0.merchantID, $0.resendID) < ($1.merchantID, $1.resendID) }) {
             rows.append([.int(key.merchantID), .int(key.resendID), .int(0), .int(0), .int(0)])
         }
-        try db.batch(add, rows)
+        try db.send(add, rows)
     }
 
     /// `isLog`: of a v3 resend; `failure` then says why it was not acknowledged.
@@ -69,8 +69,8 @@ struct ResendTallies {
             if let failure = sum.failure { failures.append([.int(key.resendID), .text(failure.text)]) }
         }
         try EndLogs.lock(logs, in: db)
-        try db.batch(Self.add, rows)
-        try db.batch("UPDATE resends SET failure = rows.failure FROM {rows} WHERE resends.id = rows.id", failures)
+        try db.send(Self.add, rows)
+        try db.send("UPDATE resends SET failure = rows.failure FROM {rows} WHERE resends.id = rows.id", failures)
         try EndLogs(ids: logs.sorted(), now: now).run(in: db)
     }
 

@@ -105,8 +105,8 @@ enum Notices {
             taken.notices.append(
                 ClaimedNotice(id: row.int(0), type: row.text(1), body: row.blob(2), attempt: Int(row.int(3)) + 1))
         }
-        try db.batch(lease, leases)
-        taken.expired = try db.batch(delete, expired)
+        try db.send(lease, leases)
+        taken.expired = try db.changes(delete, expired)
     }
 
     /// An acknowledged one is gone whoever has it by now. The number of the attempt says whether it is still ours to
@@ -124,8 +124,8 @@ enum Notices {
             case .release(let due): later.append(key + [.time(due), .int(1), .int(never)])
             }
         }
-        try db.batch(delete, ended)
-        try db.batch(putOff, later)
+        try db.send(delete, ended)
+        try db.send(putOff, later)
     }
 
     private static let due = """

@@ -98,7 +98,7 @@ extension Store {
         ) { (merchantID: $0.int(0), kind: $0.text(1), objectID: $0.int(2)) }
         var rows = SQLRows([("merchant_id", .int), ("kind", .text), ("object_id", .int)])
         for party in old { rows.append([.int(party.merchantID), .text(party.kind), .int(party.objectID)]) }
-        try db.batch(
+        try db.send(
             """
             DELETE FROM parties USING {rows}
             WHERE parties.merchant_id = rows.merchant_id AND parties.kind = rows.kind
@@ -150,7 +150,7 @@ extension Store {
             guard row.time(4) < cutoff, !row.bool(5) else { return }
             rows.append([.int(key.merchantID), .int(key.deliveryID), .int(key.number), .blob(key.attemptID)])
         }
-        result.answers = try db.batch(
+        result.answers = try db.changes(
             """
             UPDATE attempts SET answer = NULL FROM {rows}
             WHERE attempts.merchant_id = rows.merchant_id AND attempts.delivery_id = rows.delivery_id
@@ -205,12 +205,12 @@ extension Store {
         ) { ($0.int(0), $0.int(1)) }
         var rows = SQLRows([("merchant_id", .int), ("id", .int)])
         for (merchantID, id) in ended { rows.append([.int(merchantID), .int(id)]) }
-        try db.batch(
+        try db.send(
             """
             DELETE FROM resend_tallies USING {rows}
             WHERE resend_tallies.merchant_id = rows.merchant_id AND resend_tallies.resend_id = rows.id
             """, rows
         )
-        return try db.batch("DELETE FROM resends USING {rows} WHERE resends.id = rows.id", rows)
+        return try db.changes("DELETE FROM resends USING {rows} WHERE resends.id = rows.id", rows)
     }
 }

@@ -73,7 +73,7 @@ struct SweepDeliveries {
         walk = seen < Store.sweepMax ? Position(table: walk.table + 1) : last
         if rows.isEmpty { return 0 }
         try ForgottenDeliveries.note(endedBefore: cutoff, in: db)
-        return try db.batch(
+        return try db.changes(
             """
             DELETE FROM \(table) USING {rows}
             WHERE \(table).merchant_id = rows.merchant_id AND \(table).object_id = rows.object_id

@@ -53,7 +53,7 @@ extension Store {
         for (notice, id) in zip(kept, try db.nextIDs(.notice, kept.count)) {
             rows.append([.int(id), .text(notice.type), .blob(notice.body), .time(notice.at)])
         }
-        try db.batch(
+        try db.send(
             """
             INSERT INTO notices (id, type, body, due_at, created_at)
             SELECT rows.id, rows.type, rows.body, 0, rows.at FROM {rows}

@@ -124,7 +124,9 @@ class CommitCutter:
     """A proxy in front of a PostgreSQL that, while it is armed, lets a COMMIT through and cuts the connection before its
     answer: the client cannot know whether it took place."""
 
-    COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+    ALONE = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+    # Behind other statements: to be parsed, at the end of what is sent together.
+    PARSED, SYNC = b"P\x00\x00\x00\x0e\x00COMMIT\x00\x00\x00", b"S\x00\x00\x00\x04"
 
     def __init__(self, postgres):
         self.target = f"{postgres.folder}/.s.PGSQL.5432"
@@ -148,7 +150,7 @@ class CommitCutter:
     def _to_server(self, client, server):
         try:
             while data := client.recv(1 << 16):
-                cut = self.armed.is_set() and data.endswith(self.COMMIT)
+                cut = self.armed.is_set() and self._commits(data)
                 if cut:
                     client.shutdown(socket.SHUT_RDWR)
                     self.cuts += 1
@@ -162,6 +164,9 @@ class CommitCutter:
         finally:
             if not self.armed.is_set():
                 self._close(client, server)
+
+    def _commits(self, data):
+        return data.endswith(self.ALONE) or self.PARSED in data and data.endswith(self.SYNC)
 
     def _to_client(self, client, server):
         try:
