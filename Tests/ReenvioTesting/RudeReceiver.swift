@@ -153,7 +153,7 @@ package final class Watched<Value: Sendable>: Sendable {
     }
 
     package func wait(
-        for what: String, within limit: Duration = .seconds(20), until isMet: @escaping @Sendable (Value) -> Bool
+        for what: String, within limit: Duration = .seconds(60), until isMet: @escaping @Sendable (Value) -> Bool
     ) async throws {
         let id = UUID()
         let happened = await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in

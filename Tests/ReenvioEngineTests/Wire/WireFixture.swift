@@ -13,8 +13,9 @@ struct WireFixture: Sendable {
     /// The product's limits, but for those that a test would have to wait for.
     static var limits: WireLimits {
         var limits = WireLimits()
-        limits.headWithin = .seconds(10)
-        limits.bodyWithin = .seconds(10)
+        // Beside all the other tests it may take seconds until a test goes on.
+        limits.headWithin = .seconds(60)
+        limits.bodyWithin = .seconds(60)
         limits.sweepEvery = .milliseconds(20)
         return limits
     }
