@@ -17,7 +17,7 @@ final class PostgresConnection: SQLConnection {
     private static let statementsMax = 1_000
 
     let dialect = Dialect.postgres
-    /// The failure of a statement since the last `command`: after it the server takes nothing but a rollback.
+    /// The failure of a statement since the last `begin` or `command`: then the server takes nothing but a rollback.
     private(set) var failure: PostgresError?
     private let handle: OpaquePointer
     private let pipeline: PostgresPipeline
