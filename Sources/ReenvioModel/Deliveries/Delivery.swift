@@ -25,6 +25,25 @@ package enum AttemptOutcome: Equatable, Sendable {
         return RetryAfter.wait(retryAfter, now: now)
     }
 
+    /// Of what an outcome speaks (`docs/contract.md` 3.4). The two kinds of failure are never mixed: only those of the
+    /// machine open a breaker, fail a probe, or make the next attempt dial anew.
+    package enum Signal: Sendable, Equatable {
+        case acknowledged
+        /// Any other answer: the machine is well, and refuses this message.
+        case message
+        /// The machine was not reached, did not answer in time, or said that it is in trouble: 5xx, 408, 425, 429.
+        case machine
+    }
+
+    package var signal: Signal {
+        switch self {
+        case .acknowledged: .acknowledged
+        case .answered(let statusCode, _):
+            statusCode >= 500 || [408, 425, 429].contains(statusCode) ? .machine : .message
+        case .failed: .machine
+        }
+    }
+
     /// The word for the attempt row, API, log and metric; nil on success.
     package var reason: AttemptFailure? {
         switch self {
