@@ -38,6 +38,8 @@ package enum Limits {
     package static let receiversPerRelease = 1_000
     /// Deliveries of one origin under way at once in a node, over all merchants.
     package static let attemptsInFlightPerOrigin = 512
+    /// Probes of broken receivers under way at once in a node.
+    package static let probesInFlight = attemptsInFlightPerNode / 8
     /// What an open breaker has deferred for so long is given up (`docs/contract.md` 3.4).
     package static let brokenKeptSeconds: Int64 = 72 * 3_600
     package static let claimBatch = 512

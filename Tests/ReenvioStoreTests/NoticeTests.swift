@@ -64,7 +64,7 @@ struct NoticeTests {
         let store = try await store(kind)
         let deliveries = try await claimed(store, 2)
         let broke = ReceiverChange(
-            receiverID: deliveries[0].queue.receiverID, what: .broke(.httpStatus), at: Self.start)
+            receiverID: deliveries[0].queue.receiverID, what: .broke(.httpStatus, url: nil), at: Self.start)
         _ = try await store.recordAndClaim(
             [record(deliveries[0], .end(.exhausted)), record(deliveries[1], .retry(due: Self.start))],
             changes: [broke], now: Self.start, claim: nil)
@@ -110,10 +110,15 @@ struct NoticeTests {
     func givenUp(_ kind: TestEngine) async throws {
         let store = try await store(kind)
         let deliveries = try await claimed(store, 3)
-        let broke = ReceiverChange(receiverID: deliveries[0].queue.receiverID, what: .broke(nil), at: Self.start)
+        let broke = ReceiverChange(
+            receiverID: deliveries[0].queue.receiverID, what: .broke(nil, url: nil), at: Self.start)
         _ = try await store.recordAndClaim(
             deliveries.map { record($0, .retry(due: Self.start)) }, changes: [broke], now: Self.start, claim: nil)
         let later = Self.start + .seconds(Limits.brokenKeptSeconds + 1)
+        // Probes went out all the time; the last one a minute ago.
+        try await store.engine.write(.outcomes) { db in
+            try db.run("UPDATE receivers SET probed_at = $1", [.time(later - .seconds(60))])
+        }
         #expect(try await store.expireBroken(now: later, engineNow: later) == 3)
         let told = try await claim(store, later).dropFirst().map { String(decoding: $0.body, as: UTF8.self) }
         #expect(told.count == 3)

@@ -91,10 +91,15 @@ package final class Courier: Sendable {
     /// Nothing more begins to the receiver for a moment: until its queues are parked and what was claimed before that
     /// has come back.
     package func hold(_ receiverID: Int64) {
-        gates.gate(of: receiverID).close(until: clock.engine + Self.parkedWithin)
+        gates.gate(of: receiverID).park(until: clock.engine + Self.parkedWithin)
     }
 
-    /// Ends a hold early.
+    /// The receiver's queues are open again, or were not parked after all.
+    package func reopen(_ receiverID: Int64) {
+        gates.gate(of: receiverID).unpark()
+    }
+
+    /// Ends a hold early, whatever the receiver asked for.
     package func resume(_ receiverID: Int64) {
         gates.gate(of: receiverID).open()
     }
@@ -198,7 +203,7 @@ package final class Courier: Sendable {
             case .retry(let wait): .retry(due: clock.engine + wait)
             }
         let hold = outcome.hold(now: now)
-        if let hold, hold > .zero { attempt.gate.close(until: clock.engine + hold) }
+        if let hold, hold > .zero { attempt.gate.hold(until: clock.engine + hold) }
         log(attempt, outcome, duration, decided)
         recorder.append(
             AttemptRecord(
@@ -254,7 +259,7 @@ package final class Courier: Sendable {
         metadata["status"] = outcome.statusCode.map { "\($0)" }
         metadata["reason"] = outcome.reason.map { "\($0.rawValue)" }
         metadata["resend"] = claimed.resendPublicID.map { "\($0)" }
-        if claimed.isProbe { metadata["probe"] = "true" }
+        if let probe = claimed.probe { metadata["probe"] = "\(probe)" }
         switch next {
         case .end(let end): metadata["next"] = "\(end.rawValue)"
         case .retry(let wait):

@@ -41,6 +41,8 @@ package final class Dispatcher: Stepping {
         var recordedAt: Timestamp?
         var isWritingBreak = false
         var lateResults = 0
+        /// Attempts under way through open breakers.
+        var probing = 0
 
         /// Beside `RecordLoop`: a claim would take more for a receiver whose breaker is not written yet.
         func waitsForRecords(_ unwritten: Int) -> Bool {
@@ -118,6 +120,7 @@ package final class Dispatcher: Stepping {
             let (recorded, claimed) = try await store.recordAndClaim(
                 records, changes: changes, now: now.wall, claim: order)
             metrics.note(records, recorded, claimed, at: now.wall)
+            reopen(changes, recorded.events)
             note(recorded, claimed, at: now.engine)
             return claimed
         } catch {
@@ -159,10 +162,12 @@ package final class Dispatcher: Stepping {
             for record in news {
                 let receiverID = record.claimed.queue.receiverID
                 state.turns.gaveBack(1, to: record.claimed.queue)
+                if record.claimed.isProbe { state.probing -= 1 }
                 if record.isCrowdedOut { state.book.crowd(receiverID) }
                 if let outcome = record.outcome {
                     state.changes += state.book.note(
-                        outcome, of: receiverID, isProbe: record.claimed.isProbe, hold: record.hold, at: now)
+                        outcome, of: receiverID, url: record.fingerprint, probe: record.claimed.probe,
+                        hold: record.hold, at: now)
                     if record.claimed.queue.lane == .resend {
                         state.book.noteResend(outcome, of: receiverID, took: record.duration, at: now)
                     }
@@ -178,6 +183,16 @@ package final class Dispatcher: Stepping {
             return state.changes.dropFirst(known).filter(\.isBreak).map(\.receiverID)
         }
         for receiverID in broken { courier.hold(receiverID) }
+    }
+
+    /// Lets attempts begin again to receivers whose breaker has closed, or did not open because another node knew better.
+    private func reopen(_ changes: [ReceiverChange], _ events: [ReceiverEvent]) {
+        if changes.isEmpty { return }
+        let opened = Set(events.lazy.filter(\.isOpening).map(\.receiverID))
+        for change in changes where change.isBreak && !opened.contains(change.receiverID) {
+            courier.reopen(change.receiverID)
+        }
+        for event in events where event.isClosing { courier.reopen(event.receiverID) }
     }
 
     private func takeChanges() -> [ReceiverChange] {
@@ -205,6 +220,7 @@ package final class Dispatcher: Stepping {
             )
             order.resends = state.resends
             order.cursors = state.cursors
+            order.probesMax = max(0, Limits.probesInFlight - state.probing)
             return order
         }
     }
@@ -234,7 +250,10 @@ package final class Dispatcher: Stepping {
             guard let turns = claimed.turns else { return }
             state.turns.continueRotation(of: turns)
             var taken: [QueueID: Int] = [:]
-            for delivery in claimed.deliveries { taken[delivery.queue, default: 0] += 1 }
+            for delivery in claimed.deliveries {
+                taken[delivery.queue, default: 0] += 1
+                if delivery.isProbe { state.probing += 1 }
+            }
             if turns.resendsAtOnce != nil {
                 state.pace.took(taken.reduce(0) { $0 + ($1.key.lane == .resend ? $1.value : 0) })
             }
@@ -255,7 +274,7 @@ package final class Dispatcher: Stepping {
             switch event.what {
             case .opened(let reason):
                 metadata["reason"] = reason.map { "\($0.rawValue)" }
-                metadata["failures"] = "\(Breaker.failuresToOpen)"
+                metadata["failures"] = "\(MachineHealth.failuresToOpen)"
                 logger.warning("a receiver failed too often in a row; its breaker is open", metadata: metadata)
             case .closed(let duration):
                 metadata["probes"] = "\(Breaker.acknowledgementsToClose)"

@@ -4,20 +4,32 @@ import Synchronization
 /// Whether attempts to one receiver may begin now. The store parks its queues; this stops what was claimed before that:
 /// what waits for a connection, and what is on its way from a claim.
 final class StartGate: Sendable {
-    /// Engine time in microseconds; 0 while it is open.
-    private let closedUntil = Atomic<Int64>(0)
+    /// Engine times in microseconds; 0 while it is open. Until then its queues are being parked, or the receiver asked
+    /// to be left alone.
+    private let parkedUntil = Atomic<Int64>(0)
+    private let heldUntil = Atomic<Int64>(0)
 
-    func close(until: Timestamp) {
-        closedUntil.store(until.microseconds, ordering: .relaxed)
+    func park(until: Timestamp) {
+        parkedUntil.store(until.microseconds, ordering: .relaxed)
+    }
+
+    func hold(until: Timestamp) {
+        heldUntil.store(until.microseconds, ordering: .relaxed)
+    }
+
+    /// Its queues are not parked any more; what the receiver asked for holds.
+    func unpark() {
+        parkedUntil.store(0, ordering: .relaxed)
     }
 
     func open() {
-        closedUntil.store(0, ordering: .relaxed)
+        unpark()
+        heldUntil.store(0, ordering: .relaxed)
     }
 
     /// `now` is asked for only where it matters.
     func isClosed(_ now: () -> Timestamp) -> Bool {
-        let until = closedUntil.load(ordering: .relaxed)
+        let until = max(parkedUntil.load(ordering: .relaxed), heldUntil.load(ordering: .relaxed))
         return until != 0 && now().microseconds < until
     }
 }

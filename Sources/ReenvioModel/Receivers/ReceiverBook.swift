@@ -1,10 +1,12 @@
 /// What a node learned of a receiver and every node must follow.
 package struct ReceiverChange: Sendable, Equatable {
     package enum What: Sendable, Equatable {
-        /// It failed too often in a row, the last time for this reason: its breaker opens.
-        case broke(AttemptFailure?)
+        /// Its machine failed too often in a row, the last time for this reason at this URL: its breaker opens.
+        case broke(AttemptFailure?, url: Int64?)
+        /// It acknowledged something although its machine failed lately: its breaker does not open for a while.
+        case proved
         /// A probe of its open breaker ended.
-        case probed(isAcknowledged: Bool)
+        case probed(AttemptOutcome.Signal, Breaker.Occasion, url: Int64?)
         /// It asked to be left alone until then (`Retry-After`). Engine time.
         case held(until: Timestamp)
         case slow(Bool)
@@ -29,6 +31,7 @@ package struct ReceiverChange: Sendable, Equatable {
 package struct ReceiverBook: Sendable {
     private struct Entry {
         var load: ReceiverLoad
+        var health = MachineHealth()
         /// What was said last.
         var isSlow = false
         /// It has acknowledged something since it was met, or since it broke.
@@ -64,10 +67,15 @@ package struct ReceiverBook: Sendable {
         entries[receiverID]?.isProven ?? false
     }
 
-    /// Takes in the end of an attempt, and returns what all nodes must be told. `isProbe`: it went through an open
-    /// breaker. `hold` is how long the receiver asked to be left alone.
+    /// Takes in the end of an attempt, and returns what all nodes must be told.
+    /// - Parameters:
+    ///   - url: the fingerprint of the URL it went to.
+    ///   - probe: why it went through an open breaker; nil where it did not.
+    ///   - hold: how long the receiver asked to be left alone.
+    ///   - now: engine time.
     package mutating func note(
-        _ outcome: AttemptOutcome, of receiverID: Int64, isProbe: Bool, hold: Duration?, at now: Timestamp
+        _ outcome: AttemptOutcome, of receiverID: Int64, url: Int64? = nil, probe: Breaker.Occasion? = nil,
+        hold: Duration?, at now: Timestamp
     ) -> [ReceiverChange] {
         var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
         entry.load.note(outcome)
@@ -76,14 +84,21 @@ package struct ReceiverBook: Sendable {
         func say(_ what: ReceiverChange.What) {
             changes.append(ReceiverChange(receiverID: receiverID, what: what, at: now))
         }
-        if isProbe {
-            say(.probed(isAcknowledged: outcome == .acknowledged))
-        } else if entry.load.isBroken {
-            // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
-            entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
-            entry.isProven = false
-            entry.ramp = nil
-            say(.broke(outcome.reason))
+        let verdict = entry.health.note(outcome.signal, at: now)
+        if let probe {
+            say(.probed(outcome.signal, probe, url: url))
+        } else {
+            switch verdict {
+            case .nothing: break
+            case .proven: say(.proved)
+            case .broken:
+                // Counting begins anew, so that what was in flight does not open the breaker again after it has closed.
+                entry.load = ReceiverLoad(ceiling: ceiling, slots: 1)
+                entry.health = MachineHealth()
+                entry.isProven = false
+                entry.ramp = nil
+                say(.broke(outcome.reason, url: url))
+            }
         }
         if let hold, hold > .zero { say(.held(until: now + hold)) }
         let isSlow = entry.load.isSlow(before: entry.isSlow)

@@ -1,24 +1,13 @@
-/// What one node has learned of a receiver from its attempts: how many at once it bears, and whether it fails in a row.
-/// A value; it is forgotten when the receiver is idle.
+/// How many attempts at once one node makes to a receiver, learned from their outcomes. A value; it is forgotten when the
+/// receiver is idle.
 package struct ReceiverLoad: Sendable, Equatable {
-    /// How an attempt speaks of the receiver itself.
-    package enum Sign: Sendable, Equatable {
-        case healthy
-        /// Too much or too slow: time-outs, lost or refused connections, 5xx and 429.
-        case strained
-        /// It answers well, only not with what was hoped for.
-        case neutral
-    }
-
     /// Attempts at once that a receiver of which nothing is known gets.
     package static let slotsAtFirst = 16
-    /// One strained attempt among so many is no reason to slow down.
+    /// One strained attempt among this many is no reason to slow down.
     private static let toleratedShare = 10
 
     /// Attempts at once that it may have, 1 to its ceiling.
     package private(set) var slots: Int
-    /// Attempts in a row that were not acknowledged.
-    package private(set) var failuresInARow = 0
     private let ceiling: Int
     private var ended = 0
     private var strained = 0
@@ -28,28 +17,26 @@ package struct ReceiverLoad: Sendable, Equatable {
         self.slots = min(max(1, slots), self.ceiling)
     }
 
-    /// Whether so many failures in a row have come that its breaker opens.
-    package var isBroken: Bool { failuresInARow >= Breaker.failuresToOpen }
-
     /// Whether it gets much fewer attempts at once than a new one; with some distance between on and off.
     package func isSlow(before wasSlow: Bool) -> Bool {
         wasSlow ? slots < Self.slotsAtFirst : slots <= Self.slotsAtFirst / 4
     }
 
     /// Each acknowledgement adds a slot; where more than a tenth of a round is strained, they are halved, once a round.
+    /// An answer about the message costs nothing, and brings a receiver that was slowed down back to the slots of a new
+    /// one: its machine is well.
     package mutating func note(_ outcome: AttemptOutcome) {
-        failuresInARow = outcome == .acknowledged ? 0 : failuresInARow + 1
         ended += 1
-        switch Self.sign(of: outcome) {
-        case .healthy:
+        if outcome == .acknowledged {
             slots = min(slots + 1, ceiling)
-        case .strained:
+        } else if outcome.signal == .message {
+            slots = max(slots, min(slots + 1, Self.slotsAtFirst, ceiling))
+        } else if Self.isStrained(outcome) {
             strained += 1
             if strained * Self.toleratedShare >= slots {
                 slots = max(1, slots / 2)
                 (ended, strained) = (0, 0)
             }
-        case .neutral: break
         }
         if ended >= slots { (ended, strained) = (0, 0) }
     }
@@ -59,14 +46,16 @@ package struct ReceiverLoad: Sendable, Equatable {
         slots = max(1, slots / 2)
     }
 
-    package static func sign(of outcome: AttemptOutcome) -> Sign {
+    /// Whether the machine has too much to do: fewer attempts at once may help. They do not help against a certificate
+    /// or an address that is refused.
+    private static func isStrained(_ outcome: AttemptOutcome) -> Bool {
         switch outcome {
-        case .acknowledged: .healthy
-        case .answered(let statusCode, _): statusCode >= 500 || statusCode == 429 ? .strained : .neutral
+        case .acknowledged: false
+        case .answered: outcome.signal == .machine
         case .failed(let failure):
             switch failure {
-            case .timedOut, .connectionRefused, .connectionFailed, .connectionReset, .nameNotResolved: .strained
-            default: .neutral
+            case .timedOut, .connectionRefused, .connectionFailed, .connectionReset, .nameNotResolved: true
+            default: false
             }
         }
     }

@@ -183,3 +183,16 @@ extension ReceiverURL {
         }
     }
 }
+
+extension ReceiverURL {
+    /// Tells URLs of one origin apart without keeping them: FNV-1a over what precedes the query, which often names the
+    /// single message. Equal on all nodes and builds.
+    package static func fingerprint(of text: String) -> Int64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") { break }
+            hash = (hash ^ UInt64(byte)) &* 0x0100_0000_01B3
+        }
+        return Int64(bitPattern: hash)
+    }
+}

@@ -36,8 +36,7 @@ extension Store {
     }
 
     static let receiverColumns = """
-        SELECT r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at, r.is_slow,
-            r.health_since, r.probe_at, r.origin, (
+        SELECT \(ReceiverState.selected), r.origin, (
                 SELECT count(*) FROM deliveries d WHERE d.merchant_id = r.merchant_id
                     AND d.queue_id IN (r.id * 4, r.id * 4 + 1, r.id * 4 + 2))
         FROM receivers r
@@ -46,7 +45,7 @@ extension Store {
     static func receiver(_ row: any SQLRow) -> Receiver {
         let state = ReceiverState(row)
         return Receiver(
-            id: state.id, merchantID: state.merchantID, origin: row.text(10), health: state.health, since: state.since,
-            waiting: row.int(11))
+            id: state.id, merchantID: state.merchantID, origin: row.text(ReceiverState.selectedCount), health: state.health, since: state.since,
+            waiting: row.int(ReceiverState.selectedCount + 1))
     }
 }

@@ -75,8 +75,7 @@ extension Store {
     }
 
     static let boundedReceiverColumns = """
-        SELECT r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at, r.is_slow,
-            r.health_since, r.probe_at, r.origin, (
+        SELECT \(ReceiverState.selected), r.origin, (
                 SELECT count(*) FROM (
                     SELECT 1 FROM deliveries d WHERE d.merchant_id = r.merchant_id
                         AND d.queue_id IN (r.id * 4, r.id * 4 + 1, r.id * 4 + 2) LIMIT 1001) AS few)

@@ -7,22 +7,36 @@ struct ClaimBatch {
     struct Part {
         let candidate: Turns.Candidate
         let count: Int
-        let isProbe: Bool
+        let probe: Breaker.Occasion?
+        /// Where a probe begins; the others begin where their queue's last claim ended.
+        fileprivate let after: ClaimCursors.Position?
         fileprivate var events: ClaimEvents
         fileprivate var passed: PassedOver?
         fileprivate var met = 0
         fileprivate var last: ClaimCursors.Position?
 
-        init(_ candidate: Turns.Candidate, _ count: Int, _ order: ClaimOrder, isProbe: Bool) {
+        private init(
+            _ candidate: Turns.Candidate, _ count: Int, probe: Breaker.Occasion?, after: ClaimCursors.Position?,
+            _ order: ClaimOrder
+        ) {
             self.candidate = candidate
             self.count = count
-            self.isProbe = isProbe
-            events = ClaimEvents(candidate, token: order.token, isProbe: isProbe)
+            self.probe = probe
+            self.after = after
+            events = ClaimEvents(candidate, token: order.token, probe: probe)
+        }
+
+        /// The delivery right after a position, which goes through an open breaker.
+        init(
+            _ candidate: Turns.Candidate, probe: Breaker.Occasion, after: ClaimCursors.Position, _ order: ClaimOrder
+        ) {
+            self.init(candidate, 1, probe: probe, after: after, order)
         }
 
         init(_ grant: Turns.Grant, _ order: ClaimOrder) {
             self.init(
-                Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue), grant.count, order, isProbe: false)
+                Turns.Candidate(merchantID: grant.merchantID, queue: grant.queue), grant.count, probe: nil, after: nil,
+                order)
         }
     }
 
@@ -51,7 +65,7 @@ struct ClaimBatch {
             try passed.save(in: db)
             result.passedOver += passed.count
         }
-        for part in batch.parts where !part.isProbe {
+        for part in batch.parts where part.probe == nil {
             if let last = part.last, part.met >= part.count, db.dialect.hasRowLocks {
                 result.cursors.advance(part.candidate, to: last, at: order.now)
             } else {
@@ -73,7 +87,7 @@ struct ClaimBatch {
             ],
             reserving: parts.count)
         for (position, part) in parts.enumerated() {
-            let start = part.isProbe ? .beginning : result.cursors.start(of: part.candidate, at: order.now)
+            let start = part.after ?? result.cursors.start(of: part.candidate, at: order.now)
             wanted.append([
                 .int(position), .int(part.candidate.merchantID), .int(part.candidate.queue.raw), .time(order.now),
                 .int(part.count), .time(start.due), .int(start.id),
@@ -90,7 +104,7 @@ struct ClaimBatch {
                 var passed =
                     part.passed
                     ?? PassedOver(
-                        part.candidate, order, room: part.count, isProbe: part.isProbe, canceled: result.canceled)
+                        part.candidate, order, room: part.count, isProbe: part.probe != nil, canceled: result.canceled)
                 let isPassed = passed.takes(row, of: resend)
                 parts[position].passed = passed
                 if isPassed { return }
@@ -98,7 +112,7 @@ struct ClaimBatch {
             if !row.isNull(15) { return parts[position].events.add(deliveryID: row.int(0)) }
             lease(part.candidate, row.int(0))
             let delivery = ClaimedDelivery(
-                row, part.candidate, token: order.token, resend, isProbe: part.isProbe)
+                row, part.candidate, token: order.token, resend, probe: part.probe)
             if let delivery { result.deliveries.append(delivery) }
         }
     }

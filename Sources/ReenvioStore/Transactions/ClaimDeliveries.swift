@@ -15,6 +15,8 @@ package struct ClaimOrder: Sendable {
     package var resends = ClaimedResends()
     /// How far they came in each queue.
     package var cursors = ClaimCursors()
+    /// Most probes of broken receivers to start.
+    package var probesMax = Limits.probesInFlight
 
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
@@ -92,7 +94,7 @@ enum ClaimDeliveries {
         result.turns = turns
         // With something claimed the next claim follows at once.
         if result.deliveries.isEmpty, result.sealedEvents.isEmpty, result.passedOver == 0 {
-            result.nextDue = try nextDue(in: db)
+            result.nextDue = try nextDue(countsReceivers: order.probesMax > 0, in: db)
         }
         return result
     }
@@ -139,9 +141,10 @@ enum ClaimDeliveries {
         ORDER BY q.merchant_id, q.id FOR UPDATE OF q SKIP LOCKED
         """
 
-    private static func nextDue(in db: any SQLConnection) throws -> Timestamp? {
-        let dues = try db.first(next) { row in (0..<4).compactMap(row.timeIfPresent) }
-        return dues?.min()
+    /// Without room for probes the receivers that wait for one say nothing.
+    private static func nextDue(countsReceivers: Bool, in db: any SQLConnection) throws -> Timestamp? {
+        let columns = Lane.allCases.count + (countsReceivers ? 1 : 0)
+        return try db.first(next) { row in (0..<columns).compactMap(row.timeIfPresent).min() }.flatMap { $0 }
     }
 
     /// Of each lane the first queue, and of the receivers the first that is to be looked at.

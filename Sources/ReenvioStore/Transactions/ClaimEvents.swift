@@ -4,7 +4,7 @@ import ReenvioModel
 struct SealedEvent: Sendable {
     var candidate: Turns.Candidate
     var token: Int64
-    var isProbe: Bool
+    var probe: Breaker.Occasion?
     var deliveryID: Int64
     var attempt: Int
     var createdAt: Timestamp
@@ -31,13 +31,13 @@ struct SealedEvent: Sendable {
 struct ClaimEvents {
     private let candidate: Turns.Candidate
     private let token: Int64
-    private let isProbe: Bool
+    private let probe: Breaker.Occasion?
     private var rows = SQLRows([("merchant_id", .int), ("id", .int)])
 
-    init(_ candidate: Turns.Candidate, token: Int64, isProbe: Bool) {
+    init(_ candidate: Turns.Candidate, token: Int64, probe: Breaker.Occasion?) {
         self.candidate = candidate
         self.token = token
-        self.isProbe = isProbe
+        self.probe = probe
     }
 
     mutating func add(deliveryID: Int64) {
@@ -72,7 +72,7 @@ struct ClaimEvents {
     private func sealedEvent(_ row: any SQLRow, _ resend: ClaimedResends.Found?) -> SealedEvent? {
         guard let category = EventCategory(rawValue: row.text(18)) else { return nil }
         return SealedEvent(
-            candidate: candidate, token: token, isProbe: isProbe, deliveryID: row.int(0),
+            candidate: candidate, token: token, probe: probe, deliveryID: row.int(0),
             attempt: Int(row.int(1)) + 1, createdAt: row.time(2), eventID: row.int(3), registrationID: row.int(4),
             category: category, objectID: row.int(17), url: row.text(11), authorization: row.blobIfPresent(12),
             functionsKey: row.blobIfPresent(13), registrationKeyID: row.textIfPresent(14), notificationID: row.int(6),

@@ -42,14 +42,15 @@ package final class ClaimedDelivery: Sendable {
     package let resendPublicID: String?
     /// That of whoever reported the change, or of a resend of whoever asked for it; nil where there was none.
     package let trace: TraceParent?
-    /// It goes through an open breaker.
-    package let isProbe: Bool
+    /// Why it goes through an open breaker; nil where it does not.
+    package let probe: Breaker.Occasion?
     /// Its notification had been acknowledged when it was claimed, so that another acknowledgement changes nothing.
     let wasAcknowledged: Bool
 
     /// A payout's webhook. Nil where the row lost its payout or notification, which is damage.
     init?(
-        _ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, _ resend: ClaimedResends.Found?, isProbe: Bool
+        _ row: any SQLRow, _ queue: Turns.Candidate, token: Int64, _ resend: ClaimedResends.Found?,
+        probe: Breaker.Occasion?
     ) {
         if row.isNull(3) || row.isNull(7) { return nil }
         merchantID = queue.merchantID
@@ -67,7 +68,7 @@ package final class ClaimedDelivery: Sendable {
         resendID = row.intIfPresent(11)
         resendPublicID = resend?.name
         trace = resendID == nil ? row.blobIfPresent(20).flatMap(TraceParent.init(bytes:)) : resend?.trace
-        self.isProbe = isProbe
+        self.probe = probe
         createdAt = row.time(12)
         changeSeq = row.int(13)
         liveDeliveryID = row.intIfPresent(14)
@@ -89,12 +90,14 @@ package final class ClaimedDelivery: Sendable {
         resendID = sealed.resendID
         resendPublicID = sealed.resendPublicID
         trace = sealed.trace
-        isProbe = sealed.isProbe
+        probe = sealed.probe
         createdAt = sealed.createdAt
         changeSeq = sealed.changeSeq
         liveDeliveryID = nil
         wasAcknowledged = false
     }
+
+    package var isProbe: Bool { probe != nil }
 
     /// The event where it is one.
     package var event: Event? {

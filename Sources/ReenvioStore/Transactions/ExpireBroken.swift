@@ -1,17 +1,20 @@
 package import ReenvioModel
 
 extension Store {
-    /// Gives up what an open breaker has deferred for 72 hours: `exhausted`, with reason `receiver_broken`
-    /// (`docs/contract.md` 3.4). A pause never does. Bounded; `now` is wall time, `engineNow` engine time.
+    /// Gives up what an open breaker has deferred for 72 hours in which probes went out without a break and failed:
+    /// `exhausted`, with reason `receiver_broken` (`docs/contract.md` 3.4). Neither a pause nor an absence of our own
+    /// does. Bounded; `now` is wall time, `engineNow` engine time.
     /// - Returns: how many were given up.
     package func expireBroken(now: Timestamp, engineNow: Timestamp) async throws -> Int {
         let before = engineNow - .seconds(Limits.brokenKeptSeconds)
         let (count, told) = try await engine.write(.janitor) { db in
             let receivers = try db.all(
                 """
-                \(ReceiverState.columns) WHERE broken_at IS NOT NULL AND broken_at <= $1 AND paused_at IS NULL
-                ORDER BY broken_at
-                """, [.time(before)], ReceiverState.init)
+                \(ReceiverState.columns)
+                WHERE r.broken_at IS NOT NULL AND r.broken_at <= $1 AND r.paused_at IS NULL AND r.probing_since <= $1
+                    AND (r.probed_at > $2 OR r.held_until > $2)
+                ORDER BY r.broken_at
+                """, [.time(before), .time(engineNow - Breaker.longestGap)], ReceiverState.init)
             var expired = 0
             var exhausted: [ExhaustedDelivery] = []
             for receiver in receivers where expired < Self.sweepMax {

@@ -65,8 +65,8 @@ extension Store {
     ) throws -> [ReceiverState] {
         try db.all(
             """
-            \(ReceiverState.columns) WHERE paused_at = $1 AND merchant_id BETWEEN $2 AND $3
-            ORDER BY id LIMIT $4 FOR UPDATE
+            \(ReceiverState.columns) WHERE r.paused_at = $1 AND r.merchant_id BETWEEN $2 AND $3
+            ORDER BY r.id LIMIT $4 FOR UPDATE OF r
             """,
             [
                 .time(heldAt), .int(merchantID ?? .min), .int(merchantID ?? .max), .int(Limits.receiversPerRelease),

@@ -79,8 +79,8 @@ struct QueueWakes {
         )
     }
 
-    private func earliest(of receiverID: Int64) -> Timestamp? {
-        Lane.allCases.flatMap { lane in
+    private func earliest(of receiverID: Int64, _ lanes: [Lane] = Lane.allCases) -> Timestamp? {
+        lanes.flatMap { lane in
             dues.filter { $0.key.queue == QueueID(receiverID: receiverID, lane: lane) }.values
         }.min()
     }
@@ -96,17 +96,23 @@ struct QueueWakes {
         try db.batch(
             """
             SELECT r.id, r.is_known, coalesce(r.paused_at, r.broken_at, r.resume_at) IS NOT NULL, r.probe_at,
-                r.resume_at
+                r.resume_at, coalesce(r.probed_at, r.broken_at), coalesce(r.held_until, 0)
             FROM receivers r, {rows} WHERE r.id = rows.id ORDER BY r.id FOR SHARE OF r
             """, wanted
         ) { row in
             if !row.bool(1) { unknown.append([.int(row.int(0))]) }
             if row.bool(2) { parked.insert(row.int(0)) }
-            // A broken receiver that had nothing to be probed with has something now.
+            // A broken receiver that had nothing to be probed with has something now, and what is live need not wait
+            // for the schedule (`Breaker.nextArrivalProbe`).
             guard let probeAt = row.timeIfPresent(3), let resumeAt = row.timeIfPresent(4),
-                let due = earliest(of: row.int(0)), max(probeAt, due) < resumeAt
+                let probedAt = row.timeIfPresent(5)
             else { return }
-            sooner.append([.int(row.int(0)), .time(max(probeAt, due))])
+            let waits = [
+                earliest(of: row.int(0)).map { max($0, probeAt) },
+                earliest(of: row.int(0), [.live]).map { max($0, probedAt + Breaker.arrivalWait) },
+            ]
+            guard let look = waits.compactMap({ $0 }).min(), max(look, row.time(6)) < resumeAt else { return }
+            sooner.append([.int(row.int(0)), .time(max(look, row.time(6)))])
         }
         try db.send("UPDATE receivers SET resume_at = rows.at FROM {rows} WHERE receivers.id = rows.id", sooner)
         try db.send("UPDATE receivers SET is_known = 1 FROM {rows} WHERE receivers.id = rows.id", unknown)

@@ -97,14 +97,15 @@ extension Store {
         return .opened(resend)
     }
 
-    /// Who asks for a resend says that the receivers work again: broken ones are probed now rather than in minutes. The
-    /// clocks of wall and engine may differ, so the next probe is only ever brought forward.
+    /// A request to resend says that the receivers work again: broken ones are probed at once rather than in minutes,
+    /// unless they asked to be left alone.
     static func probeSoon(merchantID: Int64, now: Timestamp, in db: any SQLConnection) throws {
+        // Engine time is not known here; before all of it is soon enough.
         try db.run(
             """
-            UPDATE receivers SET resume_at = $2, probe_at = CASE WHEN probe_at > $2 THEN $2 ELSE probe_at END
-            WHERE merchant_id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND resume_at > $2
-            """, [.int(merchantID), .time(now)])
+            UPDATE receivers SET resume_at = 0, probe_at = 0
+            WHERE merchant_id = $1 AND broken_at IS NOT NULL AND paused_at IS NULL AND resume_at > 0
+            """, [.int(merchantID)])
     }
 
     private func auditEntry(_ request: ResendRequest, _ opening: ResendOpening, now: Timestamp) -> Audit.Entry {

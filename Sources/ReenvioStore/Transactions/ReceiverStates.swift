@@ -7,12 +7,16 @@ struct ReceiverState: Equatable {
     let merchantID: Int64
     var pausedAt: Timestamp?
     var breaker: Breaker?
-    /// Engine time; a breaker's next probe waits for it as well.
+    /// The receiver asked to be left alone until then, engine time. That of a broken one is its breaker's.
     var heldUntil: Timestamp?
-    /// When to look for something to probe with, where that is later than the next probe may go.
+    /// When to look for something to probe with, where that is not when the next scheduled probe may go.
     var lookAt: Timestamp?
+    /// The last acknowledgement that keeps its breaker closed, engine time (`MachineHealth`).
+    var acknowledgedAt: Timestamp?
     var isSlow: Bool
     var since: Timestamp
+    /// `resume_at` as it was read.
+    private(set) var storedResumeAt: Timestamp?
 
     var isParked: Bool { pausedAt != nil || breaker != nil || heldUntil != nil }
 
@@ -24,14 +28,17 @@ struct ReceiverState: Equatable {
 
     private var resumeAt: Timestamp? {
         guard let breaker else { return heldUntil }
-        return max(breaker.nextProbe, lookAt ?? breaker.nextProbe)
+        return max(lookAt ?? breaker.nextProbe, breaker.heldUntil ?? breaker.openedAt)
     }
 
-    static let columns = """
-        SELECT id, merchant_id, paused_at, broken_at, failed_probes, acked_probes, resume_at, is_slow, health_since,
-            probe_at
-        FROM receivers
+    /// The columns of `init`, of receivers called `r`; how many they are.
+    static let selected = """
+        r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at, r.is_slow,
+            r.health_since, r.probe_at, r.held_until, r.probed_at, r.probing_since, r.failed_url, r.well_url, r.acked_at
         """
+    static let selectedCount = 16
+
+    static let columns = "SELECT \(selected) FROM receivers r"
 
     init(_ row: any SQLRow) {
         id = row.int(0)
@@ -39,45 +46,44 @@ struct ReceiverState: Equatable {
         pausedAt = row.timeIfPresent(2)
         isSlow = row.bool(7)
         since = row.time(8)
-        let resumeAt = row.timeIfPresent(6)
+        acknowledgedAt = row.timeIfPresent(15)
+        storedResumeAt = row.timeIfPresent(6)
         if let openedAt = row.timeIfPresent(3) {
             breaker = Breaker(
                 openedAt: openedAt, failedProbes: Int(row.int(4)), acknowledgedProbes: Int(row.int(5)),
-                nextProbe: row.timeIfPresent(9) ?? openedAt)
+                nextProbe: row.timeIfPresent(9) ?? openedAt, heldUntil: row.timeIfPresent(10),
+                probedAt: row.timeIfPresent(11), probingSince: row.timeIfPresent(12) ?? openedAt,
+                failedURL: row.intIfPresent(13), wellURL: row.intIfPresent(14))
+            lookAt = storedResumeAt
         } else {
-            heldUntil = resumeAt
+            heldUntil = storedResumeAt
         }
     }
 
     static func load(_ id: Int64, in db: any SQLConnection) throws -> ReceiverState? {
-        try db.first("\(columns) WHERE id = $1", [.int(id)], ReceiverState.init)
+        try db.first("\(columns) WHERE r.id = $1", [.int(id)], ReceiverState.init)
     }
 
     /// Nobody else changes it until the commit, nor makes a queue of it that does not know.
     static func lock(_ id: Int64, in db: any SQLConnection) throws -> ReceiverState? {
-        try db.first("\(columns) WHERE id = $1 FOR UPDATE", [.int(id)], ReceiverState.init)
+        try db.first("\(columns) WHERE r.id = $1 FOR UPDATE OF r", [.int(id)], ReceiverState.init)
     }
 
     /// Ends a pause: a broken one is probed at once, one that asked to be left alone is called again.
     mutating func resume(engineNow: Timestamp) {
         pausedAt = nil
         heldUntil = nil
+        breaker?.heldUntil = nil
         breaker?.nextProbe = engineNow
+        lookAt = nil
     }
 
     mutating func apply(_ change: ReceiverChange) {
         let now = change.at
         switch change.what {
-        case .broke:
-            if breaker == nil { breaker = Breaker(openedAt: now) }
-            if let until = heldUntil { hold(until: until) }
-            heldUntil = nil
-        case .probed(let isAcknowledged):
-            guard let open = breaker else { return }
-            let held = heldUntil
-            breaker = open.after(probeAcknowledged: isAcknowledged, now: now)
-            heldUntil = nil
-            if let held { hold(until: held) }
+        case .broke(_, let url): open(url, at: now)
+        case .proved: acknowledgedAt = max(acknowledgedAt ?? now, now)
+        case .probed(let signal, let occasion, let url): probed(signal, occasion, url, at: now)
         case .held(let until):
             if until > now { hold(until: until) }
         case .slow(let isSlow):
@@ -85,9 +91,41 @@ struct ReceiverState: Equatable {
         }
     }
 
+    /// Opens its breaker, unless another node had an acknowledgement a moment ago. The first look for something to
+    /// probe with is early: live deliveries may wait at URLs that never failed.
+    private mutating func open(_ url: Int64?, at now: Timestamp) {
+        guard breaker == nil, !MachineHealth.isProven(acknowledgedAt, at: now) else { return }
+        var opened = Breaker(openedAt: now, failedURL: url)
+        opened.heldUntil = heldUntil
+        breaker = opened
+        heldUntil = nil
+        lookAt = opened.nextArrivalProbe
+    }
+
+    private mutating func probed(
+        _ signal: AttemptOutcome.Signal, _ occasion: Breaker.Occasion, _ url: Int64?, at now: Timestamp
+    ) {
+        if signal == .acknowledged { acknowledgedAt = max(acknowledgedAt ?? now, now) }
+        guard let open = breaker else { return }
+        let isProven = MachineHealth.isProven(acknowledgedAt, at: now)
+        breaker = open.after(signal, of: occasion, url: url, isProven: isProven, now: now)
+        guard let after = breaker else {
+            heldUntil = open.heldUntil.flatMap { $0 > now ? $0 : nil }
+            lookAt = nil
+            return
+        }
+        switch signal {
+        case .acknowledged, .message: lookAt = after.nextProbe
+        case .machine:
+            // What arrived meanwhile keeps its earlier look.
+            if occasion == .schedule, (lookAt ?? open.nextProbe) >= open.nextProbe { lookAt = after.nextProbe }
+        }
+    }
+
     private mutating func hold(until: Timestamp) {
-        if let open = breaker {
-            breaker?.nextProbe = max(open.nextProbe, until)
+        if var open = breaker {
+            open.heldUntil = max(open.heldUntil ?? until, until)
+            breaker = open
         } else {
             heldUntil = max(heldUntil ?? until, until)
         }
@@ -96,11 +134,11 @@ struct ReceiverState: Equatable {
     /// What the change meant, if it meant anything new.
     fileprivate func event(of change: ReceiverChange, before: ReceiverState) -> ReceiverEvent.What? {
         switch change.what {
-        case .broke(let reason): before.breaker == nil && breaker != nil ? .opened(reason) : nil
+        case .broke(let reason, _): before.breaker == nil && breaker != nil ? .opened(reason) : nil
         case .probed:
             if let open = before.breaker, breaker == nil { .closed(after: change.at - open.openedAt) } else { nil }
         case .held(let until): before.heldUntil == nil && heldUntil != nil ? .held(for: until - change.at) : nil
-        case .slow: nil
+        case .slow, .proved: nil
         }
     }
 
@@ -111,13 +149,16 @@ struct ReceiverState: Equatable {
         try db.run(
             """
             UPDATE receivers SET paused_at = $2, broken_at = $3, failed_probes = $4, acked_probes = $5, resume_at = $6,
-                is_slow = $7, health_since = $8, probe_at = $9
+                is_slow = $7, health_since = $8, probe_at = $9, held_until = $10, probed_at = $11, probing_since = $12,
+                failed_url = $13, well_url = $14, acked_at = $15
             WHERE id = $1
             """,
             [
                 .int(id), .optional(pausedAt), .optional(breaker?.openedAt), .int(breaker?.failedProbes ?? 0),
                 .int(breaker?.acknowledgedProbes ?? 0), .optional(resumeAt), .bool(isSlow),
                 .time(health == before.health ? since : wall), .optional(breaker?.nextProbe),
+                .optional(breaker?.heldUntil), .optional(breaker?.probedAt), .optional(breaker?.probingSince),
+                .optional(breaker?.failedURL), .optional(breaker?.wellURL), .optional(acknowledgedAt),
             ])
         guard isParked != before.isParked else { return }
         for lane in Lane.allCases {
@@ -142,6 +183,9 @@ package struct ReceiverEvent: Sendable, Equatable {
     package var receiverID: Int64
     package var merchantID: Int64
     package var what: What
+
+    package var isOpening: Bool { if case .opened = what { true } else { false } }
+    package var isClosing: Bool { if case .closed = what { true } else { false } }
 }
 
 enum ReceiverStates {
@@ -170,8 +214,9 @@ enum ReceiverStates {
     static func resuming(now: Timestamp, limit: Int, in db: any SQLConnection) throws -> [ReceiverState] {
         try db.all(
             """
-            \(ReceiverState.columns) WHERE resume_at <= $1 AND resume_at IS NOT NULL AND paused_at IS NULL
-            ORDER BY resume_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            \(ReceiverState.columns)
+            WHERE r.resume_at <= $1 AND r.resume_at IS NOT NULL AND r.paused_at IS NULL
+            ORDER BY r.resume_at LIMIT $2 FOR UPDATE OF r SKIP LOCKED
             """, [.time(now), .int(limit)], ReceiverState.init)
     }
 
@@ -180,18 +225,13 @@ enum ReceiverStates {
         """
 
     /// When the next delivery of a receiver comes due; nil when none is open. Engine time.
-    static func earliestDue(_ state: ReceiverState, in db: any SQLConnection) throws -> (queue: QueueID, at: Timestamp)?
-    {
-        var earliest: (queue: QueueID, at: Timestamp)?
-        for lane in Lane.allCases {
-            let queue = QueueID(receiverID: state.id, lane: lane)
-            let due = try db.first(
+    static func earliestDue(_ state: ReceiverState, in db: any SQLConnection) throws -> Timestamp? {
+        try Lane.allCases.compactMap { lane in
+            try db.first(
                 "SELECT due_at FROM deliveries WHERE merchant_id = $1 AND queue_id = $2 ORDER BY due_at LIMIT 1",
-                [.int(state.merchantID), .int(queue.raw)]
+                [.int(state.merchantID), .int(QueueID(receiverID: state.id, lane: lane).raw)]
             ) { $0.time(0) }
-            if let due, earliest == nil || due < (earliest?.at ?? due) { earliest = (queue, due) }
-        }
-        return earliest
+        }.min()
     }
 }
 

@@ -48,6 +48,12 @@ extension AttemptRecord {
         if let statusCode { return AttemptOutcome(statusCode: statusCode, retryAfter: nil) }
         return reason.map { .failed($0) }
     }
+
+    /// That of the URL, where it matters which it was: of probes, and of failures of the machine.
+    package var fingerprint: Int64? {
+        guard claimed.isProbe || outcome?.signal == .machine else { return nil }
+        return ReceiverURL.fingerprint(of: claimed.url)
+    }
 }
 
 package struct RecordResult: Sendable {

@@ -51,20 +51,117 @@ struct ReceiverTests {
     func opening() async throws {
         let fixture = try await EngineFixture()
         _ = try await Self.paid(9, fixture)
-        #expect(try await Self.answerAll(fixture) { $0.answer(404) } == 9)
-        #expect(try await Self.receiver(fixture).health == .ok)
+        #expect(try await Self.answerAll(fixture) { $0.answer(500) } == 9)
+        #expect(try await Self.receiver(fixture).health != .broken)
         _ = try await Self.paid(1, fixture, prefix: "tenth")
-        #expect(try await Self.answerAll(fixture) { $0.answer(404) } == 1)
+        #expect(try await Self.answerAll(fixture) { $0.answer(500) } == 1)
         let broken = try await Self.receiver(fixture)
         #expect(broken.health == .broken)
         #expect(broken.since == fixture.clock.wall)
         #expect(broken.waiting == 10)
-        _ = try await Self.paid(5, fixture, prefix: "more")
         fixture.clock.advance(by: .milliseconds(4_999))
         try await fixture.dispatch()
         #expect(fixture.transport.count == 0)
         #expect(try await Self.attempts(fixture) == 10, "deferred without spending an attempt")
         #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
+    }
+
+    @Test("a live delivery that arrives at an open breaker is the probe, once a second; the others wait")
+    func arrivals() async throws {
+        let fixture = try await EngineFixture()
+        _ = try await Self.breakIt(fixture)
+        _ = try await Self.paid(5, fixture, prefix: "more")
+        try await fixture.dispatch()
+        #expect(fixture.transport.count == 0, "the breaker opened a moment ago")
+        fixture.clock.advance(by: .seconds(1))
+        try await fixture.dispatch()
+        let first = fixture.transport.take()
+        #expect(first.count == 1)
+        let late = try await Self.paid(1, fixture, prefix: "late")
+        fixture.clock.advance(by: .milliseconds(999))
+        try await fixture.dispatch()
+        #expect(fixture.transport.count == 0)
+        fixture.clock.advance(by: .milliseconds(1))
+        try await fixture.dispatch()
+        let second = fixture.transport.take()
+        #expect(second.compactMap { $0.request.payoutID } == late, "although the one before is under way")
+        first.forEach { $0.end(.failed(.timedOut)) }
+        second.forEach { $0.answer(200) }
+        try await fixture.dispatch()
+        fixture.transport.take().forEach { $0.answer(200) }
+        try await fixture.dispatch()
+        #expect(try await Self.receiver(fixture).health != .broken, "two acknowledgements")
+        fixture.clock.advance(by: .seconds(400))
+        #expect(try await Self.answerAll(fixture) { $0.answer(200) } > 0)
+        #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 0)
+        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
+    }
+
+    @Test("answers about messages open no breaker, however many; another URL of the host goes at once")
+    func refusals() async throws {
+        let codes = [409, 404, 422, 410, 301, 201, 204, 400, 403]
+        let fixture = try await EngineFixture()
+        _ = try await Self.paid(300, fixture, url: "https://a.example/refuses", prefix: "bad")
+        var next = 0
+        let refused = try await Self.answerAll(fixture) { exchange in
+            exchange.answer(codes[next % codes.count])
+            next += 1
+        }
+        #expect(refused == 300)
+        #expect(try await Self.receiver(fixture).health == .ok)
+        let good = try await Self.paid(20, fixture, url: "https://a.example/takes", prefix: "good")
+        try await fixture.dispatch()
+        #expect(fixture.transport.count == 16, "the slots of a new receiver")
+        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == good.count)
+    }
+
+    @Test("an open breaker: a probe that is refused fails nothing and closes nothing; what follows goes at once")
+    func refusedProbe() async throws {
+        let fixture = try await EngineFixture()
+        _ = try await Self.breakIt(fixture)
+        fixture.clock.advance(by: .seconds(6))
+        #expect(try await Self.answerAll(fixture) { $0.answer(409) } == 10, "one after the other")
+        #expect(try await Self.receiver(fixture).health == .broken)
+        #expect(try await Self.attempts(fixture) == 20)
+        _ = try await Self.paid(2, fixture, prefix: "good")
+        fixture.clock.advance(by: .seconds(1))
+        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 2)
+        #expect(try await Self.receiver(fixture).health != .broken)
+    }
+
+    @Test("messages that a working receiver cannot digest stop nobody: their retries end on schedule")
+    func poison() async throws {
+        let fixture = try await EngineFixture(
+            schedule: RetrySchedule(waits: [.zero, .seconds(1), .seconds(6)]))
+        _ = try await Self.paid(1_100, fixture, prefix: "good")
+        _ = try await Self.paid(100, fixture, url: "https://a.example/poison", prefix: "poison")
+        let answer = { (exchange: ScriptedTransport.Exchange) in
+            exchange.answer(exchange.request.url.text.hasSuffix("poison") ? 500 : 200)
+        }
+        #expect(try await Self.answerAll(fixture, answer) == 1_200)
+        fixture.clock.advance(by: .milliseconds(1_100))
+        #expect(try await Self.answerAll(fixture, answer) == 100)
+        fixture.clock.advance(by: .milliseconds(6_600))
+        #expect(try await Self.answerAll(fixture, answer) == 100)
+        #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE state = 'exhausted'") == 100)
+        #expect(try await Self.receiver(fixture).health != .broken)
+    }
+
+    @Test("what waits at another URL than the failed ones is probed a second after the breaker opened")
+    func otherURL() async throws {
+        let fixture = try await EngineFixture()
+        _ = try await Self.paid(16, fixture, url: "https://a.example/poison", prefix: "poison")
+        try await fixture.dispatch()
+        let good = try await Self.paid(3, fixture, url: "https://a.example/takes", prefix: "good")
+        fixture.transport.take().forEach { $0.answer(500) }
+        try await fixture.dispatch()
+        #expect(try await Self.receiver(fixture).health == .broken)
+        #expect(fixture.transport.count == 0)
+        fixture.clock.advance(by: .seconds(1))
+        try await fixture.dispatch()
+        #expect(fixture.transport.requests.compactMap(\.payoutID) == Array(good.suffix(1)))
+        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 3)
+        #expect(try await Self.receiver(fixture).health != .broken)
     }
 
     @Test("one probe after 5 s, the next after 10 s, and two acknowledgements let everything through")
@@ -119,16 +216,16 @@ struct ReceiverTests {
         let fixture = try await EngineFixture()
         for round in 0..<4 {
             _ = try await Self.paid(9, fixture, prefix: "r\(round)")
-            #expect(try await Self.answerAll(fixture) { $0.answer(404) } == 9)
+            #expect(try await Self.answerAll(fixture) { $0.answer(502) } == 9)
             _ = try await Self.paid(1, fixture, prefix: "ok\(round)")
             #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 1)
         }
-        #expect(try await Self.receiver(fixture).health == .ok)
+        #expect(try await Self.receiver(fixture).health != .broken)
     }
 
     @Test("what a breaker deferred for 72 hours is given up; what a pause deferred is not")
     func givingUp() async throws {
-        let fixture = try await EngineFixture()
+        let fixture = try await EngineFixture(schedule: Self.enduring)
         let ids = try await Self.breakIt(fixture)
         let opening = ResendOpening(
             accountID: 1, jobID: String(repeating: "a", count: 32), requester: Self.requester)
@@ -138,10 +235,10 @@ struct ReceiverTests {
             statuses: [.paid])
         let job = try #require(try await fixture.store.openResend(request, opening, now: fixture.clock.wall).resend)
         while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
-        fixture.clock.advance(by: .seconds(72 * 3_600 - 60))
+        try await Self.failProbes(fixture, for: .seconds(72 * 3_600 - 900))
         _ = try await fixture.engine.janitor.step(now: fixture.clock.now)
         #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 20)
-        fixture.clock.advance(by: .seconds(400))
+        try await Self.failProbes(fixture, for: .seconds(1_800))
         let paused = try await fixture.store.pauseReceiver(
             id: 1, accountID: nil, by: Self.requester, now: fixture.clock.wall)
         #expect(paused?.health == .paused)
@@ -159,6 +256,34 @@ struct ReceiverTests {
         #expect(reasons == [["exhausted", "receiver_broken"]])
         #expect(ids.count == 10)
         #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
+    }
+
+    /// More attempts than there are probes in 72 hours, so that nothing is used up by them.
+    private static let enduring = RetrySchedule(waits: [.zero] + Array(repeating: .seconds(1), count: 99))
+
+    /// Lets the time pass, with a probe each time that one is due.
+    private static func failProbes(_ fixture: EngineFixture, for span: Duration) async throws {
+        let end = fixture.clock.engine + span
+        while fixture.clock.engine < end {
+            fixture.clock.advance(by: .seconds(300))
+            _ = try await answerAll(fixture) { $0.answer(500) }
+        }
+    }
+
+    @Test("an absence of our own for 72 hours gives nothing up; 72 hours of probes after it do")
+    func absence() async throws {
+        let fixture = try await EngineFixture(schedule: Self.enduring)
+        _ = try await Self.breakIt(fixture)
+        fixture.clock.advance(by: .seconds(96 * 3_600))
+        _ = try await fixture.engine.janitor.step(now: fixture.clock.now)
+        #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 10)
+        try await Self.failProbes(fixture, for: .seconds(3_600))
+        _ = try await fixture.engine.janitor.step(now: fixture.clock.now)
+        #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE reason = 'receiver_broken'") == 0)
+        try await Self.failProbes(fixture, for: .seconds(72 * 3_600))
+        _ = try await fixture.engine.janitor.step(now: fixture.clock.now)
+        #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 0)
+        #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE attempts = 0") == 0)
     }
 
     @Test("Retry-After holds the whole receiver, at most an hour, and no other")
@@ -240,7 +365,7 @@ struct ReceiverTests {
         second.forEach { $0.answer(500) }
         try await fixture.dispatch()
         #expect(fixture.transport.count <= 8)
-        #expect(try await Self.receiver(fixture).health == .broken, "so many failures in a row are more than strain")
+        #expect(try await Self.receiver(fixture).health == .slow, "it acknowledged something a moment ago")
     }
 
     @Test("an origin that many merchants share has a ceiling of its own; what it crowds out goes a little later")
@@ -270,5 +395,15 @@ struct ReceiverTests {
         try await fixture.dispatch()
         #expect(try await fixture.store.number("SELECT count(*) FROM attempts") == 1_200, "crowded out is no attempt")
         #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
+    }
+}
+
+extension WireRequest {
+    /// The payout of which its body speaks.
+    fileprivate var payoutID: Int64? {
+        guard case .object(let members) = try? JSONParser.parse(body), case .number(let id) = members["id"] else {
+            return nil
+        }
+        return id.integer
     }
 }
