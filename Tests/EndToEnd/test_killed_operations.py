@@ -10,7 +10,7 @@ from harness.bodies import window
 from harness.client import PAYMENTS, paid_payouts
 from harness.receiver import Receiver
 from harness.recount import assert_counters_are_the_rows
-from harness.waiting import eventually
+from harness.waiting import eventually, never
 
 HOUR_US = 3_600_000_000
 
@@ -70,12 +70,14 @@ def assert_whole(house, kind, done):
         assert house.one("SELECT count(*) FROM user_policies WHERE merchant_id = 1") == count
 
 
-def age(house, hours):
-    """Makes what the store has deferred that much older, with no server on it."""
+def age(house, hours, probed=True):
+    """Makes what the store has deferred that much older, with no server on it; `probed`: as if one had probed its
+    receivers all the time."""
     with sqlite3.connect(house.store_path) as connection:
         connection.execute(
-            "UPDATE receivers SET broken_at = broken_at - ?1, resume_at = resume_at - ?1 WHERE broken_at IS NOT NULL",
-            (hours * HOUR_US,),
+            """UPDATE receivers SET broken_at = broken_at - ?1, probing_since = probing_since - ?1,
+            resume_at = resume_at - ?1, probed_at = probed_at - ?2 WHERE broken_at IS NOT NULL""",
+            (hours * HOUR_US, 0 if probed else hours * HOUR_US),
         )
         connection.execute(
             "UPDATE deliveries SET due_at = due_at - ?1, created_at = created_at - ?1", (hours * HOUR_US,)
@@ -83,11 +85,15 @@ def age(house, hours):
     connection.close()
 
 
+SLOW = "0s,1h,1h,1h,1h,1h,1h,1h"
+
+
 def test_given_up_after_72_hours(house, shop, receiver):
-    """C 3.4: what a breaker deferred for 72 h is `exhausted`, reason `receiver_broken`, and counted; not before, and not
-    what a pause holds back."""
-    server = house.serve(REENVIO_RETRY_SCHEDULE="0s,1h")
+    """C 3.4: what a breaker deferred for 72 h of probes is `exhausted`, reason `receiver_broken`, shown and counted; not
+    before, not what a pause holds back, and not while no server was there to probe."""
+    server = house.serve(REENVIO_RETRY_SCHEDULE=SLOW)
     client = server.client(shop.key)
+    given_up = "SELECT count(*) FROM settled WHERE state = 'exhausted' AND reason = 'receiver_broken'"
     paused = Receiver()
     paused.default = receiver.default = 500
     for hook, tag in ((receiver, "broken"), (paused, "paused")):
@@ -105,16 +111,25 @@ def test_given_up_after_72_hours(house, shop, receiver):
     server.kill()
     assert total == 20 and house.one("SELECT count(*) FROM deliveries") == 40
 
-    age(house, hours=70)
-    server = house.serve(REENVIO_RETRY_SCHEDULE="0s,1h")
-    eventually(lambda: receiver.count > 10, "the broken receiver was probed")
-    assert house.one("SELECT count(*) FROM settled") == 0
-    server.kill()
+    for hours, probed in ((73, False), (70, True)):
+        tried = receiver.count
+        age(house, hours, probed)
+        server = house.serve(REENVIO_RETRY_SCHEDULE=SLOW)
+        eventually(lambda: receiver.count > tried, "the broken receiver was probed")
+        never(lambda: house.one(given_up), "something was given up", watch=1.5)
+        server.kill()
 
     age(house, hours=73)
-    server = house.serve(REENVIO_RETRY_SCHEDULE="0s,1h")
-    given_up = "SELECT count(*) FROM settled WHERE state = 'exhausted' AND reason = 'receiver_broken'"
+    server = house.serve(REENVIO_RETRY_SCHEDULE=SLOW)
     eventually(lambda: house.one(given_up) >= 18, "what waited behind the breaker was given up")
+    (shown,) = house.rows("SELECT object_id FROM settled WHERE reason = 'receiver_broken' LIMIT 1")
+    client = server.client(shop.key)
+    log = client.expect(200, "GET", f"/v2/payout/payments/{shown[0]}/notifications")["data"]
+    assert "receiver_broken" in {one["reason"] for one in log[0]["deliveries"]}
+    why = client.expect(200, "GET", f"/v2/payout/payments/{shown[0]}/why")
+    assert any("receiver_broken" in sentence for sentence in why["explanation"]), why["explanation"]
+    ledger = client.expect(200, "GET", f"/v2/payout/notifications/resend/{job_id}/items?outcome=undelivered")["data"]
+    assert {one["last_reason"] for one in ledger} >= {"receiver_broken"}
     server.kill()
     assert_counters_are_the_rows(house)
     ended = {json.loads(one.body)["id"] for one in receiver.received}

@@ -43,6 +43,32 @@ struct SimulationTests {
         }
     }
 
+    @Test(
+        "a live delivery that would be acknowledged never waits behind others of its host", arguments: TestEngine.allCases)
+    func hostsHold(_ kind: TestEngine) async throws {
+        let seeds = Self.seeds(kind)
+        var (kills, breaks, probes, watched) = (0, 0, 0, 0)
+        for seed in seeds {
+            let world = try await HostWorld(seed: seed, on: kind)
+            do {
+                for _ in 0..<HostWorld.steps { try await world.step() }
+                try await world.checkSettled()
+            } catch {
+                throw SimulationFault("\(kind), seed \(seed): \(error)")
+            }
+            kills += world.kills
+            breaks += world.breaks
+            probes += world.probes
+            watched += world.watched
+        }
+        if seeds.count > 1 {
+            #expect(kills >= seeds.count / 2)
+            #expect(breaks >= seeds.count / 2)
+            #expect(probes >= seeds.count)
+            #expect(watched >= seeds.count * 50)
+        }
+    }
+
     /// What happened in the worlds.
     private struct Seen {
         var kills = 0

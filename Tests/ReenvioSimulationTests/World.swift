@@ -226,7 +226,7 @@ final class World {
             case 0..<6:
                 acknowledgedByReceiver.insert(exchange.header("webhook-id"))
                 exchange.answer(200)
-            case 6: exchange.answer(500)
+            case 6: exchange.answer(pick([500, 409, 404, 429]))
             case 7: exchange.end(.failed(.timedOut))
             case 8: exchange.answer(503, retryAfter: "7")
             default:

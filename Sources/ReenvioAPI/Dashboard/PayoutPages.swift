@@ -214,6 +214,7 @@ struct PayoutTimeline {
         view.text("kind", delivery["kind"]?.text == "resend" ? "Resend" : "Live")
         view.text("job", delivery["resend"]?.text)
         view["delivery_state"] = .view(Shown.pill(delivery["state"]?.text ?? ""))
+        view.text("ended_by", delivery["reason"]?.text.map(Shown.word))
         view.text("next_at", Shown.time(delivery["next_attempt_at"]?.text))
         view.list("attempts", (delivery["attempts"]?.array ?? []).compactMap(\.object).map(attempt))
         return view

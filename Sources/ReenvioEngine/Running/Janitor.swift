@@ -38,7 +38,11 @@ package final class Janitor: Stepping {
             logger.info("swept", metadata: Dictionary(uniqueKeysWithValues: counts))
         }
         let expired = try await store.expireBroken(now: now.wall, engineNow: now.engine)
-        if expired > 0 { logger.warning("deliveries to broken receivers given up", metadata: ["count": "\(expired)"]) }
+        if expired > 0 {
+            logger.warning(
+                "deliveries to broken receivers given up",
+                metadata: ["count": "\(expired)", "reason": "\(AttemptFailure.receiverBroken.rawValue)"])
+        }
         let paused = try await store.expirePausedLogs(now: now.wall)
         if paused > 0 {
             logger.warning("messages of resends to paused receivers given up", metadata: ["count": "\(paused)"])

@@ -37,14 +37,18 @@ package struct LoggedDelivery: Sendable, Equatable {
     /// The job that asked for it; nil for live deliveries and for a resend of one payout.
     package var jobID: String?
     package var state: State
+    /// Why it ended without an acknowledgement, a word of `AttemptFailure`; nil while it is open. An attempt need not
+    /// have been made: `receiver_broken`, `canceled`.
+    package var reason: String?
     /// When it may be tried next; nil unless it waits.
     package var nextAttemptAt: Timestamp?
     package var attempts: [LoggedAttempt]
 
     package init(
-        id: Int64, url: String, isResend: Bool, jobID: String?, state: State, nextAttemptAt: Timestamp?,
-        attempts: [LoggedAttempt] = []
+        id: Int64, url: String, isResend: Bool, jobID: String?, state: State, reason: String? = nil,
+        nextAttemptAt: Timestamp?, attempts: [LoggedAttempt] = []
     ) {
+        self.reason = reason
         self.id = id
         self.url = url
         self.isResend = isResend
@@ -129,6 +133,7 @@ extension LoggedDelivery {
             writer.member("kind", isResend ? "resend" : "live")
             writer.member("resend", jobID)
             writer.member("state", state.rawValue)
+            writer.member("reason", reason)
             writer.member("next_attempt_at", nextAttemptAt.map(TimeText.zulu))
             writer.array("attempts") { writer in
                 for attempt in attempts { attempt.write(into: &writer) }

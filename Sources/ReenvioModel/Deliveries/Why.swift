@@ -60,7 +60,12 @@ package struct Why: Sendable, Equatable {
             sentences.append(
                 "\(attempts.count) attempts so far, the last at \(TimeText.zulu(last.at)) \(answer).")
         } else {
-            sentences.append("It was not attempted yet.")
+            sentences.append("It was never attempted.")
+        }
+        if let given = latest.deliveries.first(where: { $0.reason == AttemptFailure.receiverBroken.rawValue }) {
+            let kind = given.isResend ? "resend" : "live"
+            sentences.append(
+                "The \(kind) delivery was given up behind the receiver's open breaker (\(given.reason ?? "")).")
         }
         return sentences
     }

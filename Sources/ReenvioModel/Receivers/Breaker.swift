@@ -126,7 +126,7 @@ extension Breaker {
     }
 
     /// URLs probed at once when live deliveries wait for several.
-    package static let probesAtOnce = 4
+    package static let probesAtOnce = 8
 
     /// The delivery for a scheduled probe: at another URL than failed last, or after an acknowledgement at the URL that
     /// gave it; then live before retry before resend, and what has been due for longest.

@@ -44,9 +44,11 @@ package struct MachineHealth: Sendable, Equatable {
         case .machine:
             failuresInARow += 1
             failedAt = now
-            return failuresInARow >= Self.failuresToOpen && !Self.isProven(acknowledgedAt, at: now) ? .broken : .nothing
+            return failuresInARow >= Self.failuresToOpen && !isProven(at: now) ? .broken : .nothing
         }
     }
+
+    package func isProven(at now: Timestamp) -> Bool { Self.isProven(acknowledgedAt, at: now) }
 
     /// Whether an acknowledgement is so recent that failures open no breaker.
     package static func isProven(_ acknowledgedAt: Timestamp?, at now: Timestamp) -> Bool {

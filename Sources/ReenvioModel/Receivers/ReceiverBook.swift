@@ -78,7 +78,7 @@ package struct ReceiverBook: Sendable {
         hold: Duration?, at now: Timestamp
     ) -> [ReceiverChange] {
         var entry = entries[receiverID] ?? Entry(load: ReceiverLoad(ceiling: ceiling))
-        entry.load.note(outcome)
+        entry.load.note(outcome, isProven: entry.health.isProven(at: now))
         if outcome == .acknowledged { entry.isProven = true }
         var changes: [ReceiverChange] = []
         func say(_ what: ReceiverChange.What) {

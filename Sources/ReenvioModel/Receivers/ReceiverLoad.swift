@@ -5,6 +5,9 @@ package struct ReceiverLoad: Sendable, Equatable {
     package static let slotsAtFirst = 16
     /// One strained attempt among this many is no reason to slow down.
     private static let toleratedShare = 10
+    /// Fewest attempts at once while the receiver acknowledges others: messages that it cannot digest must not stand in
+    /// their way.
+    private static let slotsWhileProven = 4
 
     /// Attempts at once that it may have, 1 to its ceiling.
     package private(set) var slots: Int
@@ -25,7 +28,8 @@ package struct ReceiverLoad: Sendable, Equatable {
     /// Each acknowledgement adds a slot; where more than a tenth of a round is strained, they are halved, once a round.
     /// An answer about the message costs nothing, and brings a receiver that was slowed down back to the slots of a new
     /// one: its machine is well.
-    package mutating func note(_ outcome: AttemptOutcome) {
+    /// - Parameter isProven: the receiver acknowledged something within the last minute.
+    package mutating func note(_ outcome: AttemptOutcome, isProven: Bool = false) {
         ended += 1
         if outcome == .acknowledged {
             slots = min(slots + 1, ceiling)
@@ -34,7 +38,7 @@ package struct ReceiverLoad: Sendable, Equatable {
         } else if Self.isStrained(outcome) {
             strained += 1
             if strained * Self.toleratedShare >= slots {
-                slots = max(1, slots / 2)
+                slots = max(isProven ? min(Self.slotsWhileProven, slots) : 1, slots / 2)
                 (ended, strained) = (0, 0)
             }
         }

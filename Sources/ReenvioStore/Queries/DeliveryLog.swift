@@ -115,7 +115,7 @@ private struct DeliveryLog {
         try db.all(
             """
             SELECT s.delivery_id, s.state, s.notification_id, s.resend_id,
-                CASE WHEN r.kind = 'v2-payout' THEN r.public_id END
+                CASE WHEN r.kind = 'v2-payout' THEN r.public_id END, s.reason
             FROM settled s LEFT JOIN resends r ON r.id = s.resend_id
             WHERE s.merchant_id = $1 AND s.object_id = $2 AND s.registration_id IS NULL
             ORDER BY s.delivery_id DESC LIMIT $3
@@ -123,7 +123,8 @@ private struct DeliveryLog {
         ) { row in
             let delivery = LoggedDelivery(
                 id: row.int(0), url: url, isResend: !row.isNull(3), jobID: row.textIfPresent(4),
-                state: LoggedDelivery.State(rawValue: row.text(1)) ?? .skipped, nextAttemptAt: nil)
+                state: LoggedDelivery.State(rawValue: row.text(1)) ?? .skipped, reason: row.textIfPresent(5),
+                nextAttemptAt: nil)
             return Found(delivery: delivery, notificationID: row.intIfPresent(2))
         }
     }

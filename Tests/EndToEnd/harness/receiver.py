@@ -51,10 +51,12 @@ class _Listener(ThreadingHTTPServer):
 class Receiver:
     """An HTTP/1.1 server with keep-alive on a port of its own.
 
-    `answers` is used up one per request, then `default` holds; an answer is a status code, or a code and headers.
+    `answer`, where it is set, decides by the request; else `answers` is used up one per request, then `default` holds.
+    An answer is a status code, or a code and headers.
     """
 
     def __init__(self, tls=None, host="127.0.0.1"):
+        self.answer = None
         self.answers = []
         self.default = 200
         self.delay = 0.0
@@ -153,7 +155,10 @@ class Receiver:
         one.verified = self._verifies(one)
         signatures.note(headers, body)
         with self._lock:
-            answer = self.answers.pop(0) if self.answers else self.default
+            if self.answer:
+                answer = self.answer(one)
+            else:
+                answer = self.answers.pop(0) if self.answers else self.default
             code, extra = answer if isinstance(answer, tuple) else (answer, {})
             one.answered = code
             self._received.append(one)

@@ -189,7 +189,7 @@ struct BreakerTests {
         #expect(once.scheduledProbe(among: [candidates[0], candidates[2]])?.id == 1)
     }
 
-    @Test("on arrival: of each URL what came last, four at the most, nothing that arrived before its URL failed")
+    @Test("on arrival: of each URL what came last, eight at the most, nothing that arrived before its URL failed")
     func arrivalProbes() {
         var breaker = Breaker(openedAt: Self.start, failedURL: 1)
         let candidates = [
@@ -198,10 +198,10 @@ struct BreakerTests {
             Self.candidate(5, .resend, due: 3, url: 4), Self.candidate(6, .live, due: 2, url: 1),
         ]
         #expect(breaker.arrivalProbes(among: candidates).map(\.id) == [6, 3])
-        breaker.probe(.arrival, at: Self.start + .seconds(2), leaseUntil: Self.start + .seconds(32))
+        breaker.probe(.arrival, at: Self.start + .seconds(3), leaseUntil: Self.start + .seconds(33))
         #expect(breaker.arrivalProbes(among: candidates).map(\.id) == [3])
-        let many = (0..<9).map { Self.candidate($0, .live, due: $0, url: 10 + $0) }
-        #expect(breaker.arrivalProbes(among: many).map(\.id) == [8, 7, 6, 5])
+        let many = (0..<12).map { Self.candidate($0, .live, due: $0, url: 10 + $0) }
+        #expect(breaker.arrivalProbes(among: many).map(\.id) == [11, 10, 9, 8, 7, 6, 5, 4])
     }
 
     @Test("probes are unbroken while none is far from the one before; a receiver that asks for an hour makes no break")
@@ -275,6 +275,16 @@ struct ReceiverLoadTests {
         #expect(load.slots == 64)
         for _ in 0..<6 { load.note(.failed(.timedOut)) }
         #expect(load.slots == 64)
+    }
+
+    @Test("four remain while the receiver acknowledges others")
+    func provenFloor() {
+        var load = ReceiverLoad(ceiling: 128, slots: 64)
+        for _ in 0..<1_000 { load.note(.answered(statusCode: 500, retryAfter: nil), isProven: true) }
+        #expect(load.slots == 4)
+        load = ReceiverLoad(ceiling: 128, slots: 2)
+        for _ in 0..<1_000 { load.note(.failed(.timedOut), isProven: true) }
+        #expect(load.slots == 2, "none are added")
     }
 
     @Test("answers about messages cost no slots, and bring back those of a new receiver")
