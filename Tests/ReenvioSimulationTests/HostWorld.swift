@@ -17,7 +17,7 @@ final class HostWorld {
     }
 
     /// Steps of a world, and the time from one to the next.
-    static let steps = 240
+    static let steps = 120
     private static let tick: Duration = .milliseconds(100)
     /// No live delivery that would be acknowledged waits longer behind other messages of its receiver.
     private static let patience: Duration = .seconds(2)
@@ -63,8 +63,8 @@ final class HostWorld {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<14: try await pay(Int.random(in: 1...30, using: &random))
         case 14..<17: try await resend()
-        case 17: toggleLife()
-        case 18 where Bool.random(using: &random): kill()
+        case 17..<20: toggleLife()
+        case 20: kill()
         default: break
         }
         _ = try await engine.runner.step(now: clock.now)

@@ -259,7 +259,8 @@ package final class Dispatcher: Stepping {
             }
             for (merchantID, queue, hasMore) in claimed.queues {
                 let candidate = Turns.Candidate(merchantID: merchantID, queue: queue)
-                state.turns.took(taken[queue] ?? 0, from: candidate, hasMore: hasMore)
+                // A queue with several probes is named for each of them.
+                state.turns.took(taken.removeValue(forKey: queue) ?? 0, from: candidate, hasMore: hasMore)
             }
             state.nextDue = claimed.nextDue
             state.resends = claimed.resends
