@@ -25,7 +25,7 @@ struct AnswerFields {
     mutating func add(_ line: [UInt8]) -> Bool {
         guard let first = line.first, first != 0x20, first != 0x09 else {
             // A fold stands for a blank; before the first field it is passed over.
-            open?.value += [0x20] + line
+            if let (name, value) = open { open = (name, Self.trimmed(value) + [0x20] + Self.trimmed(line)) }
             return false
         }
         let isRegular = finish()

@@ -136,6 +136,7 @@ extension AnswerReader {
             } else if let (minor, code) = StatusLine.read(line, isWhole: true) {
                 (minorVersion, statusCode) = (minor, code)
                 part = .fields
+                if !StatusLine.isRegular(line) { isRegular = false }
             } else {
                 part = .broken
             }
@@ -223,6 +224,13 @@ enum StatusLine {
         guard code.allSatisfy({ 0x30...0x39 ~= $0 }), code.first != 0x30, rest.dropFirst(3).first.map(isBlank) ?? true
         else { return nil }
         return (minor - 0x30, code.reduce(0) { $0 * 10 + Int($1 - 0x30) })
+    }
+
+    /// Whether a line that has a status is written as a sender must write it.
+    static func isRegular(_ line: [UInt8]) -> Bool {
+        let code = version.count + 2
+        return line[code - 1] == 0x20 && !isBlank(line[code]) && (line.count == code + 3 || line[code + 3] == 0x20)
+            && line.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
     }
 
     /// Whether more bytes could make a status line of it.

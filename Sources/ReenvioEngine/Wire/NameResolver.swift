@@ -32,8 +32,8 @@ package final class NameResolver: Sendable {
     private let state: Mutex<Names>
 
     package init(
-        limits: WireLimits = WireLimits(), startThread: @escaping StartThread = LocalResources.startThread,
-        lookup: @escaping Lookup = systemLookup
+        limits: WireLimits = WireLimits(), lookup: @escaping Lookup = systemLookup,
+        startThread: @escaping StartThread = LocalResources.startThread
     ) {
         self.lookup = lookup
         self.startThread = startThread

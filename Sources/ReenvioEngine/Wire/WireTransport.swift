@@ -17,17 +17,18 @@ package final class WireTransport: Transport {
     ///   - repeats: counts requests that are sent once more because a kept connection was lost under them.
     ///   - shortages: takes note of attempts that this machine could not make.
     ///   - lookup: how names become addresses; runs on threads of the resolver, never on an event loop.
+    ///   - startThread: where the threads of the resolver come from.
     /// - Throws: when `trustRoots` cannot be read.
     package init(
         policy: AddressPolicy, proxy: EgressProxy? = nil, trustRoots: String? = nil,
         limits: WireLimits = WireLimits(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
         repeats: Counter? = nil, shortages: ShortageLog? = nil,
-        startThread: @escaping NameResolver.StartThread = LocalResources.startThread,
-        lookup: @escaping Lookup = systemLookup
+        lookup: @escaping Lookup = systemLookup,
+        startThread: @escaping NameResolver.StartThread = LocalResources.startThread
     ) throws {
         let dialer = Dialer(
-            policy: policy, resolver: NameResolver(limits: limits, startThread: startThread, lookup: lookup),
+            policy: policy, resolver: NameResolver(limits: limits, lookup: lookup, startThread: startThread),
             tls: try Dialer.makeTLSContext(trustRoots: trustRoots, limits: limits), limits: limits, proxy: proxy
         )
         wire = Wire(

@@ -28,7 +28,7 @@ package enum RetryAfter {
             return date(parts[3], parts[2], parts[1], parts[4])
         }
         if parts.count == 4, parts[0].hasSuffix(","), parts[3] == "GMT" {
-            let day = parts[1].split(separator: "-")
+            let day = parts[1].split(separator: "-", omittingEmptySubsequences: false)
             guard day.count == 3, day[2].utf8.count == 2, let year = number(day[2]) else { return nil }
             return nearest(to: now) { century in date(Substring("\(century + year)"), day[1], day[0], parts[2]) }
         }

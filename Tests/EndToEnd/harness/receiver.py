@@ -54,7 +54,7 @@ class Receiver:
     `answers` is used up one per request, then `default` holds; an answer is a status code, or a code and headers.
     """
 
-    def __init__(self, tls=None, host="127.0.0.1"):
+    def __init__(self, tls=None, host="127.0.0.1", port=0):
         self.answers = []
         self.default = 200
         self.delay = 0.0
@@ -65,7 +65,7 @@ class Receiver:
         self._open.set()
         self._tls = tls
         self._host = host
-        self._port = 0
+        self._port = port
         self._listener = None
         self._connections = set()
         self.up()
