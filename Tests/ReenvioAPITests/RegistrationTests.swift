@@ -115,7 +115,9 @@ struct RegistrationTests {
         Faulty(replacing: "https", with: "http", field: "url", text: "The url field must be an https URL."),
         Faulty(replacing: "a.example", with: "127.0.0.1", field: "url", text: publicHost),
         Faulty(replacing: "a.example", with: "localhost", field: "url", text: publicHost),
-        Faulty(replacing: "a.example", with: "u:p@a.example", field: "url", text: "The url field must not contain user info."),
+        Faulty(
+            replacing: "a.example", with: "u:p@a.example", field: "url",
+            text: "The url field must not contain user info."),
         Faulty(replacing: "https://a.example/hook", with: "   ", field: "url", text: "The url field is required."),
         Faulty(
             replacing: "/hook", with: "/\(long)", field: "url",

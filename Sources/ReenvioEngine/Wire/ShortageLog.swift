@@ -21,7 +21,7 @@ package final class ShortageLog: Sendable {
         self.logger = logger
     }
 
-    func note(_ shortage: SenderShortage) {
+    package func note(_ shortage: SenderShortage) {
         counters[shortage]?.increment()
         state.withLock { $0.counts[shortage, default: 0] += 1 }
     }

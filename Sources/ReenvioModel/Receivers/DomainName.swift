@@ -44,7 +44,9 @@ enum DomainName {
     }
 
     private static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar.isASCII { return scalar == "-" || scalar.properties.isAlphabetic || scalar.properties.numericType != nil }
+        if scalar.isASCII {
+            return scalar == "-" || scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+        }
         switch scalar.properties.generalCategory {
         case .lowercaseLetter, .otherLetter, .modifierLetter, .nonspacingMark, .spacingMark, .decimalNumber,
             .letterNumber, .otherNumber, .otherSymbol:

@@ -68,7 +68,8 @@ struct DeliveryLogTests {
         let ids = try await fixture.store.createPayouts(1)
         try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
         for answer in [
-            WireAnswer(statusCode: 308, location: "https://shop.example/new"), WireAnswer(statusCode: 500, body: [0x6E]),
+            WireAnswer(statusCode: 308, location: "https://shop.example/new"),
+            WireAnswer(statusCode: 500, body: [0x6E]),
         ] {
             try await fixture.dispatch()
             fixture.transport.take().first?.end(.answered(answer))

@@ -130,7 +130,8 @@ struct RenewalTests {
 
     @Test(arguments: [500, 502, 503, 504, 599, 408, 425, 429])
     func `after an answer of a machine in trouble the next attempt resolves and dials anew`(code: Int) async throws {
-        try await withCodes([200, code], renewEvery: .zero, lookupEvery: .zero) { (wire, receiver, asked) async throws in
+        try await withCodes([200, code], renewEvery: .zero, lookupEvery: .zero) {
+            (wire, receiver, asked) async throws in
             for _ in 1...2 { _ = try await wire.exchange(with: receiver, host: "moving.example") }
             #expect(receiver.log.value.accepted == 1)
             #expect(asked() == 1)
@@ -142,7 +143,8 @@ struct RenewalTests {
 
     @Test(arguments: [201, 204, 301, 400, 401, 404, 409, 410, 422])
     func `an answer about the message changes nothing`(code: Int) async throws {
-        try await withCodes([code, code], renewEvery: .zero, lookupEvery: .zero) { (wire, receiver, asked) async throws in
+        try await withCodes([code, code], renewEvery: .zero, lookupEvery: .zero) {
+            (wire, receiver, asked) async throws in
             for _ in 1...3 { _ = try await wire.exchange(with: receiver, host: "moving.example") }
             #expect(receiver.log.value.accepted == 1)
             #expect(asked() == 1)

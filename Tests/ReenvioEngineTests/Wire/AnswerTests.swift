@@ -40,11 +40,13 @@ struct AnswerTests {
             answer: answer(503, "ok", retryAfter: "9")),
         Case(
             name: "blanks around values",
-            text: "HTTP/1.1 503 No\r\nretry-after: \t Sun, 06 Nov 1994 08:49:37 GMT \t\r\ncontent-length:\t2 \r\n\r\nok",
+            text:
+                "HTTP/1.1 503 No\r\nretry-after: \t Sun, 06 Nov 1994 08:49:37 GMT \t\r\ncontent-length:\t2 \r\n\r\nok",
             answer: answer(503, "ok", retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT")),
         Case(name: "no reason phrase", text: "HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
         Case(
-            name: "an empty reason phrase", text: "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
+            name: "an empty reason phrase", text: "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok",
+            answer: answer(200, "ok")),
         Case(
             name: "a reason phrase in Latin-1", text: "HTTP/1.1 200 Sim \u{E9}\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
@@ -54,13 +56,15 @@ struct AnswerTests {
             answer: answer(200, "ok")),
         Case(
             name: "many 1xx heads",
-            text: String(repeating: "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n", count: 50)
+            text: String(
+                repeating: "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n", count: 50)
                 + "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
         Case(
             name: "HTTP/1.0 that keeps alive",
             text: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
         Case(name: "a later HTTP/1", text: "HTTP/1.9 200 OK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
-        Case(name: "an unknown status", text: "HTTP/1.1 799 ?\r\ncontent-length: 2\r\n\r\nok", answer: answer(799, "ok")),
+        Case(
+            name: "an unknown status", text: "HTTP/1.1 799 ?\r\ncontent-length: 2\r\n\r\nok", answer: answer(799, "ok")),
         Case(
             name: "a field without a value", text: "HTTP/1.1 200 OK\r\nx:\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
@@ -71,7 +75,8 @@ struct AnswerTests {
             name: "no redirect", text: "HTTP/1.1 200 OK\r\nlocation: /new\r\ncontent-length: 0\r\n\r\n",
             answer: answer(200)),
         Case(
-            name: "an empty list member", text: "HTTP/1.1 200 OK\r\nconnection: , keep-alive ,\r\ncontent-length: 2\r\n\r\nok",
+            name: "an empty list member",
+            text: "HTTP/1.1 200 OK\r\nconnection: , keep-alive ,\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
     ].map {
         var one = $0
@@ -81,7 +86,8 @@ struct AnswerTests {
 
     private static let irregular: [Case] = [
         Case(
-            name: "a folded value", text: "HTTP/1.1 503 No\r\nretry-after: Sun, 06 Nov\r\n \t 1994 08:49:37 GMT\r\n"
+            name: "a folded value",
+            text: "HTTP/1.1 503 No\r\nretry-after: Sun, 06 Nov\r\n \t 1994 08:49:37 GMT\r\n"
                 + "content-length: 2\r\n\r\nok", answer: answer(503, "ok", retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT")),
         Case(
             name: "a fold before any field", text: "HTTP/1.1 200 OK\r\n x: y\r\ncontent-length: 2\r\n\r\nok",
@@ -99,13 +105,15 @@ struct AnswerTests {
             name: "a blank before a colon", text: "HTTP/1.1 503 No\r\nretry-after : 9\r\ncontent-length : 2\r\n\r\nok",
             answer: answer(503, "ok", retryAfter: "9")),
         Case(
-            name: "a field without a colon", text: "HTTP/1.1 503 No\r\nbad\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\nok",
+            name: "a field without a colon",
+            text: "HTTP/1.1 503 No\r\nbad\r\nretry-after: 9\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(503, "ok", retryAfter: "9")),
         Case(
             name: "a name with a blank", text: "HTTP/1.1 200 OK\r\nbad name: 1\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
         Case(
-            name: "control characters in a value", text: "HTTP/1.1 503 No\r\nretry-after: \u{0}9\u{1}\r\ncontent-length: 2\r\n\r\nok",
+            name: "control characters in a value",
+            text: "HTTP/1.1 503 No\r\nretry-after: \u{0}9\u{1}\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(503, "ok", retryAfter: "9")),
         Case(
             name: "a bare carriage return", text: "HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 2\r\n\r\nok",
@@ -114,7 +122,8 @@ struct AnswerTests {
             name: "a length twice", text: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nContent-Length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
         Case(
-            name: "a list of one length", text: "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok", answer: answer(200, "ok")),
+            name: "a list of one length", text: "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
+            answer: answer(200, "ok")),
         Case(
             name: "two lengths", text: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
             answer: answer(200)),
@@ -128,14 +137,17 @@ struct AnswerTests {
             text: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
             answer: answer(200, "ok")),
         Case(
-            name: "chunks twice", text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            name: "chunks twice",
+            text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
             answer: answer(200, "ok")),
         Case(
             name: "identity and chunks",
-            text: "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            text:
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
             answer: answer(200, "ok")),
         Case(
-            name: "chunks in HTTP/1.0", text: "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n"
+            name: "chunks in HTTP/1.0",
+            text: "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n"
                 + "2\r\nok\r\n0\r\n\r\n", answer: answer(200, "ok")),
         Case(
             name: "a broken chunk size", text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nZZ\r\n",
@@ -145,7 +157,8 @@ struct AnswerTests {
             text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nok", answer: answer(200)),
         Case(
             name: "a chunk that is longer than it says",
-            text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n", answer: answer(200, "ok")),
+            text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n",
+            answer: answer(200, "ok")),
         Case(
             name: "another transfer coding", text: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, cake\r\n\r\nok",
             answer: answer(200, "ok"), closes: true),
@@ -156,14 +169,17 @@ struct AnswerTests {
         Case(
             name: "no length", text: "HTTP/1.1 200 OK\r\n\r\nall of it", answer: answer(200, "all of it"), closes: true),
         Case(
-            name: "less than its length", text: "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok", answer: answer(200, "ok"),
+            name: "less than its length", text: "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok",
+            answer: answer(200, "ok"),
             closes: true),
         Case(
             name: "Connection: Close in a list",
             text: "HTTP/1.1 200 OK\r\nconnection: x-a\r\nConnection: keep-alive , Close\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
         Case(name: "HTTP/1.0", text: "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
-        Case(name: "blanks in the status line", text: "HTTP/1.1 \t 200\tOK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
+        Case(
+            name: "blanks in the status line", text: "HTTP/1.1 \t 200\tOK\r\ncontent-length: 2\r\n\r\nok",
+            answer: answer(200, "ok")),
     ]
 
     @Test(arguments: regular + irregular)

@@ -140,7 +140,9 @@ struct GuardTests {
             [.send("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\ncontent-length: 0\r\n\r\n")]
         }
         let wire = try WireFixture(allowed: "127.0.0.1/32")
-        #expect(try await wire.exchange(with: receiver) == .answered(WireAnswer(statusCode: 302, location: "http://127.0.0.2/")))
+        #expect(
+            try await wire.exchange(with: receiver)
+                == .answered(WireAnswer(statusCode: 302, location: "http://127.0.0.2/")))
         await wire.end(expecting: 1)
         #expect(receiver.log.value.accepted == 1)
         try await receiver.stop()

@@ -16,7 +16,10 @@ import Testing
 
     @Test(arguments: [
         (["gzip"], "H4sIAAAAAAACA6tWSi0qyi9SslLKyy9RKMlPSaxU0lFKSS1JzMwBCpZkpCrkpKakpxYpZBYrJOfkF6emKNUCAJoqT0k1AAAA"),
-        (["x-gzip"], "H4sIAAAAAAACA6tWSi0qyi9SslLKyy9RKMlPSaxU0lFKSS1JzMwBCpZkpCrkpKakpxYpZBYrJOfkF6emKNUCAJoqT0k1AAAA"),
+        (
+            ["x-gzip"],
+            "H4sIAAAAAAACA6tWSi0qyi9SslLKyy9RKMlPSaxU0lFKSS1JzMwBCpZkpCrkpKakpxYpZBYrJOfkF6emKNUCAJoqT0k1AAAA"
+        ),
         // With a file name in its header.
         (
             ["identity", "gzip"],
@@ -47,7 +50,9 @@ import Testing
 
     @Test func expandsNoFurtherThanItShows() throws {
         // The beginning of a hundred million zeros.
-        let bomb = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 2, 3, 0xEC, 0xC1, 1, 1, 0, 0, 0, 0x80, 0x90, 0xFE, 0xAF, 0xEE, 8, 0x0A]
+        let bomb = [
+            0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 2, 3, 0xEC, 0xC1, 1, 1, 0, 0, 0, 0x80, 0x90, 0xFE, 0xAF, 0xEE, 8, 0x0A,
+        ]
         let raw = bomb.map { UInt8($0) } + [UInt8](repeating: 0, count: 3_976)
         let shown = AnswerText.bytes(of: raw, codings: ["gzip"], atMost: 1_000)
         #expect(shown == [UInt8](repeating: 0, count: 1_000))
@@ -77,16 +82,21 @@ import Testing
             ("text/plain; Charset = \"iso-8859-1\" ; x=y", [0x6E, 0xE3, 0x6F], "não"),
             ("text/html;charset=latin1", [0xE9], "é"), ("text/html; charset=windows-1252", [0x80, 0x93, 0x94], "€“”"),
             ("text/plain; charset=windows-1252", [0x81], "\u{FFFD}"), ("text/plain; charset=ISO-8859-15", [0xA4], "€"),
-            ("text/plain; charset=iso-8859-2", [0xB3, 0xF3], "łó"), ("text/plain; charset=windows-1250", [0xB3, 0xF3], "łó"),
+            ("text/plain; charset=iso-8859-2", [0xB3, 0xF3], "łó"),
+            ("text/plain; charset=windows-1250", [0xB3, 0xF3], "łó"),
             ("text/plain; charset=windows-1251", [0xCC, 0xF2], "Мт"), ("text/plain; charset=koi8-r", [0xED], "М"),
             ("text/plain; charset=ibm850", [0xC6], "ã"), ("text/plain; charset=macintosh", [0x8B], "ã"),
-            ("text/plain; charset=utf-16", [0, 0x68, 0, 0xE9], "hé"), ("text/plain; charset=utf-16le", [0x68, 0, 0xE9, 0], "hé"),
+            ("text/plain; charset=utf-16", [0, 0x68, 0, 0xE9], "hé"),
+            ("text/plain; charset=utf-16le", [0x68, 0, 0xE9, 0], "hé"),
             ("text/plain; charset=utf-16", [0xFF, 0xFE, 0x68, 0, 0xE9, 0], "hé"),
-            ("text/plain; charset=utf-16", [0, 0x68, 0xD8], "h"), ("text/plain; charset=utf-16be", [0xD8, 0, 0, 0x68], "\u{FFFD}h"),
+            ("text/plain; charset=utf-16", [0, 0x68, 0xD8], "h"),
+            ("text/plain; charset=utf-16be", [0xD8, 0, 0, 0x68], "\u{FFFD}h"),
             ("text/plain", [0xFE, 0xFF, 0, 0x68], "h"), ("text/plain; charset=utf-32", [0, 0, 0, 0xE9], "é"),
             ("text/plain; charset=iso-8859-1", [0xEF, 0xBB, 0xBF, 0xC3, 0xA9], "é"),
-            ("text/plain; charset=utf-8", [0xC3, 0xA9, 0xFF], "é\u{FFFD}"), ("text/plain; charset=unheard-of", [0x61, 0xE9], "a\u{FFFD}"),
-            ("text/plain", [0x61, 0xE9], "a\u{FFFD}"), ("charset=latin1", [0xE9], "\u{FFFD}"), ("text/plain; charset=", [0x61], "a"),
+            ("text/plain; charset=utf-8", [0xC3, 0xA9, 0xFF], "é\u{FFFD}"),
+            ("text/plain; charset=unheard-of", [0x61, 0xE9], "a\u{FFFD}"),
+            ("text/plain", [0x61, 0xE9], "a\u{FFFD}"), ("charset=latin1", [0xE9], "\u{FFFD}"),
+            ("text/plain; charset=", [0x61], "a"),
         ] as [(String, [UInt8], String)])
     func readsTheDeclaredCharacters(contentType: String, raw: [UInt8], expected: String) {
         #expect(text(raw, contentType) == expected)
@@ -94,7 +104,8 @@ import Testing
 
     @Test func knowsEveryByteOfEverySet() {
         for charset in [
-            "windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1257", "iso-8859-2",
+            "windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1257",
+            "iso-8859-2",
             "iso-8859-4", "iso-8859-5", "iso-8859-7", "iso-8859-9", "iso-8859-10", "iso-8859-13", "iso-8859-15",
             "iso-8859-16", "koi8-r", "koi8-u", "ibm850", "ibm866", "macintosh",
         ] {
@@ -116,10 +127,13 @@ import Testing
 
     @Test(arguments: [
         ("https://shop.example/new", "https://shop.example/new"), ("/login?next=/hook&token=s3cret", "/login"),
-        ("https://user:password@shop.example/new#part", "https://shop.example/new"), ("//u@shop.example/x", "//shop.example/x"),
-        (#"https:\\u:p@shop.example\x"#, #"https:\\shop.example\x"#), ("https:u:p@shop.example/x", "https:shop.example/x"),
+        ("https://user:password@shop.example/new#part", "https://shop.example/new"),
+        ("//u@shop.example/x", "//shop.example/x"),
+        (#"https:\\u:p@shop.example\x"#, #"https:\\shop.example\x"#),
+        ("https:u:p@shop.example/x", "https:shop.example/x"),
         ("https:///u:p@shop.example/x", "https:///shop.example/x"), ("/a@b/c", "/b/c"), ("/x/a@b", "/x/a@b"),
-        ("new", "new"), ("../x", "../x"), ("?a=b", nil), ("", nil), ("https://caf\u{E9}.example/", "https://café.example/"),
+        ("new", "new"), ("../x", "../x"), ("?a=b", nil), ("", nil),
+        ("https://caf\u{E9}.example/", "https://café.example/"),
     ])
     func showsWhereARedirectPoints(value: String, shown: String?) {
         #expect(AnswerText.location(Array(value.utf8)) == shown)
@@ -133,7 +147,8 @@ import Testing
     @Test func makesControlCharactersHarmless() {
         #expect(AnswerText.harmless("a\tb\r\nc") == "a\tb\nc")
         #expect(AnswerText.harmless("\u{1B}[2J\u{0}\u{7F}") == "␛[2J␀␡")
-        #expect(AnswerText.harmless("\u{9B}31m\u{202E}evil\u{200B}\u{2066}") == "\u{FFFD}31m\u{FFFD}evil\u{FFFD}\u{FFFD}")
+        #expect(
+            AnswerText.harmless("\u{9B}31m\u{202E}evil\u{200B}\u{2066}") == "\u{FFFD}31m\u{FFFD}evil\u{FFFD}\u{FFFD}")
         #expect(AnswerText.harmless("<b>não 😀</b>") == "<b>não 😀</b>")
     }
 

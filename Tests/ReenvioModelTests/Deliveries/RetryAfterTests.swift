@@ -53,7 +53,8 @@ import Testing
         "06 Nov 1994 08:50:00 GMT", "Sun, 31 Nov 1994 08:50:00 GMT", "Sun, 06 Foo 1994 08:50:00 GMT",
         "Sun, 06 nov 1994 08:50:00 GMT", "Sun, 06 Nov 1994 24:50:00 GMT", "Sun, 06 Nov 1994 08:50 GMT",
         "Sun, 00 Nov 1994 08:50:00 GMT", "Sun, 06 Nov 10000 08:50:00 GMT", "Sun, xx Nov 1994 08:50:00 GMT",
-        "Sun, 06 Nov 99999999999999999999 08:50:00 GMT", "Sunday, 06-Nov-1994 08:50:00 GMT", "Sunday, 06-Nov-94 08:50:00",
+        "Sun, 06 Nov 99999999999999999999 08:50:00 GMT", "Sunday, 06-Nov-1994 08:50:00 GMT",
+        "Sunday, 06-Nov-94 08:50:00",
         "Sunday, 06-nov-94 08:50:00 GMT", "Sun Nov  6 08:50:00 94", "Sun Nov 6 1994 08:50:00", "Sun Nov  6 08:50:00",
         "Sunday, 6/Nov/94 08:50:00 GMT", "Sunday, -6-Nov-94 08:50:00 GMT",
     ])

@@ -59,14 +59,17 @@ import Testing
     @Test(arguments: [
         " ", " https://a.example", "https://a.example ", "https://a.example/ x", "https://a.example\t",
         "https://a\t.example", "https://a.example/\r\nX: y", "https://a.example/\n", "https://a.example/\u{0}",
-        "https://a.example/\u{7F}", "https://a.example/\u{2028}", "https://a.example/\u{85}", "https://a.example/\u{A0}",
+        "https://a.example/\u{7F}", "https://a.example/\u{2028}", "https://a.example/\u{85}",
+        "https://a.example/\u{A0}",
         "https://a\u{3000}.example", "https://a.example\\@b.example", "https:\\\\a.example", "https://a.example/\\x",
     ])
     func refusesBlanksOfEveryScriptAndBackslashes(text: String) {
         #expect(fault(text) == .blanks)
     }
 
-    @Test(arguments: ["https://", "https:///", "https:///a.example", "https://?q", "https://#f", "https://:443", "https://:443/"])
+    @Test(arguments: [
+        "https://", "https:///", "https:///a.example", "https://?q", "https://#f", "https://:443", "https://:443/",
+    ])
     func refusesAMissingHost(text: String) {
         #expect(fault(text) == .hostMissing)
     }
@@ -79,7 +82,8 @@ import Testing
         "https://{a}.example", "https://<a>", "https://a.ex~mple", "https://é.example.", "https://é。。example",
         "https://a。", "https://a\u{200D}é.example", "https://caf\u{AD}é.example", "https://a\u{200B}é.example",
         "https://\u{202E}é.example", "https://\u{301}a.example", "https://℀.example", "https://é!.example",
-        "https://xn--é.example", "https://éé--é.example", "https://-é.example", "https://é-.example", "https://é＠b.example",
+        "https://xn--é.example", "https://éé--é.example", "https://-é.example", "https://é-.example",
+        "https://é＠b.example",
         "https://é／b.example", "https://\u{115F}é.example", "https://é\u{FE0F}.example", "https://éa：8443/",
     ])
     func refusesOtherSpellingsOfAHost(text: String) {
@@ -96,7 +100,8 @@ import Testing
         ("ﬁx.example", "fix.example"), ("mañana.com", "xn--maana-pta.com"), ("ñ.example", "xn--ida.example"),
         ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"), ("한국.kr", "xn--3e0b707e.kr"), ("😀.ws", "xn--e28h.ws"),
         ("عربي.de", "xn--ngbrx4e.de"), ("ليهمابتكلموشعربي.example", "xn--mgbcah9ar9a4efegftvvn.example"),
-        ("Bahnhof-Übersicht.example", "xn--bahnhof-bersicht-qzb.example"), ("xn--caf-dma.example", "xn--caf-dma.example"),
+        ("Bahnhof-Übersicht.example", "xn--bahnhof-bersicht-qzb.example"),
+        ("xn--caf-dma.example", "xn--caf-dma.example"),
         ("são-paulo.pagamentos.example", "xn--so-paulo-rza.pagamentos.example"),
     ])
     func turnsHostsIntoALabels(host: String, ascii: String) throws {
@@ -122,7 +127,8 @@ import Testing
         ("/é", "/%C3%A9"), ("/ação?q=não#x", "/a%C3%A7%C3%A3o?q=n%C3%A3o"), ("?q=é", "/?q=%C3%A9"),
         ("/a%C3%A9b", "/a%C3%A9b"), ("/a%c3b", "/a%c3b"), ("/100%", "/100%25"), ("/100%zz", "/100%25zz"),
         ("/%", "/%25"), ("/%4", "/%254"), (#"/"<>[]^`{|}"#, "/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"),
-        ("/hooks?tags[]=a", "/hooks?tags%5B%5D=a"), ("/😀", "/%F0%9F%98%80"), ("/a:b@c!$&'()*+,;=~-._", "/a:b@c!$&'()*+,;=~-._"),
+        ("/hooks?tags[]=a", "/hooks?tags%5B%5D=a"), ("/😀", "/%F0%9F%98%80"),
+        ("/a:b@c!$&'()*+,;=~-._", "/a:b@c!$&'()*+,;=~-._"),
         ("/x?a=b?c/d", "/x?a=b?c/d"), ("/\u{202E}", "/%E2%80%AE"),
     ])
     func encodesPathAndQuery(given: String, sent: String) throws {
@@ -254,7 +260,10 @@ import Testing
             // And the scripts beyond: a sample of each block.
             let scalars = [Unicode.Scalar(code), Unicode.Scalar(UInt32(code) * 257 % 0xD800) ?? "é"]
             for text in scalars.map({ Character($0) }).flatMap({ character in
-                ["https://a\(character)b.example/", "https://a.example/a\(character)b", "https://a.example?\(character)"]
+                [
+                    "https://a\(character)b.example/", "https://a.example/a\(character)b",
+                    "https://a.example?\(character)",
+                ]
             }) {
                 guard let url = try? ReceiverURL(parsing: text, policy: AddressPolicy()) else { continue }
                 #expect((url.target + url.hostHeader + url.origin).utf8.allSatisfy { 0x21...0x7E ~= $0 }, "\(code)")
