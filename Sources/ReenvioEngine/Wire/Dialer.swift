@@ -4,8 +4,9 @@ import NIOSSL
 import ReenvioModel
 
 /// Opens connections to judged addresses and to nothing else (`docs/architecture.md` rule 10): resolve, judge every
-/// address, connect to the first of them that takes it (`AddressRace`), compare the peer. TLS begins after that. With a proxy, what is judged is
-/// the same, and the proxy is asked for a tunnel to a judged address (`docs/decisions/0004-egress-proxy.md`).
+/// address, connect to the first of them that takes it (`AddressRace`), compare the peer. TLS begins after that. With a
+/// proxy, what is judged is the same, and the proxy is asked for a tunnel to a judged address
+/// (`docs/decisions/0004-egress-proxy.md`).
 struct Dialer: Sendable {
     let policy: AddressPolicy
     let resolver: NameResolver

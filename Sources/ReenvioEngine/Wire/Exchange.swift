@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Reads the answers on a connection, behind TLS in its pipeline (`docs/contract.md` 3.3): plain ones at once, the others
-/// as they come in. Requests leave through it as they are.
+/// Reads the answers on a connection, behind TLS in its pipeline (`docs/contract.md` 3.3): plain ones at once, the
+/// others as they come in. Requests leave through it as they are.
 final class Exchange: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -42,7 +42,7 @@ package enum LocalResources {
         return address.withSockAddr { connect(probe, $0, socklen_t($1)) } == 0
     }
 
-    /// Runs `body` on a thread of its own; false where the system has no thread left, which Foundation's `Thread` hides.
+    /// Runs `body` on a thread of its own; false where the system has none left, which Foundation's `Thread` hides.
     static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var thread = pthread_t()

@@ -13,7 +13,7 @@ package enum AnswerText {
         return ["utf-8", "utf8", "us-ascii", "ascii"].contains(charset)
     }
 
-    /// The first `limit` bytes of the text in UTF-8, whole characters. What cannot be expanded or read stays as it came.
+    /// The first `limit` bytes of the text in UTF-8, whole characters. What cannot be expanded or read stays as it is.
     package static func bytes(
         of raw: [UInt8], contentType: String? = nil, codings: [String] = [], atMost limit: Int
     ) -> [UInt8] {

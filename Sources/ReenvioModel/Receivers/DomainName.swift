@@ -7,8 +7,8 @@ import Foundation
 /// composition and lower case. It takes letters, marks, numbers and symbols; a host with invisible characters
 /// (joiners, soft hyphens, directions) is refused, because no two programs agree on them.
 enum DomainName {
-    /// `host` in lower case, each label in other scripts as its A-label; nil where it has none. The syntax of the labels
-    /// is the caller's to check.
+    /// `host` in lower case, each label in other scripts as its A-label; nil where it has none. The caller checks the
+    /// syntax of the labels.
     static func ascii(_ host: String) -> String? {
         if host.utf8.allSatisfy({ $0 < 0x80 }) { return host.lowercased() }
         // Lower case may undo a composition, and composing may make something with a lower case.

@@ -38,9 +38,9 @@ package enum ReceiverURLFault: Error, Hashable, CaseIterable {
 /// (`docs/contract.md` 2.1 and 3.3). What a name resolves to is judged when a connection is made.
 ///
 /// Our own parser, because what was judged must be what is dialled: it takes only spellings on which all parsers agree
-/// and refuses the others. A host in other scripts becomes its A-labels (`DomainName`), and what RFC 3986 does not allow
-/// in a path or query is percent-encoded, so all parts but `text` hold visible ASCII only: none can break out of a
-/// request line or header.
+/// and refuses the others. A host in other scripts becomes its A-labels (`DomainName`), and what RFC 3986 does not
+/// allow in a path or query is percent-encoded, so all parts but `text` hold visible ASCII only: none can break out of
+/// a request line or header.
 package struct ReceiverURL: Hashable, Sendable {
     package enum Scheme: String, Sendable {
         case http, https

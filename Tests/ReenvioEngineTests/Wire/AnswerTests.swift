@@ -61,10 +61,12 @@ struct AnswerTests {
                 + "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
         Case(
             name: "HTTP/1.0 that keeps alive",
-            text: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
+            text: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok",
+            answer: answer(200, "ok")),
         Case(name: "a later HTTP/1", text: "HTTP/1.9 200 OK\r\ncontent-length: 2\r\n\r\nok", answer: answer(200, "ok")),
         Case(
-            name: "an unknown status", text: "HTTP/1.1 799 ?\r\ncontent-length: 2\r\n\r\nok", answer: answer(799, "ok")),
+            name: "an unknown status", text: "HTTP/1.1 799 ?\r\ncontent-length: 2\r\n\r\nok",
+            answer: answer(799, "ok")),
         Case(
             name: "a field without a value", text: "HTTP/1.1 200 OK\r\nx:\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
@@ -88,7 +90,8 @@ struct AnswerTests {
         Case(
             name: "a folded value",
             text: "HTTP/1.1 503 No\r\nretry-after: Sun, 06 Nov\r\n \t 1994 08:49:37 GMT\r\n"
-                + "content-length: 2\r\n\r\nok", answer: answer(503, "ok", retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT")),
+                + "content-length: 2\r\n\r\nok",
+            answer: answer(503, "ok", retryAfter: "Sun, 06 Nov 1994 08:49:37 GMT")),
         Case(
             name: "a fold before any field", text: "HTTP/1.1 200 OK\r\n x: y\r\ncontent-length: 2\r\n\r\nok",
             answer: answer(200, "ok")),
@@ -143,7 +146,8 @@ struct AnswerTests {
         Case(
             name: "identity and chunks",
             text:
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n"
+                + "2\r\nok\r\n0\r\n\r\n",
             answer: answer(200, "ok")),
         Case(
             name: "chunks in HTTP/1.0",
@@ -167,7 +171,8 @@ struct AnswerTests {
             answer: answer(200, "ok")),
         Case(name: "nothing but a status", text: "HTTP/1.1 200 OK\r\n\r\n", answer: answer(200), closes: true),
         Case(
-            name: "no length", text: "HTTP/1.1 200 OK\r\n\r\nall of it", answer: answer(200, "all of it"), closes: true),
+            name: "no length", text: "HTTP/1.1 200 OK\r\n\r\nall of it", answer: answer(200, "all of it"),
+            closes: true),
         Case(
             name: "less than its length", text: "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok",
             answer: answer(200, "ok"),

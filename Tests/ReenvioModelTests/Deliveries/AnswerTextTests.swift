@@ -153,12 +153,13 @@ import Testing
     }
 
     private static let large =
-        "H4sIAAAAAAACA5WaQW4cMQwEv+KvbRwfAgTcg33If3LIQ/yxAJ5BQE1XUZPL2h6vRhJFNptNvT9+fn++vP368f7x9vL6rI/Hy7dHvT7P3+vz97N9"
-        + "PD7//Pv9/Wtk+9p1xPLSPvKY4HzyPi+gf54jlu/2ZR2v6k+O75wD2r/7+o7Hx5zH7/m6MMk5dplmGXz+6AOXR+vXztfBq/vqjk/4brFZlgXFIfY3"
-        + "r3P6FirX3Pfel3MMy8NorrJY4hy7/sj1LhN1F1z+kSd+Plm225Y4LCVXv35tM3Ebt0xOo+sSIuF7aKTcDRwNRRtYcXnX4rYZjnGS3aMg8roT96WB"
-        + "Iy5rpoBJ72pP6rresGZdA8AdMg+orz2ibbFZAtLqUwlDDgvLOnY+SSZra19M1g/B8LcfXe5tmRS8CXwhd4axF+ZN79lZNLedsRienEB2y2HFufK0"
-        + "6JgAy8Gl+qn01QAuQtJY5s3PDGawLkGIEIc4PkWIPIgBJtMnaZMBvOnQy0xg4Josni5sqbePSl/YpKd0WoB1Y0zkYFegbH/nUAsQcoK+0mVdMCRJ"
-        + "l6FxnAQiaX9TmCqzEyDW3TSbjtCfGJJoDC+PurkKiTbkZ+KL+ZlhjoCbJ+J5h6gjEslcxwbkgKEmgmvcBDMOJIil5NuXc4OsSbhk9q4xl4v7LN8h"
-        + "U1dS9dneCeKaEPEYIf1383hAalYii0IhBjwGjscLCLHHPUZVVhGVkUSqPQGO9RG9bP0RieZSps9b5YyliVih/D+KQY+mW/ngHrnJfAkxdC0QzDKW"
-        + "UYczJtIN0bKpRCmMAPXFUU0o2IkOAq9Kuya4p5M1F9siDNgE/EClJimsJ5hTJHB9R4fQyMhDChTp"
+        "H4sIAAAAAAACA5WaQW4cMQwEv+KvbRwfAgTcg33If3LIQ/yxAJ5BQE1XUZPL2h6vRhJFNptNvT9+fn++vP368f7x9vL6rI/Hy7dHvT7P"
+        + "3+vz97N9PD7//Pv9/Wtk+9p1xPLSPvKY4HzyPi+gf54jlu/2ZR2v6k+O75wD2r/7+o7Hx5zH7/m6MMk5dplmGXz+6AOXR+vXztfBq/vq"
+        + "jk/4brFZlgXFIfY3r3P6FirX3Pfel3MMy8NorrJY4hy7/sj1LhN1F1z+kSd+Plm225Y4LCVXv35tM3Ebt0xOo+sSIuF7aKTcDRwNRRtY"
+        + "cXnX4rYZjnGS3aMg8roT96WBIy5rpoBJ72pP6rresGZdA8AdMg+orz2ibbFZAtLqUwlDDgvLOnY+SSZra19M1g/B8LcfXe5tmRS8CXwh"
+        + "d4axF+ZN79lZNLedsRienEB2y2HFufK06JgAy8Gl+qn01QAuQtJY5s3PDGawLkGIEIc4PkWIPIgBJtMnaZMBvOnQy0xg4Josni5sqbeP"
+        + "Sl/YpKd0WoB1Y0zkYFegbH/nUAsQcoK+0mVdMCRJl6FxnAQiaX9TmCqzEyDW3TSbjtCfGJJoDC+PurkKiTbkZ+KL+ZlhjoCbJ+J5h6gj"
+        + "EslcxwbkgKEmgmvcBDMOJIil5NuXc4OsSbhk9q4xl4v7LN8hU1dS9dneCeKaEPEYIf1383hAalYii0IhBjwGjscLCLHHPUZVVhGVkUSq"
+        + "PQGO9RG9bP0RieZSps9b5YyliVih/D+KQY+mW/ngHrnJfAkxdC0QzDKWUYczJtIN0bKpRCmMAPXFUU0o2IkOAq9Kuya4p5M1F9siDNgE"
+        + "/EClJimsJ5hTJHB9R4fQyMhDChTp"
 }
