@@ -1,8 +1,8 @@
 /// When a pool gives up its connections because the machine behind them failed. A value, under the pool's lock.
 ///
-/// A machine that only fails is dialed anew each time: the few attempts at once that it then gets, and its breaker, bound
-/// how often. One that fails now and then among good answers is dialed anew once in a while, so that one failure in ten
-/// at full speed costs a few connections a second and not one each.
+/// A machine that only fails is dialed anew each time: the few attempts at once that it then gets, and its breaker,
+/// bound how often. One that fails now and then among good answers is dialed anew once in a while, so that one failure
+/// in ten at full speed costs a few connections a second and not one each.
 struct Renewal {
     private var renewedAt: ContinuousClock.Instant?
     private var answeredSince = false
