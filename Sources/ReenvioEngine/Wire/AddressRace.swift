@@ -7,7 +7,7 @@ import ReenvioModel
 final class AddressRace {
     typealias Open = (IPAddress, Contender) -> EventLoopFuture<any Channel>
 
-    /// One attempt, as whoever may have to give it up sees it.
+    /// One attempt, which a faster one cancels.
     final class Contender {
         private var channel: (any Channel)?
         private var race: AddressRace?
@@ -99,7 +99,7 @@ final class AddressRace {
             end(.success(channel))
         case .failure(let error):
             let failed = DialFailure(error)
-            // What is forbidden was dialed by nobody's wish: nothing else is tried.
+            // The peer is not the address that was judged: try nothing else.
             if failed.reason == .addressForbidden { return end(.failure(failed)) }
             if failed.says(moreThan: failure) { failure = failed }
             startNext()

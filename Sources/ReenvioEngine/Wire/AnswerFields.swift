@@ -24,7 +24,7 @@ struct AnswerFields {
     /// Takes a line in; false where it is not as a sender must write it.
     mutating func add(_ line: [UInt8]) -> Bool {
         guard let first = line.first, first != 0x20, first != 0x09 else {
-            // A fold stands for a blank; before the first field it is passed over.
+            // Replace a fold by a blank; ignore one before the first field.
             if let (name, value) = open { open = (name, Self.trimmed(value) + [0x20] + Self.trimmed(line)) }
             return false
         }

@@ -1,9 +1,9 @@
 import ReenvioModel
 
-/// Reads an answer as its bytes come in, whatever a recipient can make of it (RFC 9110, RFC 9112). Once the code of a
-/// final status line is read the answer stands, whatever is wrong with the rest (`docs/contract.md` 3.3): the rest only
-/// decides how much of it is kept, and whether the connection carries another request. After anything irregular it does
-/// not, so that no two sides can disagree on where an answer ends.
+/// Reads an answer as its bytes come in, as leniently as a recipient may (RFC 9110, RFC 9112). The code of a final
+/// status line decides the attempt, whatever is wrong with the rest (`docs/contract.md` 3.3): the rest only decides how
+/// much is kept, and whether the connection carries another request. After anything irregular it does not, so that the
+/// two sides never disagree on where an answer ends.
 struct AnswerReader {
     enum State: Equatable {
         /// No final status yet.
@@ -12,7 +12,7 @@ struct AnswerReader {
         case readingHead
         case readingBody
         case complete
-        /// No HTTP, or more than is read. The answer stands if its status is known.
+        /// No HTTP, or beyond a limit. The status counts where it is known.
         case broken
     }
 
@@ -86,7 +86,7 @@ struct AnswerReader {
                 if case .chunk = part { part = taken == left ? .chunkEnd : .chunk(left: left - taken) }
             case .untilClose: _ = take(bytes, &place, atMost: .max)
             case .done:
-                // More than was promised: of which request it speaks, nobody can say.
+                // Bytes beyond the answer belong to no request.
                 isRegular = false
                 return
             case .broken: return
@@ -189,7 +189,7 @@ extension AnswerReader {
             return last == "chunked" ? .chunkSize : .untilClose
         }
         guard let first = lengths.first else { return .untilClose }
-        // Where lengths differ or are none, nobody can say where it ends.
+        // Lengths that differ, or are no numbers, leave the end of the message open.
         guard lengths.allSatisfy({ $0 == first }), first.utf8.allSatisfy({ 0x30...0x39 ~= $0 }),
             let length = Int(first)
         else { return .broken }
@@ -200,7 +200,7 @@ extension AnswerReader {
     private mutating func take(_ bytes: UnsafeRawBufferPointer, _ place: inout Int, atMost most: Int) -> Int {
         let count = min(most, bytes.count - place)
         bodyBytes += count
-        // What is compressed or written in wide characters comes to fewer bytes of text; so much is enough for them.
+        // Compressed bytes and wide characters: four times the bytes shown are enough for them.
         let kept = fields.isPlainText ? limits.answerBytesKept + 3 : 4 * limits.answerBytesKept
         body.append(contentsOf: bytes[place..<place + count].prefix(max(0, kept - body.count)))
         place += count

@@ -4,7 +4,7 @@ import ReenvioModel
 /// The certificate has no DNS name for the host of the URL.
 struct WrongHost: Error {}
 
-/// Which hosts a certificate is for (RFC 9525, 6.3): a name by its DNS names alone, where a wildcard stands for one
+/// Which hosts a certificate is for (RFC 9525, 6.3): a name by its DNS names alone, where a wildcard covers one
 /// whole label, the first, an A-label (`xn--...`) like any other; a literal address by its addresses alone. The common
 /// name never counts.
 enum CertificateNames {

@@ -11,7 +11,7 @@ final class Connection {
         case dialing
         /// The request is written (or in TLS's hands until the handshake is done).
         case awaitingHead
-        /// The status has come: whatever happens now, the attempt stands as it says.
+        /// The status is read and decides the attempt, whatever happens now.
         case readingHead
         case readingBody
         /// The answer is complete; the next request waits until all that was read is looked at.

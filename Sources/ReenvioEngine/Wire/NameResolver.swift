@@ -75,7 +75,7 @@ package final class NameResolver: Sendable {
         var names = names[...]
         while let name = names.popFirst() {
             if startThread({ self.work(name) }) { continue }
-            // Without a thread nobody waits: what is queued behind it would find none either.
+            // Fail the names queued behind it as well: they would find no thread either.
             names += settle(name, .failure(SenderShortage.threads))
         }
     }

@@ -42,8 +42,8 @@ package struct WireLimits: Sendable {
 
     package init() {}
 
-    /// What a process with so many descriptors can bear: a quarter of them, and not too few, is for the store and for
-    /// whoever calls.
+    /// Limits for a process that may open `openFiles` files: a quarter of them, and no fewer than
+    /// `Limits.descriptorsReserved`, are left to the store and to inbound connections.
     package init(openFiles: UInt64) {
         let files = Int(clamping: openFiles)
         connections = max(1, files - max(Limits.descriptorsReserved, files / 4))
