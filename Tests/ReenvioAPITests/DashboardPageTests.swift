@@ -1,5 +1,6 @@
 import HTTPTypes
 import ReenvioAPI
+import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
