@@ -35,7 +35,7 @@ enum PlainAnswer {
             case .retryAfter:
                 guard answer.retryAfter == nil else { return nil }
                 answer.retryAfter = String(decoding: value, as: UTF8.self)
-            case .contentType where value.contains(UInt8(ascii: "=")):
+            case .contentType where value.contains(UInt8(ascii: "=")) && !endsInUTF8(value):
                 guard AnswerText.isPlain(String(decoding: value, as: UTF8.self)) else { return nil }
             case .contentType: break
             case .special: return nil
@@ -43,6 +43,11 @@ enum PlainAnswer {
             place = next
         }
         return nil
+    }
+
+    /// `charset=utf-8`, as most say it; a longer look would cost a tenth of the exchange.
+    private static func endsInUTF8(_ value: Slice<UnsafeRawBufferPointer>) -> Bool {
+        value.count > 5 && isEqual(UnsafeRawBufferPointer(rebasing: value.suffix(5)), "utf-8")
     }
 
     private enum Field {
