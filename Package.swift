@@ -63,7 +63,7 @@ let package = Package(
         .target(
             name: "ReenvioEngine",
             dependencies: [
-                "ReenvioModel", "ReenvioStore", nioCore, nioPosix, nioHTTP1, nioSSL, lifecycle, logging, metrics,
+                "ReenvioModel", "ReenvioStore", nioCore, nioPosix, nioSSL, lifecycle, logging, metrics,
             ],
             swiftSettings: strict
         ),

@@ -16,7 +16,7 @@ package enum Limits {
     package static let responseHeadSeconds = 5
     package static let responseBodySeconds = 2
     package static let responseBodyBytes = 64 << 10
-    package static let responseHeadBytes = 16 << 10
+    package static let responseHeadBytes = 64 << 10
     package static let answerBytesKept = 1_000
     package static let connectionAgeSeconds = 600
     package static let requestsPerConnection = 10_000
@@ -29,6 +29,14 @@ package enum Limits {
     package static let lookupAnswerKeptSeconds = 30
     package static let lookupFailureKeptSeconds = 5
     package static let namesKept = 10_000
+    /// The addresses of a name that are tried, one a moment after the other (RFC 8305), and the seconds within which a
+    /// name is asked for and a receiver's connections are replaced once at most.
+    package static let addressesTried = 6
+    package static let addressEveryMilliseconds = 250
+    package static let renewSeconds = 1
+    /// Open files that deliveries leave to others, and the number below which a server warns of its limit.
+    package static let descriptorsReserved = 96
+    package static let openFilesWanted: UInt64 = 4_096
 
     // Delivering (`docs/architecture.md`, rules 4 and 5)
     /// Twice as many as there are connections: what is claimed ahead keeps them busy while the next commit is made.

@@ -97,13 +97,22 @@ class TestValidation:
         fields = ["url", "type_webhook", "source_account_branch_identifier", "source_account_number"]
         assert errors_of(client.post(HOOKS, {})) == {one: [f"The {one} field is required."] for one in fields}
 
-    @pytest.mark.parametrize("url", [
-        "ftp://a.example/", "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "https://a.internal/",
-        "https://u@a.example/", "https://a.example:0/", "https://2130706433/", "a.example", "https://a.exam ple/",
+    PUBLIC = "must be an https URL with a public host"
+    SPELLING = "must be a URL whose host is a domain name or an IP address in its usual spelling"
+
+    @pytest.mark.parametrize("url, rule", [
+        ("ftp://a.example/", "must be an https URL"), ("https://10.0.0.1/", PUBLIC), ("https://[::1]/", PUBLIC),
+        ("https://169.254.169.254/", PUBLIC), ("https://a.internal/", PUBLIC),
+        ("https://u@a.example/", "must not contain user info"),
+        ("https://a.example:0/", "must be a URL with a port from 1 to 65535"), ("https://2130706433/", SPELLING),
+        ("https://１２７.0.0.1/", SPELLING), ("https://caf%C3%A9.example/", SPELLING),
+        ("a.example", "must be an absolute URL such as https://shop.example/webhooks"),
+        ("https:///hook", "must be a URL with a host"),
+        ("https://a.exam ple/", "must not contain blanks, control characters or backslashes"),
     ])
-    def test_the_guard(self, client, url):
-        """The rules of C 3.3 and 15, on create and update."""
-        fault = {"url": ["The url field must be an https URL with a public host."]}
+    def test_the_guard(self, client, url, rule):
+        """The rules of C 3.3 and 15, on create and update: what is refused is named."""
+        fault = {"url": [f"The url field {rule}."]}
         assert errors_of(client.post(HOOKS, hook(url=url))) == fault
         client.expect(201, "POST", HOOKS, hook())
         assert errors_of(client.request("PATCH", f"{HOOKS}/1", json={"url": url})) == fault

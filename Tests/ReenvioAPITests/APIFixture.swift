@@ -41,7 +41,7 @@ struct APIFixture: Sendable {
 
     /// Runs `body` against a running API.
     static func run(
-        limits: RateLimits = .off, probes: [Endpoint] = [],
+        limits: RateLimits = .off, probes: [Endpoint] = [], transport: ScriptedTransport = ScriptedTransport(),
         _ body: @Sendable @escaping (APIFixture) async throws -> Void
     ) async throws {
         let folder = try ScratchFolder()
@@ -57,7 +57,7 @@ struct APIFixture: Sendable {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let clock = ManualClock()
         let engine = Engine(
-            store: store, transport: ScriptedTransport(),
+            store: store, transport: transport,
             options: EngineOptions(
                 schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000
             ),
@@ -92,6 +92,13 @@ struct APIFixture: Sendable {
         self.engine = engine
         self.keys = keys
         self.client = client
+    }
+
+    /// Steps the dispatcher until it has nothing to do.
+    func dispatch() async throws {
+        for _ in 0..<1_000 {
+            if case .wait = try await engine.dispatcher.step(now: clock.now) { return }
+        }
     }
 
     /// A key of the first account with these scopes and addresses.

@@ -1,5 +1,6 @@
 import HTTPTypes
 import ReenvioAPI
+import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
@@ -54,6 +55,32 @@ import Testing
                 for mark in ["\"", "'"] {
                     #expect(!body.unicodeScalars.map(String.init).joined(separator: "|").contains("\(mark)|\u{301}"))
                 }
+            }
+        }
+    }
+
+    /// What a receiver answers is text, its control characters are visible, and a redirect says where to.
+    @Test func answersOfReceiversAreHarmless() async throws {
+        let answer = WireAnswer(
+            statusCode: 302, location: "https://shop.example/<new>\u{202E}", body: Array("\u{1B}[2J<b>no</b>\u{0}".utf8))
+        try await APIFixture.run(transport: ScriptedTransport { _ in .answered(answer) }) { api in
+            let id = try await Self.payout(api)
+            let path = "/v2/payout/payments/\(id)"
+            #expect(
+                try await api.call(.post, "\(path)/transition", #"{"status_id":3}"#, as: .operatorKey).status == 200)
+            try await api.dispatch()
+            let log = try await api.call(.get, "\(path)/notifications", as: .operatorKey).body
+            #expect(log.contains(#""location":"https://shop.example/<new>"#), "\(log)")
+            let visitor = Visitor(api)
+            try await visitor.signIn(as: .ownKey)
+            let pages = [
+                try await visitor.get("/dashboard/payouts/\(id)").body,
+                try await visitor.post("/dashboard/receivers/ping", [("url", "https://shop.example/try")]).body,
+            ]
+            for page in pages {
+                #expect(page.contains("redirects to") && page.contains("https://shop.example/&lt;new&gt;\u{FFFD}"))
+                #expect(page.contains("␛[2J&lt;b&gt;no&lt;/b&gt;␀"))
+                #expect(!page.contains("\u{1B}") && !page.contains("\u{202E}") && !page.contains("<b>"))
             }
         }
     }

@@ -112,10 +112,12 @@ struct RegistrationTests {
     private static let long = String(repeating: "x", count: 256)
 
     private static let faulty: [Faulty] = [
-        Faulty(replacing: "https", with: "http", field: "url", text: publicHost),
+        Faulty(replacing: "https", with: "http", field: "url", text: "The url field must be an https URL."),
         Faulty(replacing: "a.example", with: "127.0.0.1", field: "url", text: publicHost),
         Faulty(replacing: "a.example", with: "localhost", field: "url", text: publicHost),
-        Faulty(replacing: "a.example", with: "u:p@a.example", field: "url", text: publicHost),
+        Faulty(
+            replacing: "a.example", with: "u:p@a.example", field: "url",
+            text: "The url field must not contain user info."),
         Faulty(replacing: "https://a.example/hook", with: "   ", field: "url", text: "The url field is required."),
         Faulty(
             replacing: "/hook", with: "/\(long)", field: "url",

@@ -283,7 +283,10 @@ struct ResendTests {
         try await store.engine.write(.intake) { db in
             for statement in [
                 "DROP TABLE notices", "ALTER TABLE notifications DROP COLUMN trace",
-                "ALTER TABLE resends DROP COLUMN trace",
+                "ALTER TABLE resends DROP COLUMN trace", "ALTER TABLE attempts DROP COLUMN location",
+                "ALTER TABLE receivers DROP COLUMN held_until", "ALTER TABLE receivers DROP COLUMN probed_at",
+                "ALTER TABLE receivers DROP COLUMN probing_since", "ALTER TABLE receivers DROP COLUMN failed_url",
+                "ALTER TABLE receivers DROP COLUMN well_url", "ALTER TABLE receivers DROP COLUMN acked_at",
                 db.dialect == .postgres
                     ? "DROP SEQUENCE ids_notice" : "DELETE FROM id_sequences WHERE name = 'notice'",
                 "DROP TABLE dashboard_sessions", "DROP INDEX payouts_end_to_end", "DROP INDEX audit_of_account",

@@ -10,6 +10,8 @@ package final class RudeReceiver: Sendable {
     /// One thing done on a connection; a script is a list of them, done in order.
     package enum Act: Sendable {
         case send(String)
+        /// What is no text.
+        case bytes([UInt8])
         /// The text one byte at a time.
         case drip(String, every: Duration)
         /// The text again and again, as fast as it is taken, until the other side goes away.
@@ -242,6 +244,9 @@ private final class RudeHandler: ChannelInboundHandler {
         switch act {
         case .send(let text):
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
+            self.act(rest, context)
+        case .bytes(let bytes):
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
             self.act(rest, context)
         case .drip(let text, let every):
             guard let first = text.unicodeScalars.first else { return self.act(rest, context) }

@@ -7,8 +7,7 @@ enum ImportRule {
     static let allowed: [String: Set<String>] = {
         let store: Set = ["ReenvioModel", "GRDB", "GRDBSQLite", "CLibPQ", "Logging"]
         let engine: Set = [
-            "ReenvioModel", "ReenvioStore", "NIOCore", "NIOPosix", "NIOHTTP1", "NIOSSL", "ServiceLifecycle", "Logging",
-            "Metrics",
+            "ReenvioModel", "ReenvioStore", "NIOCore", "NIOPosix", "NIOSSL", "ServiceLifecycle", "Logging", "Metrics",
         ]
         let api: Set = [
             "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
@@ -21,7 +20,7 @@ enum ImportRule {
             "ReenvioEngine": engine,
             "ReenvioAPI": api,
             "reenvio": store.union(engine).union(api).union([
-                "ReenvioAPI", "Crypto", "ArgumentParser", "Configuration", "SystemPackage", "UnixSignals",
+                "ReenvioAPI", "NIOHTTP1", "Crypto", "ArgumentParser", "Configuration", "SystemPackage", "UnixSignals",
             ]),
         ]
     }()

@@ -229,7 +229,9 @@ struct PayoutTimeline {
         view.text("reason", attempt["reason"]?.text.map(Shown.word) ?? "acknowledged")
         view.text("tone", attempt["reason"]?.text == nil ? "good" : "bad")
         let answer = attempt["answer"]?.text
-        view.text("answer", answer?.isEmpty == false ? answer : nil)
+        view.text("answer", answer?.isEmpty == false ? answer.map(AnswerText.harmless) : nil)
+        view.text("location", attempt["location"]?.text.map(AnswerText.harmless))
+        view.flag("silent", answer?.isEmpty != false && attempt["location"]?.text == nil)
         return view
     }
 }

@@ -114,7 +114,8 @@ struct ReceiverPages: Sendable {
             view.text("ping_code", code ?? reason ?? "no answer")
             view.text("ping_took", answer["duration_ms"]?.integer.map { "\($0) ms" })
             let text = answer["answer"]?.text
-            view.text("ping_answer", text?.isEmpty == false ? text : nil)
+            view.text("ping_answer", text?.isEmpty == false ? text.map(AnswerText.harmless) : nil)
+            view.text("ping_location", answer["location"]?.text.map(AnswerText.harmless))
             return try await show(visit, view)
         } catch let faults as Faults {
             view.list("faults", Shown.faults(faults))

@@ -9,6 +9,9 @@ package final class Courier: Sendable {
     static let userAgent = "Reenvio/1.0"
     private static let parkedWithin: Duration = .seconds(2)
     private static let crowdedWait: Duration = .milliseconds(250)
+    /// How long a delivery waits that this machine could not attempt, and how much longer at most: not all at once.
+    private static let shortWait: Duration = .milliseconds(750)
+    private static let shortSpread: UInt64 = 500
 
     private let transport: any Transport
     private let recorder: OutcomeRecorder
@@ -180,16 +183,9 @@ package final class Courier: Sendable {
 
     private func finish(_ attempt: Attempt, _ result: WireResult, _ duration: Duration) {
         attempt.origin?.leave()
-        let outcome: AttemptOutcome
-        var answer: [UInt8] = []
-        switch result {
-        case .notStarted:
+        guard let outcome = result.outcome else {
+            if case .shortage = result { return releaseShort(attempt.claimed) }
             return release(attempt.claimed)
-        case .answered(let wire):
-            outcome = AttemptOutcome(statusCode: wire.statusCode, retryAfter: wire.retryAfter)
-            answer = wire.body
-        case .failed(let failure):
-            outcome = .failed(failure)
         }
         let now = clock.wall
         var generator = EntropyGenerator(entropy)
@@ -205,12 +201,20 @@ package final class Courier: Sendable {
         let hold = outcome.hold(now: now)
         if let hold, hold > .zero { attempt.gate.hold(until: clock.engine + hold) }
         log(attempt, outcome, duration, decided)
-        recorder.append(
-            AttemptRecord(
-                claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
-                statusCode: outcome.statusCode, reason: outcome.reason, answer: answer, next: next,
-                hold: hold
-            ))
+        var record = AttemptRecord(
+            claimed: attempt.claimed, attemptID: attempt.attemptID, startedAt: now - duration, duration: duration,
+            statusCode: outcome.statusCode, reason: outcome.reason, answer: [], next: next, hold: hold)
+        if case .answered(let answer) = result {
+            record.answer = answer.body
+            record.location = answer.location
+        }
+        recorder.append(record)
+    }
+
+    /// This machine lacked what the attempt needs: back, nothing spent, and soon again.
+    private func releaseShort(_ claimed: ClaimedDelivery) {
+        let spread = Duration.milliseconds(Int64(entropy.next() % Self.shortSpread))
+        release(claimed, due: clock.engine + Self.shortWait + spread)
     }
 
     /// Its origin is busy with as much as it may have, over all merchants: back, and soon again.

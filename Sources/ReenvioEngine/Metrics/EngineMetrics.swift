@@ -9,6 +9,8 @@ package struct EngineMetrics: Sendable {
     let changes: Counter
     /// Whatever may have reached a receiver twice. The wire adds the requests that it sent again on a new connection.
     package let possibleDuplicates: Counter
+    /// Attempts that this machine could not make; counted by the wire.
+    package let senderShortages: [SenderShortage: Counter]
     /// The same by minute, for the dashboard.
     package let pulse = Pulse()
     private let acknowledged: Counter
@@ -22,6 +24,14 @@ package struct EngineMetrics: Sendable {
         }
         changes = Counter(label: MetricFamily.changes.rawValue, factory: factory)
         possibleDuplicates = Counter(label: MetricFamily.possibleDuplicates.rawValue, factory: factory)
+        senderShortages = Dictionary(
+            uniqueKeysWithValues: SenderShortage.allCases.map { shortage in
+                let resource = [("resource", shortage.rawValue)]
+                return (
+                    shortage,
+                    Counter(label: MetricFamily.senderShortages.rawValue, dimensions: resource, factory: factory)
+                )
+            })
         acknowledged = attempts(MetricFamily.acknowledged)
         failed = Dictionary(uniqueKeysWithValues: AttemptFailure.allCases.map { ($0, attempts($0.rawValue)) })
         ackSeconds = Timer(label: MetricFamily.ackSeconds.rawValue, factory: factory)

@@ -13,6 +13,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case resendItems = "reenvio_resend_items"
     case storeSeconds = "reenvio_store_seconds"
     case possibleDuplicates = "reenvio_possible_duplicates_total"
+    case senderShortages = "reenvio_sender_shortages_total"
     case residentBytes = "process_resident_memory_bytes"
     case cpuSeconds = "process_cpu_seconds_total"
 
@@ -36,7 +37,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .changes, .attempts, .possibleDuplicates: .counter
+        case .changes, .attempts, .possibleDuplicates, .senderShortages: .counter
         case .cpuSeconds: .readCounter
         case .backlog, .oldestDueSeconds, .resendItems, .residentBytes: .gauge
         // To the end of the default schedule, a day and four hours.
@@ -53,6 +54,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     package var label: (name: String, values: [String])? {
         switch self {
         case .attempts: ("reason", [Self.acknowledged] + AttemptFailure.allCases.map(\.rawValue))
+        case .senderShortages: ("resource", SenderShortage.allCases.map(\.rawValue))
         case .backlog, .oldestDueSeconds: ("lane", Lane.allCases.map { "\($0)" })
         case .resendItems: ("state", ResendItems.State.allCases.map(\.rawValue))
         case .storeSeconds:
@@ -72,6 +74,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .resendItems: "Items of the newest resends by state."
         case .storeSeconds: "How long calls of the store took, waiting for their turn included."
         case .possibleDuplicates: "Webhooks that a receiver may have got twice."
+        case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."
         case .residentBytes: "Resident memory."
         case .cpuSeconds: "Processor time used, user and system."
         }

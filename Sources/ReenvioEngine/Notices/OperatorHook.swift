@@ -157,7 +157,7 @@ package final class OperatorHook: Stepping {
         case .answered(let wire):
             next = self.next(one, AttemptOutcome(statusCode: wire.statusCode, retryAfter: nil).reason)
         case .failed(let failure): next = self.next(one, failure)
-        case .notStarted: next = .release(due: clock.engine + Self.releasedWait)
+        case .notStarted, .shortage: next = .release(due: clock.engine + Self.releasedWait)
         }
         state.withLock { state in
             state.underWay -= 1

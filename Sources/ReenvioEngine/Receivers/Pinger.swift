@@ -10,6 +10,8 @@ package struct PingResult: Sendable, Equatable {
     /// Nil when it was acknowledged.
     package var reason: AttemptFailure?
     package var answer: [UInt8]
+    /// Where a redirect points.
+    package var location: String?
 }
 
 /// Sends a signed `ping` over the same wire as deliveries, under the same guard and clock, and waits for what comes
@@ -20,7 +22,7 @@ package final class Pinger: Sendable {
         case busy
         /// The merchant has no signing secret.
         case unsigned
-        /// No connection was free in time.
+        /// No connection was free in time, or this machine lacked what one needs.
         case notStarted
     }
 
@@ -54,7 +56,7 @@ package final class Pinger: Sendable {
             transport.send(request) { continuation.resume(returning: ($0, $1)) }
         }
         switch result {
-        case .notStarted: throw Refused.notStarted
+        case .notStarted, .shortage: throw Refused.notStarted
         case .failed(let failure):
             return PingResult(
                 webhookID: webhookID, duration: duration, statusCode: nil, reason: failure, answer: [])
@@ -62,7 +64,7 @@ package final class Pinger: Sendable {
             let outcome = AttemptOutcome(statusCode: wire.statusCode, retryAfter: nil)
             return PingResult(
                 webhookID: webhookID, duration: duration, statusCode: wire.statusCode, reason: outcome.reason,
-                answer: wire.body)
+                answer: wire.body, location: wire.location)
         }
     }
 

@@ -1,6 +1,5 @@
 import Metrics
 import NIOCore
-import NIOHTTP1
 import NIOSSL
 import ReenvioModel
 
@@ -12,7 +11,8 @@ final class Connection {
         case dialing
         /// The request is written (or in TLS's hands until the handshake is done).
         case awaitingHead
-        /// The head has come: whatever happens now, the attempt stands as its status says.
+        /// The status is read and decides the attempt, whatever happens now.
+        case readingHead
         case readingBody
         /// The answer is complete; the next request waits until all that was read is looked at.
         case answered
@@ -27,8 +27,7 @@ final class Connection {
 
     var phase = Phase.dialing
     var channel: (any Channel)?
-    /// Where parsed answers arrive, and where requests leave.
-    var context: ChannelHandlerContext?
+    /// Where answers arrive and requests leave.
     var network: ChannelHandlerContext?
     private var tls: NIOSSLClientHandler?
     private var job: Job?
@@ -45,16 +44,16 @@ final class Connection {
     private var alarm: (at: ContinuousClock.Instant, task: Scheduled<Void>)?
 
     // What has been read of the running exchange's answer.
-    var answer = WireAnswer(statusCode: 0)
+    var plain: WireAnswer?
+    var reader: AnswerReader
     var keepsAlive = false
-    var interimHeads = 0
     var bytesRead = 0
-    var bodyBytesRead = 0
     var isBodyTimed = false
 
     init(pool: ConnectionPool, loop: any EventLoop) {
         self.pool = pool
         self.loop = loop
+        reader = AnswerReader(limits: pool.wire.limits)
     }
 
     // MARK: Dialing
@@ -66,12 +65,16 @@ final class Connection {
         openedAt = now
         start(job, now: now)
         phase = .dialing
+        guard pool.wire.openConnections <= limits.connections else {
+            end(.shortage(.descriptors))
+            return gone()
+        }
         let dial = pool.wire.dialer.connect(to: url, for: job.request.merchantID, on: loop, by: deadline)
         dial.assumeIsolated().whenComplete { result in
             switch result {
             case .success(let channel): self.connected(channel, url: url)
             case .failure(let error):
-                self.end(.failed((error as? DialFailure)?.reason ?? .connectionFailed))
+                self.end(DialFailure(error).result)
                 self.gone()
             }
         }
@@ -89,7 +92,7 @@ final class Connection {
                 self.tls = tls
                 try pipeline.addHandler(tls)
             }
-            try pipeline.addHandlers(Exchange.handlers(for: self))
+            try pipeline.addHandler(Exchange(self))
             write()
             try channel.syncOptions?.setOption(.autoRead, value: true)
         } catch {
@@ -123,11 +126,10 @@ final class Connection {
         let startedAt = job.startedAt ?? now
         job.startedAt = startedAt
         self.job = job
-        answer = WireAnswer(statusCode: 0)
+        plain = nil
+        reader = AnswerReader(limits: limits)
         keepsAlive = false
-        interimHeads = 0
         bytesRead = 0
-        bodyBytesRead = 0
         isBodyTimed = false
         setDeadline(startedAt + limits.headWithin, now: now)
     }
@@ -142,20 +144,17 @@ final class Connection {
         network.writeAndFlush(NIOAny(bytes), promise: nil)
     }
 
-    /// The answer is not a plain one: the parser reads it.
-    func expectParsedAnswer() {
-        if let context { Exchange.expectAnswer(context) }
-    }
-
     /// All that was read is looked at, and the answer was the end of it: on to the next request, to rest, or to close.
     /// Only then is the caller told, so that what it sends next finds this connection free.
     func proceed() {
         let now = ContinuousClock.now
-        let (ended, answer) = (job, answer)
+        let (ended, result) = (job, result)
         job = nil
         exchanges += 1
-        if keepsAlive, !isWornOut(now: now), isAllWritten {
-            switch pool.next(for: self, on: loop, now: now) {
+        // Of a well machine the pool hears with the next line, under the same lock.
+        let isStale = result.outcome?.signal == .machine && pool.noteFailure(now: now)
+        if keepsAlive, !isStale, !isWornOut(now: now), isAllWritten {
+            switch pool.next(for: self, on: loop, isWell: result.outcome?.signal != .machine, now: now) {
             case .begin(let job):
                 start(job, now: now)
                 write()
@@ -165,7 +164,7 @@ final class Connection {
         } else {
             close()
         }
-        ended?.end(.answered(answer), now: now)
+        ended?.end(result, now: now)
     }
 
     private func isWornOut(now: ContinuousClock.Instant) -> Bool {
@@ -179,11 +178,19 @@ final class Connection {
 
     // MARK: Ending
 
+    /// What the answer comes to: as much of it as was read.
+    private var result: WireResult {
+        (plain ?? reader.answer).map { .answered($0) } ?? .failed(.malformedResponse)
+    }
+
     /// Ends the running exchange, if there is one, exactly once.
     func end(_ result: WireResult) {
         guard let job else { return }
         self.job = nil
-        job.end(result, now: .now)
+        let now = ContinuousClock.now
+        if result.outcome?.signal == .machine { pool.noteFailure(now: now) }
+        if case .shortage(let shortage) = result { pool.wire.note(shortage) }
+        job.end(result, now: now)
     }
 
     /// An error of the connection or of what came over it.
@@ -191,12 +198,20 @@ final class Connection {
         switch phase {
         case .dialing, .awaitingHead:
             if case NIOSSLError.uncleanShutdown = error { return lose() }
-            if case HTTPParserError.invalidEOFState = error { return lose() }
-            let now = pool.wire.clock.wall
-            let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: now)
-            if reason == .connectionReset { return lose() }
-            end(.failed(reason))
-        case .readingBody, .answered: end(.answered(answer))
+            // The last bytes may have had both: a status, and what broke it.
+            if error is UnexpectedBytes {
+                end(result)
+            } else if let shortage = WireFailure.shortage(behind: error), bytesRead == 0 {
+                // Some of the request may have gone out before.
+                if phase == .awaitingHead { pool.wire.repeats?.increment() }
+                end(.shortage(shortage))
+            } else {
+                let now = pool.wire.clock.wall
+                let reason = WireFailure.reason(of: error, certificate: tls?.peerCertificate, now: now)
+                if reason == .connectionReset { return lose() }
+                end(.failed(reason))
+            }
+        case .readingHead, .readingBody, .answered: end(result)
         case .idle: expectsWord = !pool.forget(self)
         case .closing, .closed: break
         }
@@ -229,7 +244,7 @@ final class Connection {
     func disconnected() {
         switch phase {
         case .dialing, .awaitingHead: lose()
-        case .readingBody, .answered: end(.answered(answer))
+        case .readingHead, .readingBody, .answered: end(result)
         case .idle: expectsWord = !pool.forget(self)
         case .closing, .closed: break
         }
@@ -241,7 +256,6 @@ final class Connection {
         phase = .closed
         alarm?.task.cancel()
         alarm = nil
-        context = nil
         network = nil
         channel = nil
         tls = nil
@@ -284,9 +298,9 @@ final class Connection {
             end(.failed(.timedOut))
             // A dial ends by itself, by the same deadline, and closes what it opened.
             if phase == .dialing { phase = .closing } else { close() }
-        case .readingBody:
+        case .readingHead, .readingBody:
             guard now >= deadline else { return setDeadline(deadline, now: now) }
-            end(.answered(answer))
+            end(result)
             close()
         case .answered, .idle, .closing, .closed: break
         }

@@ -48,6 +48,7 @@ final class ConnectionPool: Sendable {
         var isClosing = false
         /// Empty and struck off the register: a request needs a new pool.
         var isRetired = false
+        var renewal = Renewal()
 
         var busy: Int { slots - idle.count }
     }
@@ -57,6 +58,8 @@ final class ConnectionPool: Sendable {
         var refused: [Job] = []
         var dials: [Job] = []
         var begins: [(connection: NIOLoopBound<Connection>, job: Job)] = []
+        /// Idle connections of before the machine failed.
+        var stale: [Idle] = []
     }
 
     let key: Key
@@ -81,6 +84,10 @@ final class ConnectionPool: Sendable {
                 admission.refused = jobs
                 return admission
             }
+            if pool.renewal.isWaiting, pool.renewal.isDue(now: .now, every: wire.limits.renewEvery) {
+                admission.stale = takeIdle(&pool)
+                pool.renewal.began(now: .now)
+            }
             for job in jobs {
                 let lane = job.request.lane
                 if pool.busy >= ceilings[lane.rawValue] {
@@ -96,6 +103,7 @@ final class ConnectionPool: Sendable {
             return admission
         }
         guard let admission else { return false }
+        dismiss(admission.stale)
         for job in admission.refused { job.end(.notStarted, now: .now) }
         for job in admission.dials { dial(job) }
         begin(admission.begins)
@@ -115,9 +123,13 @@ final class ConnectionPool: Sendable {
     }
 
     /// A connection is free: the next request in order, or a place among the idle ones.
-    func next(for connection: Connection, on loop: any EventLoop, now: ContinuousClock.Instant) -> Next {
+    /// `isWell`: its last answer did not speak of a machine in trouble.
+    func next(
+        for connection: Connection, on loop: any EventLoop, isWell: Bool, now: ContinuousClock.Instant
+    ) -> Next {
         var late: [Job] = []
         let next: Next = state.withLock { pool in
+            if isWell { pool.renewal.answered() }
             if let job = nextWaiting(&pool, now: now, late: &late) { return .begin(job) }
             guard !pool.isClosing, wire.idle.load(ordering: .relaxed) < wire.limits.idleConnections else {
                 return .close
@@ -131,6 +143,26 @@ final class ConnectionPool: Sendable {
         }
         for job in late { job.end(.notStarted, now: now) }
         return next
+    }
+
+    /// The machine failed, or said that it is in trouble; true where the connection is not to be used again. Then the
+    /// idle ones close as well: the machine may have moved, and the next dial asks for its name anew.
+    @discardableResult
+    func noteFailure(now: ContinuousClock.Instant) -> Bool {
+        wire.dialer.forgetNames(of: key.host)
+        let stale: [Idle]? = state.withLock { pool in
+            pool.renewal.failed()
+            guard pool.renewal.isDue(now: now, every: wire.limits.renewEvery) else { return nil }
+            pool.renewal.began(now: now)
+            return takeIdle(&pool)
+        }
+        if let stale { dismiss(stale) }
+        return stale != nil
+    }
+
+    private func takeIdle(_ pool: inout State) -> [Idle] {
+        defer { pool.idle.removeAll() }
+        return pool.idle
     }
 
     /// Takes an idle connection out; false when a request or a farewell is already on its way to it.
@@ -202,6 +234,7 @@ final class ConnectionPool: Sendable {
     }
 
     private func dismiss(_ idle: [Idle]) {
+        if idle.isEmpty { return }
         wire.idle.subtract(idle.count, ordering: .relaxed)
         for connection in idle.map(\.connection) {
             connection.eventLoop.execute { connection.value.dismiss() }

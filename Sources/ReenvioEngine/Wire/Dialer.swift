@@ -3,38 +3,27 @@ import NIOPosix
 import NIOSSL
 import ReenvioModel
 
-/// Why no connection came about.
-struct DialFailure: Error {
-    var reason: AttemptFailure
-}
-
 /// Opens connections to judged addresses and to nothing else (`docs/architecture.md` rule 10): resolve, judge every
-/// address, connect to one of them by number, compare the peer. TLS begins after that. With a proxy, what is judged is
-/// the same, and the proxy is asked for a tunnel to a judged address (`docs/decisions/0004-egress-proxy.md`).
+/// address, connect to the first of them that takes it (`AddressRace`), compare the peer. TLS begins after that. With a
+/// proxy, what is judged is the same, and the proxy is asked for a tunnel to a judged address
+/// (`docs/decisions/0004-egress-proxy.md`).
 struct Dialer: Sendable {
-    /// Certificate chains are verified by both; the name by NIOSSL too where there is one.
-    struct TLSContexts {
-        let named: NIOSSLContext
-        let numbered: NIOSSLContext
-
-        /// TLS 1.2 or newer, against the system's roots and those of the PEM file `trustRoots`.
-        init(trustRoots: String?, limits: WireLimits) throws {
-            var configuration = TLSConfiguration.makeClientConfiguration()
-            configuration.minimumTLSVersion = .tlsv12
-            configuration.certificateVerification = .fullVerification
-            configuration.shutdownTimeout = TimeAmount(limits.farewell)
-            if let trustRoots { configuration.additionalTrustRoots = [.file(trustRoots)] }
-            named = try NIOSSLContext(configuration: configuration)
-            configuration.certificateVerification = .noHostnameVerification
-            numbered = try NIOSSLContext(configuration: configuration)
-        }
-    }
-
     let policy: AddressPolicy
     let resolver: NameResolver
-    let tls: TLSContexts
+    /// Verifies the chain of a certificate; its names are ours to compare.
+    let tls: NIOSSLContext
     let limits: WireLimits
     let proxy: EgressProxy?
+
+    /// TLS 1.2 or newer, against the system's roots and those of the PEM file `trustRoots`.
+    static func makeTLSContext(trustRoots: String?, limits: WireLimits) throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.certificateVerification = .noHostnameVerification
+        configuration.shutdownTimeout = TimeAmount(limits.farewell)
+        if let trustRoots { configuration.additionalTrustRoots = [.file(trustRoots)] }
+        return try NIOSSLContext(configuration: configuration)
+    }
 
     /// A connected channel that does not read yet and has no handlers; fails with `DialFailure` only.
     /// Ends by `deadline`, a connect time-out's grain apart.
@@ -42,26 +31,33 @@ struct Dialer: Sendable {
         to url: ReceiverURL, for merchantID: Int64, on loop: any EventLoop, by deadline: ContinuousClock.Instant
     ) -> EventLoopFuture<any Channel> {
         judgedAddresses(of: url, for: merchantID, on: loop).flatMap { addresses in
-            connect(to: addresses.prefix(limits.addressesTried), on: loop, by: deadline, failed: nil) {
-                address, limit in
-                guard let proxy else { return open(address, port: url.port, on: loop, within: limit) }
-                return tunnel(to: address, port: url.port, through: proxy, for: merchantID, on: loop, within: limit)
-            }
+            race(to: addresses, on: loop) { address, contender in
+                guard let proxy else { return open(address, port: url.port, on: loop, by: deadline, contender) }
+                return tunnel(
+                    to: address, port: url.port, through: proxy, for: merchantID, on: loop, by: deadline, contender)
+            }.run()
         }
+    }
+
+    /// What was learned of the names on the way to `url` is asked for anew by the next dial.
+    func forgetNames(of url: ReceiverURL.Host) {
+        for case .name(let name)? in [url, proxy?.host] { resolver.renew(name) }
+    }
+
+    private func race(
+        to addresses: [IPAddress], on loop: any EventLoop, open: @escaping AddressRace.Open
+    ) -> AddressRace {
+        AddressRace(addresses, atMost: limits.addressesTried, every: limits.addressEvery, on: loop, open: open)
     }
 
     /// The handler that speaks TLS with the host that the URL names: by SNI and the certificate's DNS names, or for a
     /// literal address by the certificate's addresses, without SNI.
     func makeTLSHandler(for url: ReceiverURL) throws -> NIOSSLClientHandler {
-        let (context, name): (NIOSSLContext, String?) =
-            switch url.host {
-            case .name(let name): (tls.named, name)
-            case .address: (tls.numbered, nil)
-            }
-        // NIOSSL compares a certificate's addresses with the peer's, which may be a proxy's, accepts one of those even
-        // where a name was asked for, and a bare common name. Whoever controls the answer of a name server controls the
-        // peer, so only what the URL says counts here. Nothing of the request goes out before this is decided.
-        return try NIOSSLClientHandler._makeSSLClientHandler(context: context, serverHostname: name) {
+        let name: String? = if case .name(let name) = url.host { name } else { nil }
+        // NIOSSL would compare a certificate's addresses with the peer's, which may be a proxy's, accept one of those
+        // even where a name was asked for, and a bare common name, and refuse a wildcard for an A-label. Only what the
+        // URL says counts here. Nothing of the request goes out before this is decided.
+        return try NIOSSLClientHandler._makeSSLClientHandler(context: tls, serverHostname: name) {
             [host = url.host] certificate, channel in
             channel.eventLoop.makeCompletedFuture {
                 guard CertificateNames.of(certificate, cover: host) else { throw WrongHost() }
@@ -78,7 +74,8 @@ struct Dialer: Sendable {
             case .address(let address): loop.makeSucceededFuture([address])
             case .name(let name): resolver.addresses(of: name, for: merchantID, on: loop)
             }
-        return addresses.flatMapErrorThrowing { _ in
+        return addresses.flatMapErrorThrowing { error in
+            if let shortage = error as? SenderShortage { throw DialFailure(shortage) }
             throw DialFailure(reason: .nameNotResolved)
         }.flatMapThrowing { addresses in
             guard addresses.allSatisfy({ policy.permits($0, port: url.port) }) else {
@@ -88,48 +85,31 @@ struct Dialer: Sendable {
         }
     }
 
-    /// Tries the addresses one after the other; each gets its share of the time that is left.
-    private func connect(
-        to addresses: ArraySlice<IPAddress>, on loop: any EventLoop, by deadline: ContinuousClock.Instant,
-        failed: AttemptFailure?,
-        _ open: @escaping @Sendable (IPAddress, _ limit: Duration) -> EventLoopFuture<any Channel>
-    ) -> EventLoopFuture<any Channel> {
-        guard let address = addresses.first else {
-            return loop.makeFailedFuture(DialFailure(reason: failed ?? .nameNotResolved))
-        }
-        let left = deadline - .now
-        guard left > .zero else { return loop.makeFailedFuture(DialFailure(reason: .timedOut)) }
-        return open(address, left / addresses.count).flatMapError { error in
-            let dialing = error as? DialFailure
-            guard dialing?.reason != .addressForbidden else { return loop.makeFailedFuture(error) }
-            let reason = dialing?.reason ?? WireFailure.connectReason(of: error)
-            // `connection_failed` (no route, no such family) says less than what another address answered.
-            let telling = failed == nil || failed == .connectionFailed ? reason : failed
-            return connect(to: addresses.dropFirst(), on: loop, by: deadline, failed: telling, open)
-        }
-    }
-
     /// A tunnel through the proxy to a judged address. Where the proxy cannot be reached it is `connection_failed`,
     /// whatever the reason: none of them says anything of the receiver.
     private func tunnel(
         to address: IPAddress, port: UInt16, through proxy: EgressProxy, for merchantID: Int64,
-        on loop: any EventLoop, within limit: Duration
+        on loop: any EventLoop, by deadline: ContinuousClock.Instant, _ contender: AddressRace.Contender
     ) -> EventLoopFuture<any Channel> {
-        let deadline = ContinuousClock.now + limit
         let own: EventLoopFuture<[IPAddress]> =
             switch proxy.host {
             case .address(let address): loop.makeSucceededFuture([address])
             case .name(let name): resolver.addresses(of: name, for: merchantID, on: loop)
             }
+        let contender = NIOLoopBound(contender, eventLoop: loop)
         return own.flatMap { own in
-            connect(to: own.prefix(limits.addressesTried), on: loop, by: deadline, failed: nil) { proxyAddress, limit in
-                open(proxyAddress, port: proxy.port, on: loop, within: limit)
+            let race = race(to: own, on: loop) { proxyAddress, contender in
+                open(proxyAddress, port: proxy.port, on: loop, by: deadline, contender)
             }
-        }.flatMapErrorThrowing { error in
-            let isLate = (error as? DialFailure)?.reason == .timedOut
-            throw DialFailure(reason: isLate ? .timedOut : .connectionFailed)
+            contender.value.adopt(race)
+            return race.run()
+        }.flatMapErrorThrowing { error -> any Channel in
+            let failure = DialFailure(error)
+            if failure.shortage != nil { throw failure }
+            throw DialFailure(reason: failure.reason == .timedOut ? .timedOut : .connectionFailed)
         }.flatMap { channel in
-            Tunnel.open(
+            contender.value.adopt(channel)
+            return Tunnel.open(
                 through: channel, to: address, port: port, proxy: proxy, headBytes: limits.headBytes,
                 within: deadline - .now)
         }
@@ -137,9 +117,13 @@ struct Dialer: Sendable {
 
     /// Opens a socket to exactly that address.
     private func open(
-        _ address: IPAddress, port: UInt16, on loop: any EventLoop, within limit: Duration
+        _ address: IPAddress, port: UInt16, on loop: any EventLoop, by deadline: ContinuousClock.Instant,
+        _ contender: AddressRace.Contender
     ) -> EventLoopFuture<any Channel> {
-        loop.makeCompletedFuture {
+        let left = deadline - .now
+        guard left > .zero else { return loop.makeFailedFuture(DialFailure(reason: .timedOut)) }
+        let contender = NIOLoopBound(contender, eventLoop: loop)
+        return loop.makeCompletedFuture {
             try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(port))
         }.flatMap { judged in
             ClientBootstrap(group: loop)
@@ -148,8 +132,15 @@ struct Dialer: Sendable {
                 .channelOption(
                     .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16_384)
                 )
-                .connectTimeout(TimeAmount(limit))
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { contender.value.adopt(channel) }
+                }
+                .connectTimeout(TimeAmount(left))
                 .connect(to: judged)
+                .flatMapErrorThrowing { error -> any Channel in
+                    if let shortage = WireFailure.shortage(behind: error, connectingTo: judged) { throw shortage }
+                    throw error
+                }
                 .flatMapThrowing { channel in
                     guard channel.remoteAddress == judged else {
                         channel.close(promise: nil)

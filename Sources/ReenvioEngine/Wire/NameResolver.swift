@@ -12,7 +12,8 @@ package struct NameNotResolved: Error {
 }
 
 /// Names to addresses on bounded threads of our own (`docs/architecture.md` rule 10): one lookup in flight per name,
-/// answers kept 30 s, failures 5 s, 2 s to answer.
+/// answers kept 30 s, failures 5 s, 2 s to answer. What turned out to lead nowhere is kept no longer than a second
+/// (`renew`).
 ///
 /// A lookup cannot be cancelled, so a name server that never answers holds a thread for as long as the system's
 /// resolver keeps trying. Four rules keep that from delaying anybody else:
@@ -22,12 +23,20 @@ package struct NameNotResolved: Error {
 ///   lookup was overdue (*slow*) half of them over all merchants;
 /// - an overdue lookup does not count against `lookupsAtOnce`, until three times as many are stuck.
 package final class NameResolver: Sendable {
+    /// Runs a closure on a new thread; false where there is none to be had.
+    package typealias StartThread = @Sendable (_ body: @escaping @Sendable () -> Void) -> Bool
+
     private let lookup: Lookup
+    private let startThread: StartThread
     private let limits: WireLimits
     private let state: Mutex<Names>
 
-    package init(limits: WireLimits = WireLimits(), lookup: @escaping Lookup = systemLookup) {
+    package init(
+        limits: WireLimits = WireLimits(), lookup: @escaping Lookup = systemLookup,
+        startThread: @escaping StartThread = LocalResources.startThread
+    ) {
         self.lookup = lookup
+        self.startThread = startThread
         self.limits = limits
         state = Mutex(Names(limits: limits))
     }
@@ -36,7 +45,7 @@ package final class NameResolver: Sendable {
     package var namesKept: Int { state.withLock { $0.count } }
     package var lookupsRunning: Int { state.withLock { $0.runningCount } }
 
-    /// The addresses of `name`, at once when they are known; fails with `NameNotResolved`.
+    /// The addresses of `name`, at once when they are known; fails with `NameNotResolved`, or with a `SenderShortage`.
     package func addresses(
         of name: String, for merchantID: Int64, on loop: any EventLoop
     ) -> EventLoopFuture<[IPAddress]> {
@@ -57,9 +66,17 @@ package final class NameResolver: Sendable {
         return promise.futureResult
     }
 
+    /// What is known of `name` led nowhere: the next dial asks again, unless it was asked within the last second.
+    package func renew(_ name: String) {
+        state.withLock { $0.renew(name, now: .now) }
+    }
+
     private func run(_ names: [String]) {
-        for name in names {
-            Thread.detachNewThread { self.work(name) }
+        var names = names[...]
+        while let name = names.popFirst() {
+            if startThread({ self.work(name) }) { continue }
+            // Fail the names queued behind it as well: they would find no thread either.
+            names += settle(name, .failure(SenderShortage.threads))
         }
     }
 
@@ -67,20 +84,25 @@ package final class NameResolver: Sendable {
     private func work(_ first: String) {
         var name: String? = first
         while let asked = name {
-            let found = Result { try lookup(asked) }
-            let (waiters, more) = state.withLock { names in
-                (names.settle(asked, try? found.get(), now: .now), names.startable(now: .now))
-            }
-            for waiter in waiters {
-                if case .success(let addresses) = found, !addresses.isEmpty {
-                    waiter.succeed(addresses)
-                } else {
-                    waiter.fail(NameNotResolved())
-                }
-            }
+            let more = settle(asked, Result { try lookup(asked) })
             name = more.first
             run(Array(more.dropFirst()))
         }
+    }
+
+    /// Tells those who wait for `name`, and returns the names that get a thread next.
+    private func settle(_ name: String, _ found: Result<[IPAddress], any Error>) -> [String] {
+        let (waiters, more) = state.withLock { names in
+            (names.settle(name, found, now: .now), names.startable(now: .now))
+        }
+        for waiter in waiters {
+            switch found {
+            case .success(let addresses) where !addresses.isEmpty: waiter.succeed(addresses)
+            case .failure(let shortage as SenderShortage): waiter.fail(shortage)
+            default: waiter.fail(NameNotResolved())
+            }
+        }
+        return more
     }
 }
 
@@ -98,8 +120,8 @@ private struct Names {
     enum Standing { case new, prompt, slow }
 
     enum Knowledge {
-        case known([IPAddress], until: ContinuousClock.Instant)
-        case failed(until: ContinuousClock.Instant)
+        case known([IPAddress], since: ContinuousClock.Instant, until: ContinuousClock.Instant)
+        case failed(since: ContinuousClock.Instant, until: ContinuousClock.Instant)
         case asking(since: ContinuousClock.Instant, waiters: [Waiter])
     }
 
@@ -132,8 +154,8 @@ private struct Names {
     ) -> (answer: Answer, start: [String]) {
         let entry = names[name]
         switch entry?.knowledge {
-        case .known(let addresses, let until) where now < until: return (.known(addresses), [])
-        case .failed(let until) where now < until: return (.failed, [])
+        case .known(let addresses, _, let until) where now < until: return (.known(addresses), [])
+        case .failed(_, let until) where now < until: return (.failed, [])
         case .asking(let since, _) where now - since >= limits.lookupWithin: return (.failed, startable(now: now))
         case .asking(let since, var waiters):
             waiters.append(waiter)
@@ -157,7 +179,7 @@ private struct Names {
                 let name = asked.name
                 guard case .asking(let since, _)? = names[name]?.knowledge else { return true }
                 guard now - since < limits.lookupWithin else {
-                    names[name]?.knowledge = .failed(until: now)
+                    names[name]?.knowledge = .failed(since: now, until: now)
                     return true
                 }
                 guard names[name]?.standing == standing, mayRun(asked, standing, now: now) else { return false }
@@ -183,7 +205,9 @@ private struct Names {
     }
 
     /// A lookup ended; returns who waited for it.
-    mutating func settle(_ name: String, _ found: [IPAddress]?, now: ContinuousClock.Instant) -> [Waiter] {
+    mutating func settle(
+        _ name: String, _ found: Result<[IPAddress], any Error>, now: ContinuousClock.Instant
+    ) -> [Waiter] {
         var standing = Standing.prompt
         if let index = running.firstIndex(where: { $0.name == name }) {
             let ended = running.remove(at: index)
@@ -191,12 +215,27 @@ private struct Names {
         }
         var waiting: [Waiter] = []
         if case .asking(_, let waiters)? = names[name]?.knowledge { waiting = waiters }
-        if let found, !found.isEmpty {
-            names[name] = (.known(found, until: now + limits.lookupAnswerKept), standing)
-        } else {
-            names[name] = (.failed(until: now + limits.lookupFailureKept), standing)
+        switch found {
+        case .success(let addresses) where !addresses.isEmpty:
+            names[name] = (.known(addresses, since: now, until: now + limits.lookupAnswerKept), standing)
+        case .failure(is SenderShortage):
+            // Nothing was learned of the name.
+            names[name] = nil
+        default:
+            names[name] = (.failed(since: now, until: now + limits.lookupFailureKept), standing)
         }
         return waiting
+    }
+
+    mutating func renew(_ name: String, now: ContinuousClock.Instant) {
+        switch names[name]?.knowledge {
+        case .known(let addresses, let since, let until):
+            let end = min(until, max(now, since + limits.lookupEvery))
+            names[name]?.knowledge = .known(addresses, since: since, until: end)
+        case .failed(let since, let until):
+            names[name]?.knowledge = .failed(since: since, until: min(until, max(now, since + limits.lookupEvery)))
+        case .asking, nil: break
+        }
     }
 
     /// Keeps the table within `namesKept`: first what is out of date goes, then a tenth, whichever.
@@ -204,7 +243,7 @@ private struct Names {
         guard names.count >= limits.namesKept else { return }
         names = names.filter { _, entry in
             switch entry.knowledge {
-            case .known(_, let until), .failed(let until): now < until
+            case .known(_, _, let until), .failed(_, let until): now < until
             case .asking: true
             }
         }
@@ -224,7 +263,13 @@ package let systemLookup: Lookup = { name in
     hints.ai_family = AF_UNSPEC
     hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
     var list: UnsafeMutablePointer<addrinfo>?
-    guard getaddrinfo(name, nil, &hints, &list) == 0 else { throw NameNotResolved() }
+    let code = getaddrinfo(name, nil, &hints, &list)
+    guard code == 0 else {
+        if code == EAI_MEMORY { throw SenderShortage.memory }
+        if code == EAI_SYSTEM, let shortage = SenderShortage(errno: errno) { throw shortage }
+        // Without a descriptor for its files and sockets it says that the name is unknown, or to try again.
+        throw LocalResources.areDescriptorsShort ? SenderShortage.descriptors as any Error : NameNotResolved()
+    }
     defer { freeaddrinfo(list) }
 
     var found: [IPAddress] = []

@@ -1,7 +1,8 @@
 import ReenvioModel
 
 /// Reads the answer that nearly every receiver gives: one that came whole, with a length and nothing special about it.
-/// Whatever is not exactly that, hostile answers included, is left to NIOHTTP1: this only ever says "plain" or nothing.
+/// Whatever is not exactly that, hostile answers included, is left to `AnswerReader`: this only ever says "plain" or
+/// nothing.
 enum PlainAnswer {
     private static let fieldsMax = 32
 
@@ -16,7 +17,10 @@ enum PlainAnswer {
                 let body = place + 2
                 guard let length, body <= limits.headBytes, length <= limits.bodyBytes, body + length == bytes.count
                 else { return nil }
-                answer.body = Array(bytes[body...].prefix(limits.answerBytesKept))
+                // Bytes that begin so are in wide characters.
+                if length > 0, bytes[body] >= 0xEF { return nil }
+                answer.body = AnswerText.bytes(
+                    of: Array(bytes[body...].prefix(limits.answerBytesKept + 3)), atMost: limits.answerBytesKept)
                 return answer
             }
             guard let colon = endOfName(bytes, from: place), let next = endOfLine(bytes, from: colon + 1) else {
@@ -31,6 +35,9 @@ enum PlainAnswer {
             case .retryAfter:
                 guard answer.retryAfter == nil else { return nil }
                 answer.retryAfter = String(decoding: value, as: UTF8.self)
+            case .contentType where value.contains(UInt8(ascii: "=")) && !endsInUTF8(value):
+                guard AnswerText.isPlain(String(decoding: value, as: UTF8.self)) else { return nil }
+            case .contentType: break
             case .special: return nil
             }
             place = next
@@ -38,9 +45,14 @@ enum PlainAnswer {
         return nil
     }
 
+    /// `charset=utf-8`, as most say it: known without taking the value apart.
+    private static func endsInUTF8(_ value: Slice<UnsafeRawBufferPointer>) -> Bool {
+        value.count > 5 && isEqual(UnsafeRawBufferPointer(rebasing: value.suffix(5)), "utf-8")
+    }
+
     private enum Field {
-        case contentLength, retryAfter
-        /// Says how the message is framed, or what becomes of the connection.
+        case contentLength, retryAfter, contentType
+        /// Says how the message is framed, what becomes of the connection, or that the body is no plain text.
         case special
     }
 
@@ -48,9 +60,11 @@ enum PlainAnswer {
         switch name.count {
         case 14 where isEqual(name, "content-length"): .contentLength
         case 11 where isEqual(name, "retry-after"): .retryAfter
+        case 12 where isEqual(name, "content-type"): .contentType
         case 10 where isEqual(name, "connection"), 10 where isEqual(name, "keep-alive"),
             17 where isEqual(name, "transfer-encoding"), 16 where isEqual(name, "proxy-connection"),
-            7 where isEqual(name, "upgrade"), 7 where isEqual(name, "trailer"):
+            7 where isEqual(name, "upgrade"), 7 where isEqual(name, "trailer"),
+            16 where isEqual(name, "content-encoding"), 8 where isEqual(name, "location"):
             .special
         default: nil
         }

@@ -5,7 +5,8 @@ import ReenvioModel
 enum RequestBytes {
     /// Header names that the wire writes itself or that would change where the request ends.
     private static let reserved: Set<String> = [
-        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect",
+        "host", "accept", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer",
+        "expect",
     ]
 
     /// Whether nothing in the request can end a line early or contradict what the wire writes. The lines come from
@@ -25,7 +26,8 @@ enum RequestBytes {
         buffer.writeString(request.url.target)
         buffer.writeStaticString(" HTTP/1.1\r\nhost: ")
         buffer.writeString(request.url.hostHeader)
-        buffer.writeStaticString("\r\ncontent-length: ")
+        // Firewalls' common rule sets take a request without `Accept` for a robot's.
+        buffer.writeStaticString("\r\naccept: */*\r\ncontent-length: ")
         buffer.writeString(String(request.body.count))
         for header in request.headers {
             buffer.writeStaticString("\r\n")

@@ -39,12 +39,15 @@ package struct WireAnswer: Sendable, Equatable {
     package var statusCode: Int
     /// The `Retry-After` header as it was sent, if there was one.
     package var retryAfter: String?
-    /// The first `Limits.answerBytesKept` bytes of the body.
+    /// Where a redirect points, without what may be secret in it.
+    package var location: String?
+    /// The first `Limits.answerBytesKept` bytes of the body as text.
     package var body: [UInt8]
 
-    package init(statusCode: Int, retryAfter: String? = nil, body: [UInt8] = []) {
+    package init(statusCode: Int, retryAfter: String? = nil, location: String? = nil, body: [UInt8] = []) {
         self.statusCode = statusCode
         self.retryAfter = retryAfter
+        self.location = location
         self.body = body
     }
 }
@@ -54,6 +57,17 @@ package enum WireResult: Sendable, Equatable {
     case failed(AttemptFailure)
     /// No connection was free before `startBy`; not an attempt.
     case notStarted
+    /// This machine lacked what an attempt needs; not an attempt.
+    case shortage(SenderShortage)
+
+    /// What the attempt came to; nil where it was none.
+    package var outcome: AttemptOutcome? {
+        switch self {
+        case .answered(let answer): AttemptOutcome(statusCode: answer.statusCode, retryAfter: answer.retryAfter)
+        case .failed(let failure): .failed(failure)
+        case .notStarted, .shortage: nil
+        }
+    }
 }
 
 /// Makes HTTP exchanges. The engine knows nothing of sockets; tests and the simulation script this protocol.

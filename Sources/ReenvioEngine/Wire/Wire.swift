@@ -17,20 +17,25 @@ final class Wire: Sendable {
     let clock: any TimeSource
     /// Requests sent again although the receiver may have got them.
     let repeats: Counter?
+    let shortages: ShortageLog?
     /// Idle connections over all pools.
     let idle = Atomic(0)
     /// Connections and dials over all pools.
     private let open = Atomic(0)
+    /// Whether something was lacking since the last sweep.
+    private let isShort = Atomic(false)
     private let register = Mutex(Register())
 
     init(
-        limits: WireLimits, dialer: Dialer, group: any EventLoopGroup, clock: any TimeSource, repeats: Counter?
+        limits: WireLimits, dialer: Dialer, group: any EventLoopGroup, clock: any TimeSource, repeats: Counter?,
+        shortages: ShortageLog?
     ) {
         self.limits = limits
         self.dialer = dialer
         self.group = group
         self.clock = clock
         self.repeats = repeats
+        self.shortages = shortages
     }
 
     var openConnections: Int { open.load(ordering: .sequentiallyConsistent) }
@@ -98,9 +103,17 @@ final class Wire: Sendable {
         }
     }
 
+    /// An attempt lacked something of this machine: it is counted, and what idles gives its descriptors and ports back.
+    func note(_ shortage: SenderShortage) {
+        shortages?.note(shortage)
+        isShort.store(true, ordering: .relaxed)
+    }
+
     /// The more connections are idle, the shorter each may be: at the limit, none.
     private func sweep(now: ContinuousClock.Instant) {
-        let free = max(0, limits.idleConnections - idle.load(ordering: .relaxed))
+        shortages?.say(now: now)
+        let isShort = isShort.exchange(false, ordering: .relaxed)
+        let free = isShort ? 0 : max(0, limits.idleConnections - idle.load(ordering: .relaxed))
         let idleLimit = limits.idleConnection / max(1, limits.idleConnections) * free
         for pool in register.withLock({ Array($0.pools.values) }) {
             pool.sweep(now: now, idleLimit: idleLimit)

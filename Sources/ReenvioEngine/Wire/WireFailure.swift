@@ -11,7 +11,7 @@ enum WireFailure {
         case let error as IOError: reason(of: error)
         case is ChannelError: .connectionFailed
         case let error as NIOSSLError: reason(of: error, certificate: certificate, now: now)
-        case let error as NIOSSLExtraError: names(error) ? .tlsWrongHost : .tlsFailed
+        case is NIOSSLExtraError: .tlsFailed
         case is WrongHost: .tlsWrongHost
         case is BoringSSLError: .tlsFailed
         default: .malformedResponse
@@ -28,6 +28,14 @@ enum WireFailure {
         }
     }
 
+    /// What this machine lacked, where that is all that an error says. `address` is where it was connecting to.
+    static func shortage(behind error: any Error, connectingTo address: SocketAddress? = nil) -> SenderShortage? {
+        if let shortage = error as? SenderShortage { return shortage }
+        guard let code = (error as? IOError)?.errnoCode else { return nil }
+        guard code == EADDRNOTAVAIL else { return SenderShortage(errno: code) }
+        return address.map(LocalResources.hasSource) == true ? .ports : nil
+    }
+
     private static func reason(of error: IOError) -> AttemptFailure {
         switch error.errnoCode {
         case ECONNRESET, EPIPE: .connectionReset
@@ -35,10 +43,6 @@ enum WireFailure {
         case ETIMEDOUT: .timedOut
         default: .connectionFailed
         }
-    }
-
-    private static func names(_ error: NIOSSLExtraError) -> Bool {
-        error == .failedToValidateHostname || error == .serverHostnameImpossibleToMatch
     }
 
     /// BoringSSL says only that the certificate did not verify; whether time was the trouble, the certificate says.

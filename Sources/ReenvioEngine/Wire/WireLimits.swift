@@ -8,10 +8,8 @@ package struct WireLimits: Sendable {
     /// What the body gets after the head.
     package var bodyWithin: Duration = .seconds(Limits.responseBodySeconds)
     package var bodyBytes = Limits.responseBodyBytes
+    /// Over all heads of an answer: what goes before the real one included.
     package var headBytes = Limits.responseHeadBytes
-    package var headFields = 128
-    /// Heads of the 1xx kind before the real one.
-    package var interimHeads = 8
     package var answerBytesKept = Limits.answerBytesKept
 
     package var connectionAge: Duration = .seconds(Limits.connectionAgeSeconds)
@@ -20,6 +18,11 @@ package struct WireLimits: Sendable {
     package var idleConnection: Duration = .seconds(Limits.idleConnectionSeconds)
     /// Idle connections over all receivers. The nearer to this number, the shorter an idle one is kept.
     package var idleConnections = 1_024
+    /// Connections and dials over all receivers: beyond them this machine is taken to be short of descriptors.
+    package var connections = Int.max
+    /// Connections of a receiver whose machine failed are closed and its name is asked for anew: so often at most,
+    /// unless nothing but failures came since the last time.
+    package var renewEvery: Duration = .seconds(Limits.renewSeconds)
     /// How long a TLS connection that is being closed may wait for the other side's farewell.
     package var farewell: Duration = .milliseconds(250)
     /// How often requests that wait too long and connections that idle too long are looked for.
@@ -30,8 +33,20 @@ package struct WireLimits: Sendable {
     package var lookupAnswerKept: Duration = .seconds(Limits.lookupAnswerKeptSeconds)
     package var lookupFailureKept: Duration = .seconds(Limits.lookupFailureKeptSeconds)
     package var namesKept = Limits.namesKept
+    /// The least time from one lookup of a name to the next after its answer led nowhere.
+    package var lookupEvery: Duration = .seconds(Limits.renewSeconds)
     /// Addresses of one name that are tried; all of them are judged.
-    package var addressesTried = 4
+    package var addressesTried = Limits.addressesTried
+    /// How long the next address waits for the one before (RFC 8305, 5).
+    package var addressEvery: Duration = .milliseconds(Limits.addressEveryMilliseconds)
 
     package init() {}
+
+    /// Limits for a process that may open `openFiles` files: a quarter of them, and no fewer than
+    /// `Limits.descriptorsReserved`, are left to the store and to inbound connections.
+    package init(openFiles: UInt64) {
+        let files = Int(clamping: openFiles)
+        connections = max(1, files - max(Limits.descriptorsReserved, files / 4))
+        idleConnections = min(idleConnections, max(1, connections / 4))
+    }
 }

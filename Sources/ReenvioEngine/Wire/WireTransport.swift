@@ -15,19 +15,24 @@ package final class WireTransport: Transport {
     ///   - group: the event loops; they belong to the caller.
     ///   - clock: tells an expired certificate from an untrusted one.
     ///   - repeats: counts requests that are sent once more because a kept connection was lost under them.
+    ///   - shortages: takes note of attempts that this machine could not make.
     ///   - lookup: how names become addresses; runs on threads of the resolver, never on an event loop.
+    ///   - startThread: where the threads of the resolver come from.
     /// - Throws: when `trustRoots` cannot be read.
     package init(
         policy: AddressPolicy, proxy: EgressProxy? = nil, trustRoots: String? = nil,
         limits: WireLimits = WireLimits(),
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
-        repeats: Counter? = nil, lookup: @escaping Lookup = systemLookup
+        repeats: Counter? = nil, shortages: ShortageLog? = nil,
+        lookup: @escaping Lookup = systemLookup,
+        startThread: @escaping NameResolver.StartThread = LocalResources.startThread
     ) throws {
         let dialer = Dialer(
-            policy: policy, resolver: NameResolver(limits: limits, lookup: lookup),
-            tls: try Dialer.TLSContexts(trustRoots: trustRoots, limits: limits), limits: limits, proxy: proxy
+            policy: policy, resolver: NameResolver(limits: limits, lookup: lookup, startThread: startThread),
+            tls: try Dialer.makeTLSContext(trustRoots: trustRoots, limits: limits), limits: limits, proxy: proxy
         )
-        wire = Wire(limits: limits, dialer: dialer, group: group, clock: clock, repeats: repeats)
+        wire = Wire(
+            limits: limits, dialer: dialer, group: group, clock: clock, repeats: repeats, shortages: shortages)
         wire.startSweeping()
     }
 

@@ -67,11 +67,14 @@ package struct LoggedAttempt: Sendable, Equatable {
     package var statusCode: Int64?
     /// A word of `AttemptFailure`; nil on success.
     package var reason: String?
-    /// The first bytes of what was answered.
+    /// The first bytes of what was answered, as text.
     package var answer: [UInt8]?
+    /// Where a redirect points.
+    package var location: String?
 
     package init(
-        number: Int64, at: Timestamp, milliseconds: Int64, statusCode: Int64?, reason: String?, answer: [UInt8]?
+        number: Int64, at: Timestamp, milliseconds: Int64, statusCode: Int64?, reason: String?, answer: [UInt8]?,
+        location: String? = nil
     ) {
         self.number = number
         self.at = at
@@ -79,6 +82,7 @@ package struct LoggedAttempt: Sendable, Equatable {
         self.statusCode = statusCode
         self.reason = reason
         self.answer = answer
+        self.location = location
     }
 }
 
@@ -151,6 +155,7 @@ extension LoggedAttempt {
             writer.member("status_code", statusCode)
             writer.member("reason", reason)
             writer.member("answer", answer.map { String(decoding: $0, as: UTF8.self) })
+            writer.member("location", location)
         }
     }
 }

@@ -165,7 +165,7 @@ extension FieldReader {
         do {
             return try ReceiverURL(parsing: text, policy: policy)
         } catch {
-            fault(key, "The \(key) field must be an https URL with a public host.")
+            fault(key, "The \(key) field \(error.rule).")
             return nil
         }
     }

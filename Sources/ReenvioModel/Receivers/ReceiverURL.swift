@@ -1,25 +1,46 @@
 /// Why a text is not the URL of a receiver.
 package enum ReceiverURLFault: Error, Hashable, CaseIterable {
-    /// Not `scheme://host...`, not visible ASCII throughout, or a host that is neither a name nor an address in its one
-    /// canonical spelling.
+    /// Not `scheme://...`.
     case malformed
+    /// A blank, a control character, a backslash, or a percent sign within the host.
+    case blanks
     /// A scheme other than https (or http, where the policy allows it).
     case notHTTPS
     /// Something before an `@`, even nothing.
     case userInfo
+    /// Nothing between `//` and the path or port.
+    case hostMissing
+    /// A host that is neither a name nor an address in its one canonical spelling.
+    case hostSpelling
     /// A port other than 1...65535 in plain digits.
     case port
     /// A name that is local by definition.
     case forbiddenHost
     /// A literal address that the policy forbids.
     case forbiddenAddress
+
+    /// What the URL must be, as it follows "The X field" or the name of a setting.
+    package var rule: String {
+        switch self {
+        case .malformed: "must be an absolute URL such as https://shop.example/webhooks"
+        case .blanks: "must not contain blanks, control characters or backslashes"
+        case .notHTTPS: "must be an https URL"
+        case .userInfo: "must not contain user info"
+        case .hostMissing: "must be a URL with a host"
+        case .hostSpelling: "must be a URL whose host is a domain name or an IP address in its usual spelling"
+        case .port: "must be a URL with a port from 1 to 65535"
+        case .forbiddenHost, .forbiddenAddress: "must be an https URL with a public host"
+        }
+    }
 }
 
 /// Where notifications are sent: an absolute https URL of a public host, judged by its syntax and its literal address
 /// (`docs/contract.md` 2.1 and 3.3). What a name resolves to is judged when a connection is made.
 ///
 /// Our own parser, because what was judged must be what is dialled: it takes only spellings on which all parsers agree
-/// and refuses the others. Its parts hold visible ASCII only, so that none can break out of a request line or header.
+/// and refuses the others. A host in other scripts becomes its A-labels (`DomainName`), and what RFC 3986 does not
+/// allow in a path or query is percent-encoded, so all parts but `text` hold visible ASCII only: none can break out of
+/// a request line or header.
 package struct ReceiverURL: Hashable, Sendable {
     package enum Scheme: String, Sendable {
         case http, https
@@ -50,9 +71,9 @@ package struct ReceiverURL: Hashable, Sendable {
     package let scheme: Scheme
     package let host: Host
     package let port: UInt16
-    /// Path and query as given; starts with `/`. The fragment is dropped.
+    /// Path and query, percent-encoded where they must be; starts with `/`. The fragment is dropped.
     package let target: String
-    /// The URL as given.
+    /// The URL as given: what is stored and answered.
     package let text: String
     /// The value of the `Host` header: without the default port.
     package let hostHeader: String
@@ -64,7 +85,7 @@ package struct ReceiverURL: Hashable, Sendable {
 
     /// The length of the text is not judged here.
     package init(parsing text: String, policy: AddressPolicy) throws(ReceiverURLFault) {
-        guard text.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: "\\") }) else { throw .malformed }
+        guard !text.unicodeScalars.contains(where: Self.isBlank) else { throw .blanks }
         let (scheme, hierarchy) = try Self.splitScheme(text.utf8[...], policy: policy)
         let authority = hierarchy.prefix { !"/?#".utf8.contains($0) }
         guard !authority.contains(UInt8(ascii: "@")) else { throw .userInfo }
@@ -104,12 +125,12 @@ extension ReceiverURL {
     ) throws(ReceiverURLFault) -> (host: Substring.UTF8View, port: Substring.UTF8View?) {
         var hostEnd = authority.firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
         if authority.first == UInt8(ascii: "[") {
-            guard let bracket = authority.firstIndex(of: UInt8(ascii: "]")) else { throw .malformed }
+            guard let bracket = authority.firstIndex(of: UInt8(ascii: "]")) else { throw .hostSpelling }
             hostEnd = authority.index(after: bracket)
         }
         let rest = authority[hostEnd...]
         guard let colon = rest.first else { return (authority, nil) }
-        guard colon == UInt8(ascii: ":") else { throw .malformed }
+        guard colon == UInt8(ascii: ":") else { throw .hostSpelling }
         return (authority[..<hostEnd], rest.dropFirst())
     }
 
@@ -121,18 +142,21 @@ extension ReceiverURL {
     }
 
     static func readHost(_ text: Substring.UTF8View) throws(ReceiverURLFault) -> Host {
+        if text.isEmpty { throw .hostMissing }
         if text.first == UInt8(ascii: "[") {
             let inner = text.dropFirst().dropLast()
-            guard case .v6(let bits)? = IPAddress(String(Substring(inner))) else { throw .malformed }
+            guard case .v6(let bits)? = IPAddress(String(Substring(inner))) else { throw .hostSpelling }
             return .address(.v6(bits))
         }
-        let name = Substring(text).lowercased()
-        guard 1...253 ~= name.utf8.count else { throw .malformed }
+        guard let name = DomainName.ascii(String(Substring(text))), 1...253 ~= name.utf8.count else {
+            throw .hostSpelling
+        }
         let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard let last = labels.last, labels.allSatisfy(isLabel) else { throw .malformed }
+        guard let last = labels.last, labels.allSatisfy(isLabel) else { throw .hostSpelling }
         guard isNumeric(last) else { return .name(name) }
-        // Resolvers take `127.1`, `0x7f.1` and `2130706433` for addresses; one spelling is enough.
-        guard let address = IPAddress(name) else { throw .malformed }
+        // Resolvers take `127.1`, `0x7f.1` and `2130706433` for addresses, and other scripts have digits of their own:
+        // one spelling is enough.
+        guard let address = IPAddress(name), text.allSatisfy({ $0 < 0x80 }) else { throw .hostSpelling }
         return .address(address)
     }
 
@@ -156,11 +180,39 @@ extension ReceiverURL {
         return label.allSatisfy(\.isDigit)
     }
 
+    /// Blanks and control characters of every script, and the backslash, which some parsers take for a slash.
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.isASCII { return scalar.value <= 0x20 || scalar.value == 0x7F || scalar == "\\" }
+        return scalar.properties.isWhitespace || scalar.properties.generalCategory == .control
+    }
+
     /// `rest`: what follows the authority.
     private static func target(_ rest: Substring.UTF8View) -> String {
-        let target = String(Substring(rest.prefix { $0 != UInt8(ascii: "#") }))
-        return target.utf8.first == UInt8(ascii: "/") ? target : "/" + target
+        let given = rest.prefix { $0 != UInt8(ascii: "#") }
+        let target = given.first == UInt8(ascii: "/") ? encode(given) : "/" + encode(given)
+        return target
     }
+
+    /// Percent-encodes what RFC 3986 does not allow in a path or query, and a percent sign that begins no escape.
+    private static func encode(_ text: Substring.UTF8View) -> String {
+        var encoded: [UInt8] = []
+        encoded.reserveCapacity(text.count)
+        for (index, byte) in zip(text.indices, text) {
+            let isPlain =
+                byte == UInt8(ascii: "%")
+                ? text[index...].dropFirst().prefix(2).count { $0.hexValue != nil } == 2
+                : 0x21...0x7E ~= byte && !unsafe.contains(byte)
+            if isPlain {
+                encoded.append(byte)
+            } else {
+                encoded += [UInt8(ascii: "%"), hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    private static let unsafe = Set(#""<>[]^`{|}"#.utf8)
+    private static let hexDigits = Array("0123456789ABCDEF".utf8)
 }
 
 // MARK: - Judgement

@@ -134,14 +134,14 @@ private struct DeliveryLog {
         var found: [Int64: [LoggedAttempt]] = [:]
         try db.query(
             """
-            SELECT notification_id, number, started_at, duration_ms, status_code, reason, answer FROM attempts
+            SELECT notification_id, number, started_at, duration_ms, status_code, reason, answer, location FROM attempts
             WHERE merchant_id = $1 AND delivery_id = $2 ORDER BY number, started_at
             """, [.int(merchantID), .int(deliveryID)]
         ) { row in
             found[row.int(0), default: []].append(
                 LoggedAttempt(
                     number: row.int(1), at: row.time(2), milliseconds: row.int(3), statusCode: row.intIfPresent(4),
-                    reason: row.textIfPresent(5), answer: row.blobIfPresent(6)))
+                    reason: row.textIfPresent(5), answer: row.blobIfPresent(6), location: row.textIfPresent(7)))
         }
         return found
     }

@@ -115,4 +115,7 @@ extension Tables {
         ) STRICT, WITHOUT ROWID
         """,
     ]
+
+    /// The `Location` of an answer that redirects; null for others.
+    static let redirects = ["ALTER TABLE attempts ADD COLUMN location TEXT"]
 }

@@ -35,6 +35,7 @@ package enum Schema {
             version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces, needs: 4),
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
         Migration(version: 8, name: "probes by URL", statements: Tables.probes, needs: 4),
+        Migration(version: 9, name: "where redirects point", statements: Tables.redirects, needs: 4),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

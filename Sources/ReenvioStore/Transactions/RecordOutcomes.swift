@@ -19,6 +19,8 @@ package struct AttemptRecord: Sendable {
     package var statusCode: Int?
     package var reason: AttemptFailure?
     package var answer: [UInt8]
+    /// Where a redirect points.
+    package var location: String?
     package var next: Next
     /// How long the receiver asked to be left alone (`docs/contract.md` 3.4).
     package var hold: Duration?
@@ -152,7 +154,7 @@ struct RecordOutcomes {
                 .int(claimed.merchantID), .int(claimed.id), .int(claimed.attempt), .blob(record.attemptID),
                 .int(claimed.notificationID), .time(record.startedAt), .int(record.duration.milliseconds),
                 .optional(record.statusCode), .optional(record.reason?.rawValue),
-                record.answer.isEmpty ? .null : .blob(record.answer),
+                record.answer.isEmpty ? .null : .blob(record.answer), .optional(record.location),
             ])
         }
         try db.send(Self.insertAttempts, rows)
@@ -304,14 +306,14 @@ extension RecordOutcomes {
     private static let attemptColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("merchant_id", .int), ("delivery_id", .int), ("number", .int), ("attempt_id", .blob),
         ("notification_id", .int), ("started_at", .int), ("duration_ms", .int), ("status_code", .int),
-        ("reason", .text), ("answer", .blob),
+        ("reason", .text), ("answer", .blob), ("location", .text),
     ]
 
     private static let insertAttempts = """
         INSERT INTO attempts (merchant_id, delivery_id, number, attempt_id, notification_id, started_at, duration_ms,
-            status_code, reason, answer)
+            status_code, reason, answer, location)
         SELECT rows.merchant_id, rows.delivery_id, rows.number, rows.attempt_id, rows.notification_id,
-            rows.started_at, rows.duration_ms, rows.status_code, rows.reason, rows.answer
+            rows.started_at, rows.duration_ms, rows.status_code, rows.reason, rows.answer, rows.location
         FROM {rows} WHERE true ON CONFLICT DO NOTHING
         """
 

@@ -134,7 +134,8 @@ extension Store {
         var rows = SQLRows([("merchant_id", .int), ("delivery_id", .int), ("number", .int), ("attempt_id", .blob)])
         try db.query(
             """
-            SELECT merchant_id, delivery_id, number, attempt_id, started_at, answer IS NULL FROM attempts
+            SELECT merchant_id, delivery_id, number, attempt_id, started_at, answer IS NULL AND location IS NULL
+            FROM attempts
             WHERE (merchant_id, delivery_id, number, attempt_id) > ($1, $2, $3, $4)
             ORDER BY merchant_id, delivery_id, number, attempt_id LIMIT $5
             """,
@@ -152,7 +153,7 @@ extension Store {
         }
         result.answers = try db.changes(
             """
-            UPDATE attempts SET answer = NULL FROM {rows}
+            UPDATE attempts SET answer = NULL, location = NULL FROM {rows}
             WHERE attempts.merchant_id = rows.merchant_id AND attempts.delivery_id = rows.delivery_id
                 AND attempts.number = rows.number AND attempts.attempt_id = rows.attempt_id
             """, rows)

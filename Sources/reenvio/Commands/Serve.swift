@@ -30,6 +30,7 @@ struct Serve: AsyncParsableCommand {
             let logger = LogSetup.logger(settings)
             defer { LogWriter.shared.flush() }
             for warning in settings.warnings { logger.warning("\(warning)") }
+            raiseOpenFiles(logger)
             let registry = MetricsRegistry()
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
             // Nodes share a PostgreSQL; a SQLite file has one server.
@@ -57,6 +58,17 @@ struct Serve: AsyncParsableCommand {
             try await ServiceGroup(configuration: configuration).run()
             try store.close()
             withExtendedLifetime(lock) {}
+        }
+    }
+
+    /// Each connection is an open file: the limit that a shell or service manager gives is a default, not a wish.
+    private func raiseOpenFiles(_ logger: Logger) {
+        let files = LocalResources.raiseOpenFiles()
+        let metadata: Logger.Metadata = ["open_files": "\(files)"]
+        if files < Limits.openFilesWanted {
+            logger.warning("the limit of open files is low; deliveries may have to wait", metadata: metadata)
+        } else {
+            logger.info("the limit of open files", metadata: metadata)
         }
     }
 }

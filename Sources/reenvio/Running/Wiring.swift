@@ -23,9 +23,12 @@ enum Wiring {
         let policy = settings.addressPolicy(
             listening: OwnAddresses.all(of: settings.listen.host),
             administering: settings.adminListen.map { OwnAddresses.all(of: $0.host) } ?? [])
+        let metrics = EngineMetrics(registry)
         let transport = try WireTransport(
-            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots, group: group,
-            repeats: EngineMetrics(registry).possibleDuplicates)
+            policy: policy, proxy: settings.egressProxy, trustRoots: settings.trustRoots,
+            limits: WireLimits(openFiles: LocalResources.openFiles.soft), group: group,
+            repeats: metrics.possibleDuplicates,
+            shortages: ShortageLog(counters: metrics.senderShortages, logger: logger))
         let engine = Engine(
             store: store, transport: transport,
             options: EngineOptions(

@@ -171,10 +171,11 @@ struct SettingsReader {
             if (settings.operatorWebhook == nil) != (settings.operatorWebhookSecret == nil) {
                 mistakes.append("REENVIO_OPERATOR_WEBHOOK and REENVIO_OPERATOR_WEBHOOK_SECRET must be set together")
             }
-            if let url = settings.operatorWebhook,
-                (try? ReceiverURL(parsing: url, policy: settings.addressPolicy(listening: []))) == nil
-            {
-                mistakes.append("REENVIO_OPERATOR_WEBHOOK must be an https URL with a public host")
+            guard let url = settings.operatorWebhook else { return }
+            do {
+                _ = try ReceiverURL(parsing: url, policy: settings.addressPolicy(listening: []))
+            } catch {
+                mistakes.append("REENVIO_OPERATOR_WEBHOOK \(error.rule)")
             }
         }
 

@@ -55,7 +55,7 @@ class Receiver:
     An answer is a status code, or a code and headers.
     """
 
-    def __init__(self, tls=None, host="127.0.0.1"):
+    def __init__(self, tls=None, host="127.0.0.1", port=0):
         self.answer = None
         self.answers = []
         self.default = 200
@@ -67,7 +67,7 @@ class Receiver:
         self._open.set()
         self._tls = tls
         self._host = host
-        self._port = 0
+        self._port = port
         self._listener = None
         self._connections = set()
         self.up()

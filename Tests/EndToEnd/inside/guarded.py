@@ -1,14 +1,16 @@
 """The guard, seen from the wire: in a network namespace where every address leads to a capture, no packet at all goes to
-a forbidden one (contract 3.3 and 15). `test_guard.py` runs this file; by itself it does not."""
+a forbidden one (contract 3.3 and 15); a name that moves, and a machine without ports (3.4). `test_guard.py` runs this file; by itself it does not."""
 
 import itertools
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from harness.binary import House
 from harness.delivery_log import first_attempt, log_of
+from harness.metrics import sample
 from harness.network import A, AAAA, Capture, NameServer, set_up
 from harness.peers import certificate
 from harness.receiver import Receiver
@@ -21,7 +23,7 @@ FORBIDDEN = [
     "203.0.113.7", "127.0.0.9", "fd00::7", "fd00:ec2::254", "fe80::7", "2001:db8::7", "64:ff9b::a09:909",
     "::ffff:10.9.9.9",
 ]
-NAMES = ["good.example", "rebind.example", "*.once.example", "*.mixed.example", "*.bad.example"]
+NAMES = ["good.example", "rebind.example", "moved.example", "ports.example", "*.once.example", "*.mixed.example", "*.bad.example"]
 STRICT = {"REENVIO_ALLOW_HTTP_RECEIVERS": "", "REENVIO_ALLOW_PRIVATE_RECEIVERS": "", "REENVIO_RETRY_SCHEDULE": "0s,1h"}
 KEPT_S = 30
 """How long the server keeps a name's addresses."""
@@ -33,9 +35,9 @@ class World:
     def __init__(self, house, shop, folder):
         set_up(folder, [GOOD, OTHER])
         self.marks = itertools.count(1)
-        file, tls = certificate(folder / "tls", "receiver", address=GOOD, names=NAMES)
+        file, self.tls = certificate(folder / "tls", "receiver", address=GOOD, names=NAMES)
         self.dns, self.capture = NameServer(), Capture()
-        self.receiver, self.other = Receiver(tls=tls, host=GOOD), Receiver(tls=tls, host=OTHER)
+        self.receiver, self.other = Receiver(tls=self.tls, host=GOOD), Receiver(tls=self.tls, host=OTHER)
         self.house, self.shop = house, shop
         self.settings = STRICT | {"REENVIO_TRUST_ROOTS": str(file)}
         self.serve()
@@ -174,3 +176,48 @@ def test_the_capture_would_have_seen_it(world):
     world.dns.names["allowed.bad.example"] = [BAD]
     world.sent(world.url("allowed.bad.example"))
     eventually(lambda: world.capture.to(BAD) >= 1, "the capture saw the connection to an allowed address")
+
+
+def test_a_receiver_that_moved_is_found(world):
+    """The old machine still answers, 503; the name says another address since. The retry goes there."""
+    world.serve(REENVIO_RETRY_SCHEDULE="0s,2s,1h")
+    old = Receiver(tls=world.tls, host=GOOD)
+    port = int(old.url("").rsplit(":", 1)[1])
+    new = Receiver(tls=world.tls, host=OTHER, port=port)
+    try:
+        old.default = 503
+        world.dns.names["moved.example"] = [GOOD]
+        payout_id = world.created(world.url("moved.example", old))
+        world.operator.transition(payout_id, 3)
+        old.wait_for(1)
+        world.dns.names["moved.example"] = [OTHER]
+        new.wait_for_acknowledged(1)
+        assert old.count == 1
+        codes = [one["status_code"] for one in log_of(world.merchant, payout_id)[0]["deliveries"][0]["attempts"]]
+        assert codes[0] == 503
+    finally:
+        old.close()
+        new.close()
+
+
+def test_without_a_port_no_attempt_is_spent(world):
+    """Ten local ports, and a receiver that holds what it gets: those that find no port wait, and go out later."""
+    world.serve()
+    range_file = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    usual = range_file.read_text()
+    receiver = Receiver(tls=world.tls, host=GOOD)
+    range_file.write_text("50000 50009")
+    try:
+        world.dns.names["ports.example"] = [GOOD]
+        receiver.hold()
+        ids = [world.created(world.url("ports.example", receiver)) for _ in range(40)]
+        world.operator.transition_all(ids, 3)
+        eventually(
+            lambda: sample(world.operator, "reenvio_sender_shortages_total", resource="ports") > 0, "ports were lacking")
+        receiver.let_go()
+        receiver.wait_for_acknowledged(len(ids))
+        attempts = [first_attempt(world.merchant, one)[1] for one in ids]
+        assert {(one["number"], one["status_code"], one["reason"]) for one in attempts} == {(1, 200, None)}
+    finally:
+        range_file.write_text(usual)
+        receiver.close()

@@ -62,6 +62,25 @@ struct DeliveryLogTests {
         #expect(done.deliveries[0].attempts.map(\.reason) == ["http_status", nil])
     }
 
+    @Test("a redirect is shown with where it points", arguments: TestEngine.allCases)
+    func redirects(kind: TestEngine) async throws {
+        let fixture = try await EngineFixture(on: kind)
+        let ids = try await fixture.store.createPayouts(1)
+        try await fixture.store.report(.paid, ids, at: fixture.clock.wall, due: fixture.clock.engine)
+        for answer in [
+            WireAnswer(statusCode: 308, location: "https://shop.example/new"),
+            WireAnswer(statusCode: 500, body: [0x6E]),
+        ] {
+            try await fixture.dispatch()
+            fixture.transport.take().first?.end(.answered(answer))
+            try await fixture.dispatch()
+            fixture.clock.advance(by: .seconds(6))
+        }
+        let attempts = try #require(try await log(fixture, ids[0]).first?.deliveries.first?.attempts)
+        #expect(attempts.map(\.location) == ["https://shop.example/new", nil])
+        #expect(attempts.map(\.answer) == [nil, [0x6E]])
+    }
+
     @Test("notifications stand newest first; a resend's delivery that changed what it carries stands under both")
     func history() async throws {
         let fixture = try await EngineFixture()

@@ -39,6 +39,8 @@ struct Certificates: Sendable {
     let named: Identity
     /// For `*.good.example`.
     let wild: Identity
+    /// With wildcards that count for nothing, and an A-label in full.
+    let partial: Identity
     /// For 127.0.0.1 only.
     let numbered: Identity
     /// With `good.example` as its common name and no other name.
@@ -93,6 +95,10 @@ struct Certificates: Sendable {
         good = try signed("good", for: names, days: 30)
         named = try signed("named", for: "DNS:good.example", days: 30)
         wild = try signed("wild", for: "DNS:*.good.example", days: 30)
+        partial = try signed(
+            "partial",
+            for: "DNS:xn--*.partial.example,DNS:s*.partial.example,DNS:*p.partial.example,DNS:a.*.example,"
+                + "DNS:*.*.example,DNS:*,DNS:*.example,DNS:xn--caf-dma.example", days: 30)
         numbered = try signed("numbered", for: "IP:127.0.0.1", days: 30)
         common = try signed("good.example", for: nil, days: 30)
         expired = try signed("expired", for: names, days: -1)

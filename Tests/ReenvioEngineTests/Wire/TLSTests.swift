@@ -73,8 +73,19 @@ struct TLSTests {
 
     @Test func `a wildcard stands for one label`() async throws {
         #expect(try await result(from: certificates.wild, host: "a.good.example") == ok)
+        #expect(try await result(from: certificates.wild, host: "xn--caf-dma.good.example") == ok, "an A-label is one")
+        #expect(try await result(from: certificates.wild, host: "café.good.example") == ok)
+        #expect(try await result(from: certificates.wild, host: "xn--caf-dma.b.good.example") == .failed(.tlsWrongHost))
+        #expect(try await result(from: certificates.wild, host: "127.0.0.1") == .failed(.tlsWrongHost))
         #expect(try await result(from: certificates.wild, host: "good.example") == .failed(.tlsWrongHost))
         #expect(try await result(from: certificates.wild, host: "a.b.good.example") == .failed(.tlsWrongHost))
+    }
+
+    @Test func `a wildcard is the whole first label or none`() async throws {
+        for host in ["xn--caf-dma.partial.example", "shop.partial.example", "a.tail.example", "a.b.example"] {
+            #expect(try await result(from: certificates.partial, host: host) == .failed(.tlsWrongHost), "\(host)")
+        }
+        #expect(try await result(from: certificates.partial, host: "xn--caf-dma.example") == ok, "named in full")
     }
 
     /// Whoever controls the name's answer chooses the address, so a certificate for the address proves nothing.

@@ -37,15 +37,19 @@ struct WireFixture: Sendable {
 
     init(
         limits: WireLimits = Self.limits, proxy: EgressProxy? = nil, trustRoots: String? = nil,
-        allowed: String = "127.0.0.0/8",
-        lookup: @escaping Lookup = { _ in [try #require(IPAddress("127.0.0.1"))] }
+        allowed: String = "127.0.0.0/8", shortages: ShortageLog? = nil,
+        lookup: @escaping Lookup = { _ in [try #require(IPAddress("127.0.0.1"))] },
+        startThread: @escaping NameResolver.StartThread = { body in
+            Thread.detachNewThread(body)
+            return true
+        }
     ) throws {
         policy = AddressPolicy(allowed: [try #require(CIDR(allowed))], allowHTTP: true)
         transport = try WireTransport(
             policy: policy, proxy: proxy, trustRoots: trustRoots, limits: limits,
             repeats: Counter(
                 label: "repeats", dimensions: [], handler: repeats, factory: NOOPMetricsHandler.instance),
-            lookup: lookup)
+            shortages: shortages, lookup: lookup, startThread: startThread)
     }
 
     func url(_ text: String) throws -> ReceiverURL {

@@ -25,6 +25,21 @@ import Testing
         #expect(RetryAfter.wait(text, now: Self.now) == .seconds(seconds))
     }
 
+    /// The obsolete forms of RFC 9110, 5.6.7, which a recipient must understand.
+    @Test(
+        arguments: [
+            ("Sunday, 06-Nov-94 08:49:38 GMT", 1), ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+            ("Sunday, 06-Nov-94 09:49:38 GMT", 3_600), ("Sun Nov  6 08:49:38 1994", 1), ("Sun Nov 06 08:49:38 1994", 1),
+            ("Wed Nov 16 08:49:37 1994", 3_600), ("Sun Nov  6 08:49:36 1994", 0),
+            // Two digits of a year: more than 50 years ahead is a century ago.
+            ("Sunday, 06-Nov-43 08:49:38 GMT", 3_600), ("Sunday, 06-Nov-45 08:49:38 GMT", 0),
+            ("Saturday, 01-Jan-00 00:00:00 GMT", 3_600), ("Sun, 06 Nov 1994 08:49:60 GMT", 23),
+            ("  120\t", 120), (" Sun, 06 Nov 1994 08:49:38 GMT ", 1),
+        ] as [(String, Int64)])
+    func readsObsoleteDatesAndBlanks(text: String, seconds: Int64) {
+        #expect(RetryAfter.wait(text, now: Self.now) == .seconds(seconds))
+    }
+
     @Test(arguments: Array(zip(1...12, "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(separator: " "))))
     func readsEveryMonth(month: Int, name: Substring) throws {
         let noon = try #require(CivilTime(year: 2_026, month: month, day: 15, hour: 12, minute: 0, second: 0)).timestamp
@@ -38,7 +53,10 @@ import Testing
         "06 Nov 1994 08:50:00 GMT", "Sun, 31 Nov 1994 08:50:00 GMT", "Sun, 06 Foo 1994 08:50:00 GMT",
         "Sun, 06 nov 1994 08:50:00 GMT", "Sun, 06 Nov 1994 24:50:00 GMT", "Sun, 06 Nov 1994 08:50 GMT",
         "Sun, 00 Nov 1994 08:50:00 GMT", "Sun, 06 Nov 10000 08:50:00 GMT", "Sun, xx Nov 1994 08:50:00 GMT",
-        "Sun, 06 Nov 99999999999999999999 08:50:00 GMT",
+        "Sun, 06 Nov 99999999999999999999 08:50:00 GMT", "Sunday, 06-Nov-1994 08:50:00 GMT",
+        "Sunday, 06-Nov-94 08:50:00",
+        "Sunday, 06-nov-94 08:50:00 GMT", "Sun Nov  6 08:50:00 94", "Sun Nov 6 1994 08:50:00", "Sun Nov  6 08:50:00",
+        "Sunday, 6/Nov/94 08:50:00 GMT", "Sunday, -6-Nov-94 08:50:00 GMT",
     ])
     func ignoresTheRest(text: String?) {
         #expect(RetryAfter.wait(text, now: Self.now) == nil)

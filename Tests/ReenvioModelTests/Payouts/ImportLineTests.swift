@@ -107,7 +107,7 @@ private let example = """
         ("currency", #""USD""#, "The selected currency is not supported."),
         (
             "notification_url", #""http://a.example/hook""#,
-            "The notification_url field must be an https URL with a public host."
+            "The notification_url field must be an https URL."
         ),
         (
             "notification_url", #""https://127.0.0.1/hook""#,

@@ -161,10 +161,26 @@ private let bankAccount =
     }
 
     @Test(arguments: [
-        "http://a.example", "a.example", "https://127.0.0.1/", "https://10.0.0.1", "https://[::1]/",
-        "https://localhost",
-        "https://user@a.example/", "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/",
-        "https://169.254.169.254/",
+        ("http://a.example", "must be an https URL"), ("a.example", ReceiverURLFault.malformed.rule),
+        ("https://user@a.example/", "must not contain user info"), ("https://a.example:0", ReceiverURLFault.port.rule),
+        ("https://a b.example", ReceiverURLFault.blanks.rule), ("https:///x", "must be a URL with a host"),
+        ("https://127.1/", ReceiverURLFault.hostSpelling.rule),
+    ])
+    func saysWhatIsWrongWithAReceiver(url: String, rule: String) throws {
+        let reading = read(try payoutBody().with("notification_url", "\"\(url)\""))
+        let text = "The notification_url field \(rule)."
+        #expect(rendered(reading.faults) == #"{"notification_url":["\#(text)"]}"#)
+    }
+
+    @Test func takesAReceiverInAnyScript() throws {
+        let draft = read(try payoutBody().with("notification_url", #""https://café.example/ação""#)).draft
+        #expect(draft?.notificationURL?.origin == "https://xn--caf-dma.example:443")
+        #expect(draft?.notificationURL?.text == "https://café.example/ação", "stored and answered as it was given")
+    }
+
+    @Test(arguments: [
+        "https://127.0.0.1/", "https://10.0.0.1", "https://[::1]/", "https://localhost",
+        "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/", "https://169.254.169.254/",
     ])
     func wantsAPublicHTTPSReceiver(url: String) throws {
         let reading = read(try payoutBody().with("notification_url", "\"\(url)\""))

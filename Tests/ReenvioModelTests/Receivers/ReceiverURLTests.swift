@@ -49,20 +49,100 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "/", "a.example", "https", "//a.example", "https:", "https:/", "https:a.example", "https:/a.example",
-        "https://", "https:///", "https:///a.example", "https://?q", "https://#f", "https://:443", "https://:443/",
-        "https://::1", "https://2606:4700::1/", " https://a.example", "https://a.example ", "https://a.example/ x",
-        "https://a.example\t", "https://a\t.example", "https://a.example/\r\nX: y", "https://a.example/\n",
-        "https://a.example/\u{0}", "https://a.example/\u{7F}", "https://a.example/é", "https://a.example/\u{2028}",
-        "https://a.example\\@b.example", "https:\\\\a.example", "https://a.example/\\x", "https://bücher.example",
-        "https://a。example", "https://ⓐ.example", "https://a%2eexample", "https://%31%32%37.0.0.1",
-        "https://a.example%00.b", "https://a.example%2f", "https://a.example.", "https://localhost.",
-        "https://127.0.0.1.", "https://8.8.8.8.", "https://.a.example", "https://a..example", "https://.",
-        "https://a!b.example", "https://a,b.example", "https://a*b", "https://$a.b", "https://a.example;x",
-        "https://a|b", "https://{a}.example", "https://<a>", "https://a.ex~mple",
+        "", "/", "a.example", "https", "//a.example", "https:", "https:/", "https:a.example", "https:/a.example",
+        "é", "é.example/hook",
     ])
-    func refusesWhatIsMalformed(text: String) {
+    func refusesWhatIsNoAbsoluteURL(text: String) {
         #expect(fault(text) == .malformed)
+    }
+
+    @Test(arguments: [
+        " ", " https://a.example", "https://a.example ", "https://a.example/ x", "https://a.example\t",
+        "https://a\t.example", "https://a.example/\r\nX: y", "https://a.example/\n", "https://a.example/\u{0}",
+        "https://a.example/\u{7F}", "https://a.example/\u{2028}", "https://a.example/\u{85}",
+        "https://a.example/\u{A0}",
+        "https://a\u{3000}.example", "https://a.example\\@b.example", "https:\\\\a.example", "https://a.example/\\x",
+    ])
+    func refusesBlanksOfEveryScriptAndBackslashes(text: String) {
+        #expect(fault(text) == .blanks)
+    }
+
+    @Test(arguments: [
+        "https://", "https:///", "https:///a.example", "https://?q", "https://#f", "https://:443", "https://:443/",
+    ])
+    func refusesAMissingHost(text: String) {
+        #expect(fault(text) == .hostMissing)
+    }
+
+    @Test(arguments: [
+        "https://a%2eexample", "https://%31%32%37.0.0.1", "https://a.example%00.b", "https://a.example%2f",
+        "https://caf%C3%A9.example", "https://a.example.", "https://localhost.", "https://127.0.0.1.",
+        "https://8.8.8.8.", "https://.a.example", "https://a..example", "https://.", "https://a!b.example",
+        "https://a,b.example", "https://a*b", "https://$a.b", "https://a.example;x", "https://a|b",
+        "https://{a}.example", "https://<a>", "https://a.ex~mple", "https://é.example.", "https://é。。example",
+        "https://a。", "https://a\u{200D}é.example", "https://caf\u{AD}é.example", "https://a\u{200B}é.example",
+        "https://\u{202E}é.example", "https://\u{301}a.example", "https://℀.example", "https://é!.example",
+        "https://xn--é.example", "https://éé--é.example", "https://-é.example", "https://é-.example",
+        "https://é＠b.example",
+        "https://é／b.example", "https://\u{115F}é.example", "https://é\u{FE0F}.example", "https://éa：8443/",
+    ])
+    func refusesOtherSpellingsOfAHost(text: String) {
+        #expect(fault(text) == .hostSpelling)
+    }
+
+    /// Hosts in other scripts, as resolvers know them; the same receiver as the A-label itself.
+    @Test(arguments: [
+        ("café.example", "xn--caf-dma.example"), ("CAFÉ.Example", "xn--caf-dma.example"),
+        ("cafe\u{301}.example", "xn--caf-dma.example"), ("ｃａｆé．ｅｘａｍｐｌｅ", "xn--caf-dma.example"),
+        ("bücher.example", "xn--bcher-kva.example"), ("faß.de", "xn--fa-hia.de"), ("FAẞ.de", "xn--fa-hia.de"),
+        ("例え.テスト", "xn--r8jz45g.xn--zckzah"), ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        ("例え｡テスト", "xn--r8jz45g.xn--zckzah"), ("a。example", "a.example"), ("ⓐ.example", "a.example"),
+        ("ﬁx.example", "fix.example"), ("mañana.com", "xn--maana-pta.com"), ("ñ.example", "xn--ida.example"),
+        ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"), ("한국.kr", "xn--3e0b707e.kr"), ("😀.ws", "xn--e28h.ws"),
+        ("عربي.de", "xn--ngbrx4e.de"), ("ليهمابتكلموشعربي.example", "xn--mgbcah9ar9a4efegftvvn.example"),
+        ("Bahnhof-Übersicht.example", "xn--bahnhof-bersicht-qzb.example"),
+        ("xn--caf-dma.example", "xn--caf-dma.example"),
+        ("são-paulo.pagamentos.example", "xn--so-paulo-rza.pagamentos.example"),
+    ])
+    func turnsHostsIntoALabels(host: String, ascii: String) throws {
+        let text = "https://\(host):8443/hook"
+        let url = try ReceiverURL(parsing: text, policy: AddressPolicy())
+        #expect(url.host == .name(ascii))
+        #expect(url.origin == "https://\(ascii):8443")
+        #expect(url.hostHeader == "\(ascii):8443")
+        #expect(url.text == text)
+    }
+
+    /// What a mapped host means is what is judged.
+    @Test(arguments: [
+        ("ｌｏｃａｌｈｏｓｔ", ReceiverURLFault.forbiddenHost), ("é.ｌｏｃａｌｈｏｓｔ", .forbiddenHost),
+        ("a。internal", .forbiddenHost), ("ｉｎｔｅｒｎａｌ", .forbiddenHost), ("１２７．０．０．１", .hostSpelling),
+        ("８.８.８.８", .hostSpelling), ("0ｘ7f.1", .hostSpelling), ("[::１]", .hostSpelling), ("é.1", .hostSpelling),
+    ])
+    func judgesWhatAHostMeans(host: String, expected: ReceiverURLFault) {
+        #expect(fault("https://\(host)/") == expected)
+    }
+
+    @Test(arguments: [
+        ("/é", "/%C3%A9"), ("/ação?q=não#x", "/a%C3%A7%C3%A3o?q=n%C3%A3o"), ("?q=é", "/?q=%C3%A9"),
+        ("/a%C3%A9b", "/a%C3%A9b"), ("/a%c3b", "/a%c3b"), ("/100%", "/100%25"), ("/100%zz", "/100%25zz"),
+        ("/%", "/%25"), ("/%4", "/%254"), (#"/"<>[]^`{|}"#, "/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"),
+        ("/hooks?tags[]=a", "/hooks?tags%5B%5D=a"), ("/😀", "/%F0%9F%98%80"),
+        ("/a:b@c!$&'()*+,;=~-._", "/a:b@c!$&'()*+,;=~-._"),
+        ("/x?a=b?c/d", "/x?a=b?c/d"), ("/\u{202E}", "/%E2%80%AE"),
+    ])
+    func encodesPathAndQuery(given: String, sent: String) throws {
+        let text = "https://a.example\(given)"
+        let url = try ReceiverURL(parsing: text, policy: AddressPolicy())
+        #expect(url.target == sent)
+        #expect(url.text == text)
+    }
+
+    @Test func saysWhatIsWrong() {
+        let rules = ReceiverURLFault.allCases.map(\.rule)
+        #expect(Set(rules).count == rules.count - 1, "a private name and a private address have one text")
+        #expect(ReceiverURLFault.userInfo.rule == "must not contain user info")
+        #expect(ReceiverURLFault.forbiddenAddress.rule == "must be an https URL with a public host")
     }
 
     /// Spellings that some resolver takes for an address, public ones included.
@@ -74,8 +154,8 @@ import Testing
         "+127.0.0.1",
     ])
     func refusesAddressesInDisguise(host: String) {
-        #expect(fault("https://\(host)/") == .malformed)
-        #expect(fault("https://\(host):8443") == .malformed)
+        #expect(fault("https://\(host)/") == .hostSpelling)
+        #expect(fault("https://\(host):8443") == .hostSpelling)
     }
 
     @Test(arguments: [
@@ -84,7 +164,7 @@ import Testing
         "[::ffff:0177.0.0.1]", "[::ffff:127.1]", "::1]",
     ])
     func refusesMalformedBrackets(host: String) {
-        #expect(fault("https://\(host)/") == .malformed)
+        #expect(fault("https://\(host)/") == (host.contains(" ") ? .blanks : .hostSpelling))
     }
 
     @Test(arguments: [
@@ -110,7 +190,7 @@ import Testing
         "4 3", "0x1bb", "443:443", ":443", "%34%34%33",
     ])
     func refusesOtherPorts(port: String) {
-        let expected: ReceiverURLFault = port.contains(" ") ? .malformed : .port
+        let expected: ReceiverURLFault = port.contains(" ") ? .blanks : .port
         #expect(fault("https://a.example:\(port)/x") == expected)
         #expect(fault("https://[2606:4700::1]:\(port)") == expected)
     }
@@ -167,18 +247,24 @@ import Testing
         let label = String(repeating: "a", count: 63)
         let name = "\(label).\(label).\(label)."
         #expect(fault("https://\(label).example") == nil)
-        #expect(fault("https://a\(label).example") == .malformed)
+        #expect(fault("https://a\(label).example") == .hostSpelling)
         #expect(fault("https://\(name)\(label.dropFirst(2))") == nil)
-        #expect(fault("https://\(name)\(label.dropFirst())") == .malformed)
+        #expect(fault("https://\(name)\(label.dropFirst())") == .hostSpelling)
+        #expect(fault("https://\(String(repeating: "é", count: 56)).example") == nil)
+        #expect(fault("https://\(String(repeating: "é", count: 80)).example") == .hostSpelling)
     }
 
     /// Whatever is accepted holds nothing that could end a request line or a header.
     @Test func partsAreVisibleASCII() {
         for code in UInt8.min...UInt8.max {
-            let character = Character(Unicode.Scalar(code))
-            for text in [
-                "https://a\(character)b.example/", "https://a.example/a\(character)b", "https://a.example?\(character)",
-            ] {
+            // And the scripts beyond: a sample of each block.
+            let scalars = [Unicode.Scalar(code), Unicode.Scalar(UInt32(code) * 257 % 0xD800) ?? "é"]
+            for text in scalars.map({ Character($0) }).flatMap({ character in
+                [
+                    "https://a\(character)b.example/", "https://a.example/a\(character)b",
+                    "https://a.example?\(character)",
+                ]
+            }) {
                 guard let url = try? ReceiverURL(parsing: text, policy: AddressPolicy()) else { continue }
                 #expect((url.target + url.hostHeader + url.origin).utf8.allSatisfy { 0x21...0x7E ~= $0 }, "\(code)")
             }

@@ -1,0 +1,70 @@
+import Foundation
+import NIOCore
+
+/// What the system gives to this process, asked for where an error alone does not say whose fault it is.
+package enum LocalResources {
+    /// Descriptors that are kept free for what does not wait: an attempt so near to the limit may have lacked one.
+    private static let descriptorsLeft = 32
+
+    /// The limit of open files of this process: what holds now, and what it may be raised to.
+    package static var openFiles: (soft: UInt64, hard: UInt64) {
+        var limit = rlimit()
+        guard getrlimit(noFile, &limit) == 0 else { return (.max, .max) }
+        return (UInt64(limit.rlim_cur), UInt64(limit.rlim_max))
+    }
+
+    /// Raises the soft limit of open files to the hard one, and returns what holds then.
+    @discardableResult
+    package static func raiseOpenFiles() -> UInt64 {
+        var limit = rlimit()
+        guard getrlimit(noFile, &limit) == 0 else { return .max }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(noFile, &limit)
+        return openFiles.soft
+    }
+
+    /// Whether the process has hardly a descriptor left: the system's resolver does not say so, it only fails.
+    static var areDescriptorsShort: Bool {
+        let probe = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
+        guard probe >= 0 else { return errno == EMFILE || errno == ENFILE }
+        close(probe)
+        let soft = openFiles.soft
+        return soft < UInt64(CInt.max) && Int(probe) + descriptorsLeft >= Int(soft)
+    }
+
+    /// Whether this machine has an address to call `address` from: then a connect that found none lacked a port.
+    /// A datagram socket has ports of its own, and connecting it sends nothing.
+    static func hasSource(for address: SocketAddress) -> Bool {
+        let family = address.protocol == .inet6 ? AF_INET6 : AF_INET
+        let probe = socket(family, CInt(SOCK_DGRAM.rawValue), 0)
+        guard probe >= 0 else { return true }
+        defer { close(probe) }
+        return address.withSockAddr { connect(probe, $0, socklen_t($1)) } == 0
+    }
+
+    /// Runs `body` on a thread of its own; false where the system has none left, which Foundation's `Thread` hides.
+    static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let box = Unmanaged.passRetained(ThreadBody(body))
+        var thread = pthread_t()
+        let code = pthread_create(&thread, nil, Self.main, box.toOpaque())
+        guard code == 0 else {
+            box.release()
+            return false
+        }
+        pthread_detach(thread)
+        return true
+    }
+
+    private static let main: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { raw in
+        if let raw { Unmanaged<ThreadBody>.fromOpaque(raw).takeRetainedValue().run() }
+        return nil
+    }
+
+    private final class ThreadBody {
+        let run: @Sendable () -> Void
+
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    private static var noFile: __rlimit_resource_t { __rlimit_resource_t(RLIMIT_NOFILE.rawValue) }
+}
