@@ -80,9 +80,12 @@ struct RegistrationTests {
             #expect(try await ids("&webhook_id=2") == ["2"])
             #expect(try await ids("&type_webhook=PIX_CASHOUT_ERROR") == ["3"])
             #expect(try await ids("&type_webhook=CASHIN&webhook_id=2") == [])
-            #expect(try await ids("&whatever=&whatever=1") == ["1", "2", "3"])
             let faults = [
                 ("?source_account_number=1", "source_account_branch_identifier"),
+                (
+                    "?source_account_branch_identifier=1&source_account_number=1&whatever=",
+                    #""whatever":["The whatever parameter is not known."]"#
+                ),
                 ("?source_account_branch_identifier=1", "source_account_number"),
                 ("?source_account_branch_identifier=1&source_account_number=", "source_account_number"),
                 ("?source_account_branch_identifier=1&source_account_number=1&source_account_number=1", "once"),
