@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from harness.bodies import payout_body
-from harness.client import PAYMENTS, connect, raw_request, read_answer
+from harness.client import PAYMENTS, connect, raw_request, read_answer, read_one_answer
 from harness.waiting import eventually
 
 LONG = "120s"
@@ -78,8 +78,8 @@ def test_connections_are_told_to_go(house, shop):
         eventually(lambda: code_of(server, "/readyz") == 503, "/readyz answered 503", within=5)
         # Two at once: the last one says it.
         kept.sendall(request + request)
-        assert "connection" not in read_answer(kept, "GET")[1]
-        assert read_answer(kept, "GET")[1]["connection"] == "close"
+        assert "connection" not in read_one_answer(kept)[1]
+        assert read_one_answer(kept)[1]["connection"] == "close"
         assert kept.recv(1) == b""
         # An idle one is closed with the port.
         server.process.send_signal(signal.SIGTERM)

@@ -197,7 +197,8 @@ class TestCredentials:
     def test_a_merchant_on_an_operators_endpoint(self, merchant, path):
         """C 2.4: 403 whether or not the object exists."""
         answer = merchant.post(path, {"status_id": 3})
-        assert answer.status_code == 403 and list(answer.json()) == ["message"]
+        assert answer.status_code == 403 and answer.json() == {
+            "message": "This key may not do that.", "errors": {"scope": ["Only an operator key may do that."]}}
 
 
 class TestPathsAndMethods:

@@ -85,4 +85,4 @@ class TestBadInput:
         """C 9, 10: no key 401; a wrong method 405, which names what goes."""
         assert shared_server.client().get(RESEND).status_code == 401
         answer = shared_server.client(shared_shop.key).request("PUT", RESEND)
-        assert answer.status_code == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "POST"}
+        assert answer.status_code == 405 and set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}

@@ -219,7 +219,7 @@ class TestWhoMay:
 
     def test_methods_and_no_credential(self, server, client):
         assert client.request("PUT", f"{HOOKS}/1").headers["allow"] == "DELETE, PATCH"
-        assert client.request("DELETE", HOOKS).headers["allow"] == "GET, POST"
+        assert client.request("DELETE", HOOKS).headers["allow"] == "GET, HEAD, POST"
         for method, path in [("POST", HOOKS), ("GET", HOOKS), ("PATCH", f"{HOOKS}/1"), ("DELETE", f"{HOOKS}/1")]:
             assert said(server.client().request(method, path, json=None)) == (401, {"message": "Unauthorized"})
 

@@ -34,8 +34,9 @@ struct AdmissionTests {
         try await APIFixture.run { api async throws in
             let sending = try await api.key([.resendWrite])
             let dispatched = try await api.call(.post, Self.resend, Self.dispatch, as: sending)
-            let jobID = try #require(dispatched.body.split(separator: "\"").dropFirst(2).first.map(String.init))
-            for path in ["", "/\(jobID)", "/\(jobID)?include=outcome", "/\(jobID)/items", "/\(jobID)/items?format=csv"] {
+            let jobID = try #require(dispatched.body.split(separator: "\"").dropFirst(3).first.map(String.init))
+            let one = "/\(jobID)"
+            for path in ["", one, one + "?include=outcome", one + "/items", one + "/items?format=csv"] {
                 #expect(try await api.call(.get, Self.resend + path, as: sending).status == 200, "\(path)")
             }
             #expect(try await api.call(.post, Self.resend, Self.dryRun, as: sending).status == 200)

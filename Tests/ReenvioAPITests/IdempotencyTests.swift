@@ -93,18 +93,19 @@ struct IdempotencyTests {
                 #expect(again.status == 201, "\(path)")
                 #expect(again.header("Idempotent-Replayed") == "true", "\(path)")
             }
-            #expect(try await Self.post(api, Self.payouts, Self.payout("inv-2"), key: "k2").status == 201)
-            try await api.store.report(.paid, [1, 2], at: api.clock.wall)
-            let one = "/v2/payout/payments/1/notifications/resend"
+            #expect(try await api.store.number("SELECT count(*) FROM payouts") == 1)
+            let ids = try await api.store.createPayouts(2)
+            try await api.store.report(.paid, ids, at: api.clock.wall)
+            #expect(ids == [2, 3])
+            let one = "/v2/payout/payments/2/notifications/resend"
             let first = try await Self.post(api, one, "", key: "k3")
             #expect(first.status == 202)
-            let spelled = try await Self.post(api, "/v2/payout/payments/%31/notifications/resend?a", "", key: "k3")
+            let spelled = try await Self.post(api, "/v2/payout/payments/%32/notifications/resend?a", "", key: "k3")
             #expect(spelled.header("Idempotent-Replayed") == "true")
             #expect(spelled.body == first.body)
-            let other = try await Self.post(api, "/v2/payout/payments/2/notifications/resend", "", key: "k3")
+            let other = try await Self.post(api, "/v2/payout/payments/3/notifications/resend", "", key: "k3")
             #expect(other.status == 202)
             #expect(other.header("Idempotent-Replayed") == nil, "another parameter is another request")
-            #expect(try await api.store.number("SELECT count(*) FROM payouts") == 2)
         }
     }
 

@@ -279,10 +279,38 @@ struct RegistrationTests {
         }
     }
 
+    @Test("a second registration of one URL and type is a fault of the url, made or changed into; others are not")
+    func once() async throws {
+        try await Self.run { api, user in
+            let fault =
+                #"{"message":"Validation error","errors":"#
+                + #"{"url":["The url has already been registered for this type_webhook."]}}"#
+            let other = Self.body.replacing("a.example", with: "b.example")
+            #expect(try await api.call(.post, Self.path, Self.body, as: user).status == 201)
+            #expect(try await api.call(.post, Self.path, other, as: user).status == 201)
+            for spelled in [Self.body, Self.body.replacing("a.example", with: "A.Example:443")] {
+                let reply = try await api.call(.post, Self.path, spelled, as: user)
+                #expect(reply.status == 422)
+                #expect(reply.body == fault)
+            }
+            let changed = try await api.call(
+                .patch, "\(Self.path)/2", #"{"url":"https://a.example/hook#x"}"#, as: user)
+            #expect(changed.status == 422)
+            #expect(changed.body == fault)
+            let otherAccount = Self.body.replacing("123456", with: "43")
+            #expect(try await api.call(.post, Self.path, otherAccount, as: user).status == 201)
+            let otherType = Self.body.replacing("CASHOUT", with: "PIX_CASHOUT_SUCCESS")
+            #expect(try await api.call(.post, Self.path, otherType, as: user).status == 201)
+        }
+    }
+
     @Test("an account has at most 100 webhooks; a deleted one makes room")
     func limit() async throws {
         try await Self.run { api, user in
-            for _ in 0..<100 { #expect(try await api.call(.post, Self.path, Self.body, as: user).status == 201) }
+            for number in 0..<100 {
+                let body = Self.body.replacing("/hook", with: "/\(number)")
+                #expect(try await api.call(.post, Self.path, body, as: user).status == 201)
+            }
             let refused = try await api.call(.post, Self.path, Self.body, as: user)
             #expect(refused.status == 422)
             #expect(

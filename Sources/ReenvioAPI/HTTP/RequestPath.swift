@@ -13,10 +13,10 @@ enum RequestPath {
         let path = path.utf8.contains(UInt8(ascii: "%")) ? unescaped(path) : path
         if path == "/" || path == "*" { return path }
         guard path.hasPrefix("/") else { return nil }
-        var segments = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        let segments = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         if segments.last?.isEmpty == true {
-            segments.removeLast()
-            guard withSlash.contains(String(path.dropLast())) else { return nil }
+            let shorter = String(path.dropLast())
+            return withSlash.contains(shorter) ? shorter : nil
         }
         let isSound = segments.allSatisfy { segment in
             !segment.isEmpty && !segment.elementsEqual(".".utf8) && !segment.elementsEqual("..".utf8)

@@ -165,11 +165,8 @@ extension PayoutRoutes {
         var faults = Faults()
         var items: [Item] = []
         for (index, element) in elements.enumerated() {
-            guard case .object(let object) = element else {
-                faults.add("transitions.\(index)", "The transitions.\(index) field must be an object.")
-                continue
-            }
-            guard case .number(let number) = object["id"], let id = number.integer else {
+            guard case .object(let object) = element, case .number(let number) = object["id"], let id = number.integer
+            else {
                 faults.add("transitions.\(index).id", "The transitions.\(index).id field must be an integer.")
                 continue
             }

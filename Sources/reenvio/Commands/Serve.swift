@@ -53,7 +53,7 @@ struct Serve: AsyncParsableCommand {
                 }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
             }
-            // Trapped before anything is announced: no signal is lost, and one that comes during the end changes nothing.
+            // Trapped before the address is announced, and until the end: a signal that comes then changes nothing.
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
             let drain = Drain(signals: signals, delay: settings.drainDelay, isDraining: isDraining, logger: logger)
             var configuration = ServiceGroupConfiguration(

@@ -132,7 +132,8 @@ struct SettingsReader {
             } ?? .standard,
             trustedProxies: check.cidrs(.trustedProxies),
             drainDelay: check.parse(.drainDelay, "must be a time of at most 5m, such as 10s") { text in
-                DurationText.seconds(text, maxDays: 1).flatMap { $0 <= Settings.drainSecondsMax ? Duration.seconds($0) : nil }
+                let seconds = DurationText.seconds(text, maxDays: 1)
+                return seconds.flatMap { $0 <= Settings.drainSecondsMax ? Duration.seconds($0) : nil }
             } ?? .zero,
             publicURL: check.optional(.publicURL, "must be an http or https URL without a query") { text in
                 let isURL = text.hasPrefix("http://") || text.hasPrefix("https://")

@@ -18,7 +18,7 @@ struct JSONFaultTextTests {
         ("{}x", "The JSON has an unexpected character at line 1, column 3 (byte 3)."),
         ("{\n  \"a\": 1,\n}", "The JSON has an unexpected character at line 3, column 1 (byte 13)."),
         ("{\"é\":é}", "The JSON has an unexpected character at line 1, column 6 (byte 7)."),
-        ("{\r\n\"a\":1,\r\n\"a\":2}", "The JSON repeats a key at line 3, column 1 (byte 13)."),
+        ("{\r\n\"a\":1,\r\n\"a\":2}", "The JSON repeats a key at line 3, column 1 (byte 12)."),
         (#"{"a":"\ud800"}"#, "The text has half of a surrogate pair at line 1, column 7 (byte 7)."),
         ("\u{FEFF}{}", "The body begins with a byte order mark; JSON is sent without one."),
         (

@@ -23,7 +23,8 @@ import Testing
         ("CPF", "12ABC34501D", "must contain digits only."),
         ("CPF", "826.082.882-00", "must contain digits only."), ("CPF", "8260828820x", "must contain digits only."),
         ("CPF", " 82608288200", "must contain digits only."), ("CPF", "٨٢٦٠٨٢٨٨٢٠٠", "must contain digits only."),
-        ("CPF", "８２６０８２８８２００", "must contain digits only."), ("CNPJ", "-2345678000195", "must contain digits and letters only."),
+        ("CPF", "８２６０８２８８２００", "must contain digits only."),
+        ("CNPJ", "-2345678000195", "must contain digits and letters only."),
     ])
     func judgesTheDocument(type: String, number: String, text: String?) throws {
         let body = try payoutBody().with("beneficiary.document", #"{"type":"\#(type)","number":"\#(number)"}"#)

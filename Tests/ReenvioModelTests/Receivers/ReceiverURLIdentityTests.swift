@@ -13,7 +13,8 @@ struct ReceiverURLIdentityTests {
         ("https://a.example/hook", "https://A.Example:443/hook"), ("https://a.example", "https://a.example/"),
         ("https://a.example/hook", "HTTPS://a.example/hook#part"), ("https://a.example?x=1", "https://a.example/?x=1"),
         ("https://a.example/%7Euser", "https://a.example/~user"),
-        ("https://a.example/%2fx", "https://a.example/%2Fx"), ("https://a.example/caf%c3%a9", "https://a.example/caf%C3%A9"),
+        ("https://a.example/%2fx", "https://a.example/%2Fx"),
+        ("https://a.example/caf%c3%a9", "https://a.example/caf%C3%A9"),
     ])
     func equal(_ one: String, _ other: String) throws {
         #expect(try identity(one) == identity(other))
