@@ -72,7 +72,8 @@ let package = Package(
             name: "ReenvioAPI",
             dependencies: [
                 "ReenvioModel", "ReenvioStore", "ReenvioEngine", hummingbird, hummingbirdCore, hummingbirdTLS,
-                httpTypes, jwtKit, nioCore, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioSSL, logging, metrics, mustache,
+                httpTypes, jwtKit, nioCore, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioSSL, logging, metrics,
+                mustache,
             ],
             // Whole in the binary: nothing is looked for beside it.
             resources: [.embedInCode("Resources")],

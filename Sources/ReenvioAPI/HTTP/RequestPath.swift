@@ -9,24 +9,34 @@ enum RequestPath {
     private static let withSlash: Set<String> = ["/v2/finance/auth-token", "/dashboard"]
 
     /// Nil for a path with empty or dot segments, an escaped slash, or a slash at an end where none is documented.
-    static func canonical(_ path: String) -> String? {
-        let path = path.utf8.contains(UInt8(ascii: "%")) ? unescaped(path) : path
+    static func canonical(_ given: String) -> String? {
+        let hasEscapes = given.utf8.contains(UInt8(ascii: "%"))
+        let path = hasEscapes ? unescaped(given) : given
         if path == "/" || path == "*" { return path }
-        guard path.hasPrefix("/") else { return nil }
-        let segments = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        if segments.last?.isEmpty == true {
+        guard path.utf8.first == UInt8(ascii: "/") else { return nil }
+        if hasEscapes, path.uppercased().contains("%2F") { return nil }
+        if path.utf8.last == UInt8(ascii: "/") {
             let shorter = String(path.dropLast())
             return withSlash.contains(shorter) ? shorter : nil
         }
-        let isSound = segments.allSatisfy { segment in
-            !segment.isEmpty && !segment.elementsEqual(".".utf8) && !segment.elementsEqual("..".utf8)
-                && !hasEscapedSlash(segment)
-        }
-        return isSound ? path : nil
+        return hasPlainSegments(path) ? path : nil
     }
 
-    private static func hasEscapedSlash(_ segment: Substring.UTF8View) -> Bool {
-        Substring(segment).uppercased().contains("%2F")
+    /// Byte by byte: every request passes here.
+    private static func hasPlainSegments(_ path: String) -> Bool {
+        var length = 0
+        var dots = 0
+        func isPlain() -> Bool { length > 0 && (length > 2 || dots < length) }
+        for byte in path.utf8.dropFirst() {
+            if byte == UInt8(ascii: "/") {
+                if !isPlain() { return false }
+                (length, dots) = (0, 0)
+            } else {
+                length += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
+        }
+        return isPlain()
     }
 
     private static func unescaped(_ path: String) -> String {
