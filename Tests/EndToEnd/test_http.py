@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import ssl
 import subprocess
 import time
 
@@ -361,6 +362,17 @@ class TestConnections:
                 for _ in range(200):
                     connection.sendall(b" " * MEBIBYTE)
 
+    def test_whoever_sends_slowly_reads_its_answer(self, shared_server, shared_shop):
+        """A client that looks for the answer only when its body is sent, which takes it two seconds."""
+        headers = {"Content-Length": str(4 * MEBIBYTE), "Content-Type": "application/json"}
+        with connect(shared_server) as connection:
+            connection.sendall(raw_request("POST", PAYMENTS, key=shared_shop.key, headers=headers))
+            for _ in range(16):
+                connection.sendall(b" " * (MEBIBYTE // 4))
+                time.sleep(0.125)
+            assert read_one_answer(connection)[0] == 413
+            assert connection.recv(1) == b""
+
     def test_pipelined_requests_are_answered_in_order(self, shared_server, shared_shop):
         with connect(shared_server) as connection:
             connection.sendall(
@@ -398,3 +410,32 @@ class TestBodies:
         for date in ("2026-05-12T10:30:00+00:00", "2026-05-12T10:30:00%2B00:00", "2026-05-12T10:30:00Z"):
             answer = client.get(f"/v3/webhooks/resend?cursor_datetime={date}&cursor_id=1")
             assert answer.status_code == 200, (date, answer.text)
+
+
+class TestTLS:
+    """The same over a connection that is encrypted by the server itself."""
+
+    def test_heads_bodies_and_ends(self, house, shop, tmp_path):
+        certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+            check=True, capture_output=True, timeout=30)
+        server = house.serve(REENVIO_TLS_CERT=str(certificate), REENVIO_TLS_KEY=str(key))
+        context = ssl.create_default_context(cafile=certificate)
+        body = json.dumps(payout_body()).encode()
+        waiting = raw_request("POST", PAYMENTS, key=shop.key, headers=EXPECTS | {"Content-Length": str(len(body))})
+        with context.wrap_socket(connect(server), server_hostname="127.0.0.1") as connection:
+            connection.sendall(raw_request("HEAD", "/docs"))
+            assert read_head(connection).startswith(b"HTTP/1.1 200 ")
+            connection.sendall(waiting)
+            assert read_head(connection) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(body)
+            assert read_one_answer(connection)[0] == 201
+            connection.sendall(raw_request("GET", "/healthz", headers={"Connection": "close"}))
+            assert read_one_answer(connection)[1]["connection"] == "close"
+            assert connection.recv(1) == b"", "the end is announced, too"
+        with context.wrap_socket(connect(server), server_hostname="127.0.0.1") as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            assert read_one_answer(connection)[0] == 400
+            assert connection.recv(1) == b""

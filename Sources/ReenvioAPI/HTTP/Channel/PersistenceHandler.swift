@@ -14,22 +14,41 @@ final class PersistenceHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case keep, keepOfHTTP10, close
     }
 
-    /// How long a client may go on sending after the last answer, so that it can read that first.
-    private static let linger: TimeAmount = .milliseconds(500)
+    /// Many clients read the answer only when they have sent their whole body. Behind the last answer they may go on
+    /// sending while no pause is longer than this, within bounds of time and size.
+    private static let pauseMax: TimeAmount = .milliseconds(500)
+    private static let pausesMax = 20
+    private static let bytesMax = 16 << 20
 
     private let isDraining: Flag
     private var wishes = CircularBuffer<Wish>()
     private var isLast = false
+    private var lingering: Lingering?
+
+    /// What came behind the last answer.
+    private struct Lingering {
+        var bytes = 0
+        var bytesAtLastLook = -1
+        var looks = 0
+    }
 
     init(isDraining: Flag) {
         self.isDraining = isDraining
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head(let head) = Self.unwrapInboundIn(data) {
+        switch Self.unwrapInboundIn(data) {
+        case .head(let head):
             // Nothing is processed behind an answer that was announced as the last one.
             if isLast { return }
             wishes.append(Self.wish(of: head))
+        case .body(let buffer):
+            lingering?.bytes += buffer.readableBytes
+            if let lingering, lingering.bytes > Self.bytesMax {
+                context.close(promise: nil)
+                return
+            }
+        case .end: break
         }
         context.fireChannelRead(data)
     }
@@ -57,14 +76,28 @@ final class PersistenceHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .end where isLast:
             let written = promise ?? context.eventLoop.makePromise()
             let channel = context.channel
-            written.futureResult.whenComplete { _ in
-                // The client reads the end of the answer at once; a client that goes on sending is cut off later.
+            written.futureResult.assumeIsolated().whenComplete { _ in
+                // The client reads the end of the answer at once.
                 channel.close(mode: .output, promise: nil)
-                channel.eventLoop.scheduleTask(in: Self.linger) { channel.close(promise: nil) }
+                self.lingering = Lingering()
+                self.linger(on: channel)
             }
             context.write(data, promise: written)
         default:
             context.write(data, promise: promise)
         }
+    }
+
+    /// Closes the connection when nothing came since the last look, or at the last of them.
+    private func linger(on channel: any Channel) {
+        guard var state = lingering, channel.isActive else { return }
+        guard state.bytes > state.bytesAtLastLook, state.looks < Self.pausesMax else {
+            channel.close(promise: nil)
+            return
+        }
+        state.bytesAtLastLook = state.bytes
+        state.looks += 1
+        lingering = state
+        channel.eventLoop.assumeIsolated().scheduleTask(in: Self.pauseMax) { self.linger(on: channel) }
     }
 }
