@@ -94,7 +94,7 @@ struct IdempotencyTests {
                 #expect(again.header("Idempotent-Replayed") == "true", "\(path)")
             }
             #expect(try await api.store.number("SELECT count(*) FROM payouts") == 1)
-            let ids = try await api.store.createPayouts(2)
+            let ids = try await api.store.createPayouts(2, prefix: "other")
             try await api.store.report(.paid, ids, at: api.clock.wall)
             #expect(ids == [2, 3])
             let one = "/v2/payout/payments/2/notifications/resend"

@@ -348,7 +348,8 @@ struct RegistrationTests {
             #expect(try await post("not json", sign("not json")).status == 400)
             #expect(try await post("{ }", sign("{ }")).status == 422, "over the bytes as they came")
             #expect(try await post(Self.body, right).status == 201)
-            #expect(try await post(Self.body, right.uppercased()).status == 201)
+            // Behind the signature, which is right in either case: the URL is registered already.
+            #expect(try await post(Self.body, right.uppercased()).status == 422)
             #expect(try await api.call(.patch, "\(Self.path)/1", "{}", as: user).status == 200)
             #expect(try await api.call(.delete, "\(Self.path)/1", as: user).status == 200)
         }

@@ -54,8 +54,8 @@ package struct QueryReader {
         values[name] != nil || faults[name] != nil
     }
 
-    /// A moment with its zone, as `FieldReader` reads them. The plus sign of an offset that came unescaped was decoded as
-    /// a blank: where a sign must be, a blank can mean nothing else.
+    /// A moment with its zone, as `FieldReader` reads them. The plus sign of an offset that came unescaped was decoded
+    /// as a blank: where a sign must be, a blank can mean nothing else.
     package mutating func rfc3339(_ name: String) -> Timestamp? {
         guard let text = values[name] else { return nil }
         if let moment = TimeText.parseRFC3339(text) ?? Self.withPlus(text).flatMap(TimeText.parseRFC3339) {
