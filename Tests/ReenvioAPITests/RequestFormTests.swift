@@ -78,8 +78,11 @@ struct RequestFormTests {
     func strangePaths(_ path: String) async throws {
         try await APIFixture.run { api async throws in
             for method in [HTTPRequest.Method.get, .post] {
-                let reply = try await api.call(method, path, method == .post ? "{}" : nil, as: .operatorKey)
+                let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                let reply = try await api.call(
+                    method, path, method == .post ? "{}" : nil, as: .operatorKey, headers: ["traceparent": trace])
                 #expect(reply.status == 404)
+                #expect(reply.header("traceparent")?.hasPrefix(trace.prefix(36)) == true)
                 #expect(reply.body == #"{"message":"Not found."}"# || path.hasPrefix("/v2/payout/payments/1"))
                 #expect(reply.header("x-request-id") != nil)
             }

@@ -5,6 +5,8 @@ import ReenvioModel
 /// The path of a request in the one spelling that is routed. Escaped unreserved characters mean themselves (RFC 3986
 /// 6.2.2.2); everything else that a proxy and this server might read differently names nothing.
 enum RequestPath {
+    /// A path that no route takes.
+    static let nowhere = "/."
     /// The only paths that may also end with a slash.
     private static let withSlash: Set<String> = ["/v2/finance/auth-token", "/dashboard"]
 
@@ -59,15 +61,13 @@ enum RequestPath {
     }
 }
 
-/// Routes a request by the canonical spelling of its path, and answers 404 where there is none.
+/// Routes a request by the canonical spelling of its path; one that has none is routed to where nothing is.
 package struct PathResponder<Next: HTTPResponder>: HTTPResponder where Next.Context == APIContext {
     let next: Next
 
     package func respond(to request: Request, context: APIContext) async throws -> Response {
         let given = request.uri.path
-        guard let path = RequestPath.canonical(given) else {
-            return Answer(Problem.unknownPath).response(requestID: context.requestID, logger: context.logger)
-        }
+        let path = RequestPath.canonical(given) ?? RequestPath.nowhere
         if path == given { return try await next.respond(to: request, context: context) }
         var head = request.head
         head.path = path + (request.uri.query.map { "?\($0)" } ?? "")
