@@ -154,7 +154,8 @@ struct RequestFormTests {
             (payouts, "status[]=3"), (payouts, "LIMIT=3"), (payouts, "limit=3"), (payouts, "status=3"),
             (jobs, "state=failed"), (jobs, "page=2"), (jobs + "/{job_id}/items", "Outcome=failed"),
             ("/v2/receivers", "health=broken"), ("/v2/audit", "actor=x"), ("/v2/audit", "merchant_id=303"),
-            ("/v2/payout/payments/1/why", "from=x"), ("/v3/webhooks/resend", "status[]=FAILED"),
+            ("/v2/payout/payments/1/why", "from=x"),
+            ("/v2/payout/payments/1/notifications", "state=waiting"), ("/v3/webhooks/resend", "status[]=FAILED"),
             ("/v3/accounts/webhooks", "type=CASHIN"), ("/v3/accounts/api/webhooks", "limit=3"),
         ])
     func unknownParameters(_ path: String, _ query: String) async throws {

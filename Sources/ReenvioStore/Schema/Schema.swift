@@ -35,7 +35,7 @@ package enum Schema {
             version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces, needs: 4),
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
         Migration(
-            version: 9, name: "one registration per URL and type", statements: Tables.registrationsOnce, needs: 4),
+            version: 12, name: "one registration per URL and type", statements: Tables.registrationsOnce, needs: 4),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
