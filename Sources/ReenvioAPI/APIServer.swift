@@ -29,12 +29,18 @@ package struct APIServer: Sendable {
         package var publicURL: PublicURL
         /// Whether health, metrics and the dashboard have an address of their own (`docs/contract.md` 10).
         package var isSplit: Bool
+        /// Of the program, for whoever asks at `/`.
+        package var version: String
+        /// Raised when the server is told to stop: connections then end with their next answer.
+        package var isDraining: Flag
 
         package init(
             rateLimits: RateLimits = .standard, trustedProxies: [CIDR] = [], publicURL: PublicURL = PublicURL(),
-            isSplit: Bool = false
+            isSplit: Bool = false, version: String = "", isDraining: Flag = Flag()
         ) {
             self.isSplit = isSplit
+            self.version = version
+            self.isDraining = isDraining
             self.rateLimits = rateLimits
             self.trustedProxies = trustedProxies
             self.publicURL = publicURL
@@ -68,8 +74,13 @@ package struct APIServer: Sendable {
                 + TokenRoutes(engine, tokens: tokens).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
-                + DescriptionRoutes().endpoints + (options.isSplit ? [] : operations)
+                + DescriptionRoutes().endpoints + rootRoutes(pages: options.isSplit ? "/docs" : SignIn.home).endpoints
+                + (options.isSplit ? [] : operations)
         )
+    }
+
+    private func rootRoutes(pages: String) -> RootRoutes {
+        RootRoutes(pages: pages, version: options.version, publicURL: options.publicURL)
     }
 
     /// For operators and what watches the server.
@@ -96,7 +107,13 @@ package struct APIServer: Sendable {
 
     /// What stands on the address for operators, where there is one.
     package func adminRouter() -> Router<APIContext> {
-        gateway.router(for: RouteTable(operations), dashboard: dashboard)
+        gateway.router(
+            for: RouteTable(operations + rootRoutes(pages: SignIn.home).endpoints), dashboard: dashboard)
+    }
+
+    /// A router behind what every request passes first.
+    package static func responder(_ router: Router<APIContext>) -> some HTTPResponder<APIContext> {
+        HeadResponder(next: PathResponder(next: router.buildResponder()))
     }
 
     /// The server as a service. `onListening` gets the address really bound.
@@ -104,11 +121,10 @@ package struct APIServer: Sendable {
         _ listening: Listening, _ router: Router<APIContext>, on group: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress?) async -> Void
     ) throws -> some ApplicationProtocol {
-        let http = HTTPServerBuilder.http1(
-            configuration: .init(
-                additionalChannelHandlers: [UnreadableRequestHandler()], idleTimeout: .seconds(75)))
+        let isDraining = options.isDraining
+        let http = HTTPServerBuilder { HTTPChannel(responder: $0, isDraining: isDraining) }
         return Application(
-            router: router,
+            responder: Self.responder(router),
             server: try listening.tls.map { try .tls(http, tlsConfiguration: $0) } ?? http,
             configuration: ApplicationConfiguration(
                 address: .hostname(listening.host, port: listening.port), serverName: nil, backlog: 1_024

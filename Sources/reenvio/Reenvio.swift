@@ -20,4 +20,6 @@ struct Reenvio: AsyncParsableCommand {
             CopyCommand.self,
         ]
     )
+
+    static var version: String { configuration.version }
 }

@@ -30,6 +30,20 @@ class TestAddress:
         assert server.client(shop.key).get(PAYMENTS).status_code == 200
         assert server.client().get("/docs").status_code == 200
 
+    def test_the_root_of_both(self, server, admin):
+        """C 10: a browser goes to the pages that its address has; a program is told the same at both."""
+        for base, pages in ((server.url, "/docs"), (admin, "/dashboard")):
+            for method in ("GET", "HEAD"):
+                answer = requests.request(
+                    method, base + "/", headers={"Accept": "text/html,*/*;q=0.8"}, timeout=10, allow_redirects=False)
+                assert (answer.status_code, answer.headers["location"]) == (303, pages)
+                assert requests.get(base + pages, timeout=10).status_code == 200
+            told = requests.get(base + "/", timeout=10).json()
+            assert list(told) == ["name", "version", "docs", "openapi"]
+            assert told["name"] == "Reenvio" and told["version"][0].isdigit()
+            for link in (told["docs"], told["openapi"]):
+                assert requests.get(link, timeout=10).status_code == 200
+
     def test_deliveries_never_reach_it(self, house, shop):
         """A URL of the server's own is refused, whichever of its addresses it names."""
         first = house.serve(REENVIO_ADMIN_LISTEN="127.0.0.1:0")

@@ -8,14 +8,13 @@ from harness.bodies import payout_body, window
 from harness.client import PAYMENTS, RESEND, connect, raw_request, read_short_answer
 
 SCOPES = ["payouts:read", "payouts:write", "resend:dry-run", "resend:write", "receivers:write", "secrets:write"]
-MAY_NOT = (403, {"message": "This key may not do that."})
+MAY_NOT = "This key may not do that."
 ENDPOINTS = [
     ("GET", PAYMENTS, None, "payouts:read", 200),
     ("GET", f"{PAYMENTS}/999999", None, "payouts:read", 404),
     ("GET", f"{PAYMENTS}/999999/notifications", None, "payouts:read", 404),
     ("POST", PAYMENTS, {}, "payouts:write", 422),
     ("POST", f"{PAYMENTS}/999999/cancel", None, "payouts:write", 404),
-    ("POST", RESEND, {"dry_run": True}, "resend:dry-run", 422),
     ("POST", RESEND, {}, "resend:write", 422),
     ("POST", f"{PAYMENTS}/999999/notifications/resend", None, "resend:write", 404),
     ("POST", "/v2/receivers/999999/pause", None, "receivers:write", 404),
@@ -42,8 +41,27 @@ class TestScopes:
         """C 9: without it 403, with nothing but it the answer that the request deserves."""
         lacking, having = without[scope]
         answer = lacking.request(method, path, json=body)
-        assert (answer.status_code, answer.json()) == MAY_NOT
+        assert answer.status_code == 403
+        assert answer.json() == {"message": MAY_NOT, "errors": {"scope": [f"The key lacks the scope {scope}."]}}
         assert having.request(method, path, json=body).status_code == code
+
+    def test_dispatching_includes_counting_and_following(self, without):
+        """C 5, 9: a key that may dispatch may also count, list and follow its jobs; any key of the account reads the
+        status of one; neither reads payouts."""
+        sender, reader, other = (without[one][1] for one in ("resend:write", "payouts:read", "secrets:write"))
+        assert sender.post(RESEND, window(303, dry_run=True)).status_code == 200
+        job, _ = sender.dispatch(window(303, before_s=1800))
+        for path in (RESEND, f"{RESEND}/{job}", f"{RESEND}/{job}?include=outcome", f"{RESEND}/{job}/items"):
+            assert sender.get(path).status_code == 200, path
+            assert reader.get(path).status_code == 200, path
+        assert sender.get(PAYMENTS).status_code == 403
+        assert other.get(f"{RESEND}/{job}").status_code == 200
+        for path in (RESEND, f"{RESEND}/{job}/items"):
+            answer = other.get(path)
+            assert answer.status_code == 403
+            assert answer.json()["errors"] == {"scope": ["The key lacks the scope payouts:read or resend:write."]}
+        both = "The key lacks the scope resend:dry-run or resend:write."
+        assert reader.post(RESEND, window(303, dry_run=True)).json()["errors"] == {"scope": [both]}
 
     def test_counting_is_not_dispatching(self, without):
         """C 9, 4.4: a key that may count gets 403 for a dispatch, whatever `dry_run` looks like but `true`."""

@@ -284,4 +284,5 @@ class TestBadInput:
     def test_a_key_that_may_not_read(self, server, shared_house, shared_shop):
         make = ("key", "create", "--account", shared_shop.account_id, "--name", "k", "--scope", "resend:write")
         answer = server.client(shared_house.json(*make)["key"]).get(f"{PAYMENTS}/1/notifications")
-        assert (answer.status_code, answer.json()) == (403, {"message": "This key may not do that."})
+        assert (answer.status_code, answer.json()["message"]) == (403, "This key may not do that.")
+        assert answer.json()["errors"] == {"scope": ["The key lacks the scope payouts:read."]}

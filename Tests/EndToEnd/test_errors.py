@@ -13,13 +13,21 @@ from harness.bodies import payout_body
 from harness.client import PAYMENTS, RESEND, TRANSITIONS, connect, raw_request, read_answer
 from harness.waiting import eventually
 
-MALFORMED = (400, {"message": "Malformed JSON body."})
+MALFORMED = "Malformed JSON body."
 MEBIBYTE = 1 << 20
 
 
 def nested(depth):
     """A JSON object of that depth, the object itself included."""
     return b'{"x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def is_malformed(answer):
+    """C 10: the published body, and the reason beside it."""
+    body = answer.json()
+    reasons = body["errors"].pop("body")
+    assert len(reasons) == 1 and reasons[0].endswith(".")
+    return answer.status_code == 400 and body == {"message": MALFORMED, "errors": {}}
 
 
 def plain_answer(server, request):
@@ -44,7 +52,19 @@ class TestBodies:
     def test_malformed(self, merchant, body):
         """C 2.1, 10: unparsable, not an object, repeated keys, deeper than 32, not UTF-8."""
         answer = merchant.request("POST", PAYMENTS, data=body, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()) == MALFORMED
+        assert is_malformed(answer)
+
+    @pytest.mark.parametrize("body, reason", [
+        (b"", "The body is empty."), (b"[]", "The body must be a JSON object."),
+        (b'\xef\xbb\xbf{"a":1}', "The body begins with a byte order mark; JSON is sent without one."),
+        (b'{"invoice":"a",\n "invoice":"b"}', "The JSON repeats a key at line 2, column 2 (byte 18)."),
+        (b'{"a":"\xff"}', "The text is not UTF-8 at line 1, column 7 (byte 7)."),
+        (nested(33), "The JSON nests deeper than 32 at line 1, column 37 (byte 37)."),
+    ], ids=repr)
+    def test_says_what_and_where(self, merchant, body, reason):
+        """C 10."""
+        answer = merchant.request("POST", PAYMENTS, data=body, headers={"Content-Type": "application/json"})
+        assert answer.json()["errors"] == {"body": [reason]}
 
     def test_depth_32_is_read(self, merchant):
         """C 2.1: deeper than 32 is malformed, 32 is not; what is wrong then are the fields."""
@@ -56,7 +76,7 @@ class TestBodies:
         """C 4.1, 10."""
         for body in (b"[]", b"{", b'{"a":1,"a":1}'):
             answer = operator.request("POST", path, data=body, headers={"Content-Type": "application/json"})
-            assert (answer.status_code, answer.json()) == MALFORMED, (path, body)
+            assert is_malformed(answer), (path, body)
 
     def test_a_body_of_one_mebibyte_is_read(self, shared_server, shared_shop):
         """C 10: over 1 MiB is 413; exactly 1 MiB is not."""
@@ -177,12 +197,13 @@ class TestCredentials:
     def test_a_merchant_on_an_operators_endpoint(self, merchant, path):
         """C 2.4: 403 whether or not the object exists."""
         answer = merchant.post(path, {"status_id": 3})
-        assert answer.status_code == 403 and list(answer.json()) == ["message"]
+        assert answer.status_code == 403 and answer.json() == {
+            "message": "This key may not do that.", "errors": {"scope": ["Only an operator key may do that."]}}
 
 
 class TestPathsAndMethods:
     @pytest.mark.parametrize(
-        "path", ["/", "/v2", "/v2/", "/v2/payout", "/v1/payout/payments", f"{PAYMENTS}/1/x", f"{RESEND}/a/b", "/%00", "/a%2Fb"]
+        "path", ["/v2", "/v2/", "/v2/payout", "/v1/payout/payments", f"{PAYMENTS}/1/x", f"{RESEND}/a/b", "/%00", "/a%2Fb"]
     )
     def test_an_unknown_path(self, shared_server, merchant, path):
         """C 10: 404 with the envelope, with and without a credential (C 4.4: before 401)."""

@@ -103,7 +103,7 @@ class TestResend:
             "reenvio: The start_time field must match the format YYYY-MM-DD HH:MM:SS.",
             "reenvio: The end_time field must match the format YYYY-MM-DD HH:MM:SS.",
             "reenvio: The selected status is not notifiable.",
-            "reenvio: The selected status is not notifiable.",
+            "reenvio: The status_ids.2 field must be an integer.",
             "reenvio: There is no merchant 999.",
         ]
         late = house.run("resend", "--merchant", 303, "--from", "2026-03-24 08:00:00", "--to", "2026-03-24 11:00:01")
@@ -241,10 +241,22 @@ class TestErase:
         assert (job["total"], job["queued"], job["failed"]) == (4, 1, 3)
         receiver.wait_for_acknowledged(5)
 
+    def test_a_document_with_letters(self, house, shop):
+        """C 2.1, 14: a CNPJ may have letters; its case and punctuation do not matter, as beneficiary or as PIX key."""
+        client = house.serve().client(shop.key)
+        company = {"name": "Company", "document": {"type": "CNPJ", "number": "12abc34501de35"}}
+        first = client.create_payout(beneficiary=company)["id"]
+        second = client.create_payout(pix={"pix_key": "12.Abc.345/01dE-35"})["id"]
+        third = client.create_payout()["id"]
+        assert house.json("erase", "--document", "12.abc.345/01DE-35") == {"erased": 2}
+        assert [client.payout(one)["beneficiary"] is None for one in (first, second, third)] == [True, True, False]
+
     def test_misuse(self, house, shop):
         assert_refused(house.run("erase", "--payout", 99, "--json"), "99")
         assert_refused(house.run("erase", "--document", "123"), "--document")
         assert house.json("erase", "--document", "82608288200") == {"erased": 0}
+        for text in ("12ABC34501DE3X", "12ABC34501DE3", "12ABC34501D", "12_ABC_345"):
+            assert_refused(house.run("erase", "--document", text), "--document")
         assert house.run("erase").returncode == 64
         assert house.run("erase", "--payout", 1, "--document", "82608288200").returncode == 64
 

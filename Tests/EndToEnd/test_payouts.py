@@ -161,13 +161,26 @@ class TestCreate:
             ({"type": "CPF", "number": "8260828820"}, "beneficiary.document.number"),
             ({"type": "CPF", "number": "826.082.882"}, "beneficiary.document.number"),
             ({"type": "CNPJ", "number": "82608288200"}, "beneficiary.document.number"),
+            ({"type": "CNPJ", "number": "12.ABC.345/01DE-35"}, "beneficiary.document.number"),
+            ({"type": "CNPJ", "number": "12ABC34501DE3X"}, "beneficiary.document.number"),
+            ({"type": "CPF", "number": "12ABC34501D"}, "beneficiary.document.number"),
             ({"type": "RG", "number": "82608288200"}, "beneficiary.document.type"),
         ],
     )
     def test_documents_have_their_length(self, merchant, document, field):
-        """C 2.1: digits only, 11 for CPF, 14 for CNPJ."""
+        """C 2.1: 11 digits for CPF; for CNPJ 12 digits or letters and 2 digits; no punctuation."""
         body = payout_body(beneficiary={"name": "Somebody", "document": document})
         assert list(faults(merchant.post(PAYMENTS, body))) == [field]
+
+    @pytest.mark.parametrize("number", ["12ABC34501DE35", "12abc34501de35", "12345678000195"])
+    def test_a_company_may_have_letters_in_its_number(self, merchant, number):
+        """C 2.1: kept and shown in upper case; a PIX key stays as it came."""
+        body = payout_body(
+            beneficiary={"name": "Somebody", "document": {"type": "CNPJ", "number": number}}, pix={"pix_key": number})
+        made = merchant.expect(201, "POST", PAYMENTS, body)
+        for shown in (made, merchant.payout(made["id"])):
+            assert shown["beneficiary"]["document"] == {"type": "CNPJ", "number": number.upper()}
+            assert shown["pix"]["pix_key"] == number
 
     def test_a_bank_account_names_its_missing_parts(self, merchant):
         """C 2.1: bank_code, bank_branch, account and account_type are required where no key is given."""

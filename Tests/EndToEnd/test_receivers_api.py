@@ -15,7 +15,8 @@ RECEIVERS = "/v2/receivers"
 KEYS = ["id", "merchant_id", "receiver", "health", "since", "waiting"]
 HEALTH = {"ok", "slow", "broken", "paused"}
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-MAY_NOT = (403, {"message": "This key may not do that."})
+MAY_NOT = (403, {
+    "message": "This key may not do that.", "errors": {"scope": ["The key lacks the scope receivers:write."]}})
 AGAIN = {"REENVIO_RETRY_SCHEDULE": "0s," + ",".join(["1s"] * 60)}
 LEASE_S = 30
 

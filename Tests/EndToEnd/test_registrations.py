@@ -1,8 +1,11 @@
 """Webhook registrations of v3 (C 6.5)."""
 
+import json
+
 import pytest
 
 from harness.binary import House, Shop
+from harness.client import raw_request, send_together
 from harness.tokens import new_user, sign_in, token_of
 
 HOOKS = "/v3/accounts/api/webhooks"
@@ -85,11 +88,56 @@ class TestStory:
         assert len(client.expect(200, "GET", f"{HOOKS}{QUERY}&webhook_id=3")["results"]) == 1
 
     def test_at_most_a_hundred(self, client):
-        for _ in range(100):
-            client.expect(201, "POST", HOOKS, hook())
+        for number in range(100):
+            client.expect(201, "POST", HOOKS, hook(url=f"https://a.example/{number}"))
         assert errors_of(client.post(HOOKS, hook())) == {"url": ["An account may have at most 100 webhooks."]}
         client.expect(200, "DELETE", f"{HOOKS}/50")
         client.expect(201, "POST", HOOKS, hook())
+
+
+class TestOnce:
+    """One registration per merchant, URL and type; spellings of one URL are equal."""
+
+    TAKEN = {"url": ["The url has already been registered for this type_webhook."]}
+
+    @pytest.mark.parametrize("url", [
+        "https://a.example/hook", " https://a.example/hook ", "https://A.EXAMPLE/hook", "HTTPS://a.example:443/hook",
+        "https://a.example/hook#x", "https://a.example/%68ook",
+    ])
+    def test_a_second_create_is_refused(self, client, url):
+        client.expect(201, "POST", HOOKS, hook())
+        assert errors_of(client.post(HOOKS, hook(url=url, authorization_token="another"))) == self.TAKEN
+        assert len(client.expect(200, "GET", HOOKS + QUERY)["results"]) == 1
+
+    def test_another_type_or_url_is_another_one(self, client):
+        """A category and one of its types on one URL are two registrations."""
+        for more in ({}, {"type_webhook": "PIX_CASHOUT_SUCCESS"}, {"type_webhook": "CASHIN"},
+                     {"url": "https://a.example/Hook"}, {"url": "https://a.example:8443/hook"},
+                     {"url": "https://a.example/hook?x=1"}):
+            client.expect(201, "POST", HOOKS, hook(**more))
+
+    def test_a_change_into_an_equal_one_is_refused(self, client):
+        client.expect(201, "POST", HOOKS, hook())
+        client.expect(201, "POST", HOOKS, hook(url="https://b.example/hook"))
+        client.expect(201, "POST", HOOKS, hook(type_webhook="CASHIN"))
+        for number, change in [
+            (2, {"url": "https://a.example:443/hook"}), (3, {"type_webhook": "CASHOUT"}),
+            (2, {"url": "https://a.example/hook", "type_webhook": "CASHIN"}),
+        ]:
+            assert errors_of(client.request("PATCH", f"{HOOKS}/{number}", json=change)) == self.TAKEN, change
+        changed = client.expect(200, "PATCH", f"{HOOKS}/1", {"url": "https://A.example/hook", "x_functions_key": "k"})
+        assert changed["url"] == "https://A.example/hook", "its own spelling may change"
+
+    def test_what_was_deleted_is_free_again(self, client):
+        client.expect(201, "POST", HOOKS, hook())
+        client.expect(200, "DELETE", f"{HOOKS}/1")
+        assert client.expect(201, "POST", HOOKS, hook())["webhook_id"] == 2
+
+    def test_of_simultaneous_creates_one_is_taken(self, client, server):
+        body = json.dumps(hook()).encode()
+        request = raw_request("POST", HOOKS, body, token_of(client))
+        codes = sorted(status for status, _, _ in send_together(server, request, 10))
+        assert codes == [201] + [422] * 9
 
 
 class TestValidation:
@@ -180,7 +228,7 @@ class TestWhoMay:
 
     def test_methods_and_no_credential(self, server, client):
         assert client.request("PUT", f"{HOOKS}/1").headers["allow"] == "DELETE, PATCH"
-        assert client.request("DELETE", HOOKS).headers["allow"] == "GET, POST"
+        assert client.request("DELETE", HOOKS).headers["allow"] == "GET, HEAD, POST"
         for method, path in [("POST", HOOKS), ("GET", HOOKS), ("PATCH", f"{HOOKS}/1"), ("DELETE", f"{HOOKS}/1")]:
             assert said(server.client().request(method, path, json=None)) == (401, {"message": "Unauthorized"})
 
@@ -214,7 +262,7 @@ class TestKilled:
         """Whatever was answered is there after kill -9."""
         mirror_shop.moved_to(house)
         steps = [
-            ("POST", HOOKS, hook()), ("POST", HOOKS, hook()),
+            ("POST", HOOKS, hook()), ("POST", HOOKS, hook(type_webhook="CASHIN")),
             ("PATCH", f"{HOOKS}/1", {"url": "https://b.example/"}), ("DELETE", f"{HOOKS}/2", None),
         ]
         for method, path, body in steps:

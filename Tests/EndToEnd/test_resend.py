@@ -75,7 +75,12 @@ class TestValidation:
         if value is None:
             assert self.faults(merchant, {k: v for k, v in self.GOOD.items() if k != field}) == {field: [text]}
 
-    @pytest.mark.parametrize("status_id", [2, 7, 8, 9, 12, 0, -1, "3", 3.0, None, True, [3]])
+    @pytest.mark.parametrize("status_id", ["3", 3.0, "", None, True, [3], {}])
+    def test_each_status_is_an_integer(self, merchant, status_id):
+        shown = self.faults(merchant, self.GOOD | {"status_ids": [3, status_id, 6]})
+        assert shown == {"status_ids.1": ["The status_ids.1 field must be an integer."]}
+
+    @pytest.mark.parametrize("status_id", [2, 7, 8, 9, 12, 0, -1])
     def test_each_status_is_a_notifiable_one(self, merchant, status_id):
         shown = self.faults(merchant, self.GOOD | {"status_ids": [3, status_id, 6]})
         assert shown == {"status_ids.1": ["The selected status is not notifiable."]}

@@ -97,7 +97,9 @@ class TestResendOne:
         for scopes in ("payouts:read", "payouts:write", "resend:dry-run", "receivers:write,secrets:write"):
             client = server.client(shared_house.json(*make, scopes)["key"])
             answer = client.post(resend_path(payout_id))
-            assert (answer.status_code, answer.json()) == (403, {"message": "This key may not do that."}), scopes
+            assert answer.status_code == 403 and answer.json() == {
+                "message": "This key may not do that.",
+                "errors": {"scope": ["The key lacks the scope resend:write."]}}, scopes
         resender = server.client(shared_house.json(*make, "resend:write")["key"])
         assert resender.post(resend_path(payout_id)).status_code == 202
         assert operator.post(resend_path(payout_id)).status_code == 202

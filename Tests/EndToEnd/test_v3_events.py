@@ -146,6 +146,14 @@ class TestCashIn:
         assert refunded["data"]["amount_chargeback"] == 4
         assert failed["data"]["chargeback_id"] == 7
 
+    def test_a_debtor_whose_number_has_letters(self, platform, user, house, mirror, receiver):
+        """C 8.2, 14: in upper case behind the mask, and found by `erase` however it is written."""
+        user.register(receiver.url(), "CASHIN")
+        create_qr_code(platform, mirror.merchant_id, debtor_document="z2.abc.345/01de-35", type_document="CNPJ")
+        (created,) = (receiver.wait_for(1), events_of(receiver))[1]
+        assert created["data"]["debtor_document"] == "Z******35"
+        assert house.json("erase", "--document", "Z2ABC34501DE35") == {"erased": 1}
+
     @pytest.mark.parametrize(
         "body, field",
         [

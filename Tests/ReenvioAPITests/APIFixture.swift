@@ -68,8 +68,9 @@ struct APIFixture: Sendable {
             engine, readiness: readiness,
             options: APIServer.Options(rateLimits: limits, publicURL: PublicURL("https://api.example.com")))
         let application = Application(
-            router: server.gateway.router(
-                for: RouteTable(server.table.endpoints + probes), dashboard: server.dashboard),
+            responder: APIServer.responder(
+                server.gateway.router(
+                    for: RouteTable(server.table.endpoints + probes), dashboard: server.dashboard)),
             services: [
                 PollLoop(engine.intake, clock: clock, on: loops.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: loops.any(), logger: logger),

@@ -30,7 +30,7 @@ import Testing
                 let scheme: [String] =
                     switch endpoint.access {
                     case .open, .signIn: []
-                    case .key, .resendKey: ["apiKey"]
+                    case .anyKey, .key, .keyWithOne, .resendKey: ["apiKey"]
                     case .operatorKey: ["operatorKey"]
                     case .token: ["accessToken"]
                     }

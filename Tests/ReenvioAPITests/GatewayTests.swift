@@ -16,10 +16,12 @@ struct GatewayTests {
             #expect(unknown.body == #"{"message":"Not found."}"#)
             let wrong = try await api.call(.delete, "/v2/payout/payments", as: .none)
             #expect(wrong.status == 405)
-            #expect(wrong.header("Allow") == "GET, POST")
+            #expect(wrong.header("Allow") == "GET, HEAD, POST")
             #expect(wrong.body == #"{"message":"Method not allowed."}"#)
             let item = try await api.call(.put, "/v2/payout/payments/1", as: .none)
-            #expect(item.header("Allow") == "GET")
+            #expect(item.header("Allow") == "GET, HEAD")
+            let post = try await api.call(.get, "/v2/payout/transitions", as: .none)
+            #expect(post.header("Allow") == "POST")
         }
     }
 
@@ -44,7 +46,9 @@ struct GatewayTests {
             for path in ["/v2/payout/payments/1/transition", "/v2/payout/transitions"] {
                 let reply = try await api.call(.post, path, "not json")
                 #expect(reply.status == 403)
-                #expect(reply.body == #"{"message":"This key may not do that."}"#)
+                #expect(
+                    reply.body == #"{"message":"This key may not do that.","#
+                        + #""errors":{"scope":["Only an operator key may do that."]}}"#)
             }
         }
     }
@@ -98,13 +102,22 @@ struct GatewayTests {
     }
 
     @Test(
-        "what is no JSON object is 400",
-        arguments: ["", "null", "[]", "1", "{", #"{"a":1,"a":2}"#, #"{"a":01}"#, "{}x", #"{"a":"\ud800"}"#])
-    func malformed(_ body: String) async throws {
+        "what is no JSON object is 400, with the reason and the place",
+        arguments: [
+            ("", "The body is empty."), ("null", "The body must be a JSON object."),
+            ("[]", "The body must be a JSON object."), ("1", "The body must be a JSON object."),
+            ("{", "The JSON ends too early at line 1, column 2 (byte 2)."),
+            (#"{"a":1,"a":2}"#, "The JSON repeats a key at line 1, column 8 (byte 8)."),
+            (#"{"a":01}"#, "The JSON has an unexpected character at line 1, column 7 (byte 7)."),
+            ("{}x", "The JSON has an unexpected character at line 1, column 3 (byte 3)."),
+            (#"{"a":"\ud800"}"#, "The text has half of a surrogate pair at line 1, column 7 (byte 7)."),
+            ("\u{FEFF}{}", "The body begins with a byte order mark; JSON is sent without one."),
+        ])
+    func malformed(_ body: String, _ reason: String) async throws {
         try await APIFixture.run { api async throws in
             let reply = try await api.call(.post, Self.resend, body)
             #expect(reply.status == 400)
-            #expect(reply.body == #"{"message":"Malformed JSON body."}"#)
+            #expect(reply.body == #"{"message":"Malformed JSON body.","errors":{"body":["\#(reason)"]}}"#)
         }
     }
 

@@ -84,6 +84,31 @@ struct IdempotencyTests {
         }
     }
 
+    @Test("a key belongs to a route and its parameters, however their path is spelled and whatever query follows")
+    func spellings() async throws {
+        try await APIFixture.run { api async throws in
+            #expect(try await Self.post(api, Self.payouts, Self.payout(), key: "k1").status == 201)
+            for path in [Self.payouts + "?x=1", "/v2/payout/payment%73", "/%762/payout/payments?"] {
+                let again = try await Self.post(api, path, Self.payout(), key: "k1")
+                #expect(again.status == 201, "\(path)")
+                #expect(again.header("Idempotent-Replayed") == "true", "\(path)")
+            }
+            #expect(try await api.store.number("SELECT count(*) FROM payouts") == 1)
+            let ids = try await api.store.createPayouts(2, prefix: "other")
+            try await api.store.report(.paid, ids, at: api.clock.wall)
+            #expect(ids == [2, 3])
+            let one = "/v2/payout/payments/2/notifications/resend"
+            let first = try await Self.post(api, one, "", key: "k3")
+            #expect(first.status == 202)
+            let spelled = try await Self.post(api, "/v2/payout/payments/%32/notifications/resend?a", "", key: "k3")
+            #expect(spelled.header("Idempotent-Replayed") == "true")
+            #expect(spelled.body == first.body)
+            let other = try await Self.post(api, "/v2/payout/payments/3/notifications/resend", "", key: "k3")
+            #expect(other.status == 202)
+            #expect(other.header("Idempotent-Replayed") == nil, "another parameter is another request")
+        }
+    }
+
     @Test("an empty key counts as none, one that is too long is refused")
     func keyText() async throws {
         try await APIFixture.run { api async throws in

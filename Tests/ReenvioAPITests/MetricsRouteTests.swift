@@ -15,7 +15,7 @@ struct MetricsRouteTests {
             #expect(try await api.call(.get, "/metrics", as: .ownKey).status == 403)
             let wrong = try await api.call(.post, "/metrics", "{}", as: .operatorKey)
             #expect(wrong.status == 405)
-            #expect(wrong.header("Allow") == "GET")
+            #expect(wrong.header("Allow") == "GET, HEAD")
         }
     }
 }

@@ -14,7 +14,7 @@ struct RegistrationTests {
     private static func create(_ url: String, in store: Store) async throws -> Registration? {
         let merchant = try #require(try await store.merchant(id: Fixtures.merchantID, accountID: nil))
         let draft = RegistrationDraft(url: try Self.url(url), selection: .category(.cashOut))
-        return try await store.createRegistration(draft, of: merchant, by: requester, now: Fixtures.start)
+        return try await store.createRegistration(draft, of: merchant, by: requester, now: Fixtures.start).registration
     }
 
     /// Receiver's origin is `a.example`'s or not, moving, deleted.
@@ -50,7 +50,7 @@ struct RegistrationTests {
         let store = try await Fixtures.store(kind, in: try ScratchFolder())
         let id = try #require(try await Self.create("https://a.example/one", in: store)).id
         func change(_ change: RegistrationChange) async throws -> Registration? {
-            try await store.updateRegistration(id: id, change, by: Self.requester, now: Fixtures.start)
+            try await store.updateRegistration(id: id, change, by: Self.requester, now: Fixtures.start).registration
         }
         #expect(try await Self.state(store, id) == [1, 0, 0])
         #expect(
@@ -75,7 +75,7 @@ struct RegistrationTests {
         #expect(try await store.listRegistrations(merchantID: Fixtures.merchantID).isEmpty)
         let change = RegistrationChange(selection: .category(.cashIn))
         #expect(
-            try await store.updateRegistration(id: id, change, by: Self.requester, now: Fixtures.start) == nil)
+            try await store.updateRegistration(id: id, change, by: Self.requester, now: Fixtures.start) == .notFound)
         let actions = try await store.listAudit(CursorPage()).rows.map(\.action).filter { $0.hasPrefix("webhook.") }
         #expect(actions == ["webhook.delete", "webhook.create"])
     }
@@ -109,5 +109,108 @@ struct RegistrationTests {
         }
         #expect(failures >= 5)
         #expect(try await store.registration(id: id)?.registration.url == "https://b.example/")
+    }
+
+    // MARK: One per URL and type
+
+    private static func outcome(
+        _ url: String, _ selection: EventSelection = .category(.cashOut), of merchantID: Int64 = Fixtures.merchantID,
+        in store: Store
+    ) async throws -> RegistrationOutcome {
+        let merchant = try #require(try await store.merchant(id: merchantID, accountID: nil))
+        let draft = RegistrationDraft(url: try Self.url(url), selection: selection)
+        return try await store.createRegistration(draft, of: merchant, by: requester, now: Fixtures.start)
+    }
+
+    @Test("a merchant's URL is registered once for a type, however it is spelled", arguments: TestEngine.allCases)
+    func once(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder(), merchants: [Fixtures.merchantID, 304])
+        let first = try #require(try await Self.outcome("https://a.example/hook", in: store).registration)
+        for url in ["https://a.example/hook", "https://A.example:443/hook", "https://a.example/%68ook#part"] {
+            #expect(try await Self.outcome(url, in: store) == .alreadyRegistered)
+        }
+        #expect(try await Self.outcome("https://a.example/hook", of: 304, in: store).registration != nil)
+        let other = try #require(
+            try await Self.outcome("https://a.example/hook", .category(.cashIn), in: store).registration)
+        func change(_ change: RegistrationChange) async throws -> RegistrationOutcome {
+            try await store.updateRegistration(id: other.id, change, by: Self.requester, now: Fixtures.start)
+        }
+        #expect(try await change(RegistrationChange(selection: .category(.cashOut))) == .alreadyRegistered)
+        let elsewhere = RegistrationChange(url: try Self.url("https://b.example/"), selection: .category(.cashOut))
+        #expect(try await change(elsewhere).registration?.url == "https://b.example/")
+        #expect(
+            try await change(RegistrationChange(url: try Self.url("https://A.example/hook"))) == .alreadyRegistered)
+        #expect(try await store.deleteRegistration(id: first.id, by: Self.requester, now: Fixtures.start))
+        #expect(try await change(RegistrationChange(url: try Self.url("https://A.example/hook"))).registration != nil)
+        #expect(try await Self.outcome("https://a.example/hook", in: store) == .alreadyRegistered)
+    }
+
+    @Test("of simultaneous equal creates and changes one is taken", arguments: TestEngine.allCases)
+    func simultaneous(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        var ids: [Int64] = []
+        for number in 1...4 {
+            ids.append(try #require(try await Self.create("https://a.example/\(number)", in: store)).id)
+        }
+        let change = RegistrationChange(url: try Self.url("https://a.example/hook"))
+        let outcomes = try await withThrowingTaskGroup(of: RegistrationOutcome.self) { tasks in
+            for id in ids {
+                tasks.addTask {
+                    try await store.updateRegistration(id: id, change, by: Self.requester, now: Fixtures.start)
+                }
+                tasks.addTask { try await Self.outcome("https://A.example/hook", in: store) }
+            }
+            return try await tasks.reduce(into: []) { $0.append($1) }
+        }
+        #expect(outcomes.count { $0.registration != nil } == 1)
+        #expect(outcomes.count { $0 == .alreadyRegistered } == 7)
+        let indexed = try await store.rows(
+            "SELECT count(*) FROM registrations WHERE deleted_at IS NULL AND lower(url) = 'https://a.example/hook'",
+            columns: 1)
+        #expect(indexed == [[1]])
+    }
+
+    @Test(
+        "of equal registrations in an older store the oldest stays, the others end, and no new one is stored",
+        arguments: TestEngine.allCases)
+    func migration(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder(), merchants: [Fixtures.merchantID, 304])
+        let step = try #require(Schema.migrations.first { $0.name == "one registration per URL and type" })
+        let id = try #require(try await Self.create("https://a.example/hook", in: store)).id
+        try await store.engine.write(.intake) { db in
+            try db.run("DROP INDEX registrations_once")
+            for (number, merchantID, type, deletedAt) in [
+                (Int64(10), Fixtures.merchantID, "CASHOUT", SQLValue.null), (11, Fixtures.merchantID, "CASHOUT", .null),
+                (12, Fixtures.merchantID, "CASHIN", .null), (13, 304, "CASHOUT", .null),
+                (14, Fixtures.merchantID, "CASHIN", .null), (15, Fixtures.merchantID, "PIX_CASHOUT_ERROR", .int(7)),
+                (16, Fixtures.merchantID, "PIX_CASHOUT_ERROR", .null),
+            ] {
+                try db.run(
+                    """
+                    INSERT INTO registrations (merchant_id, id, receiver_id, url, type, authorization_sealed, key_id,
+                        deleted_at, created_at)
+                    SELECT $1, $2, receiver_id, url, $3, $4, 'k', $5, 9 FROM registrations WHERE id = $6
+                    """,
+                    [.int(merchantID), .int(number), .text(type), .blob([1]), deletedAt, .int(id)])
+            }
+            for statement in step.statements { try db.run(statement) }
+        }
+        let rows = try await store.rows(
+            """
+            SELECT id, CASE WHEN deleted_at IS NULL THEN 0 ELSE deleted_at END, is_moving,
+                CASE WHEN authorization_sealed IS NULL THEN 0 ELSE 1 END
+            FROM registrations ORDER BY id
+            """, columns: 4)
+        #expect(
+            rows == [
+                [id, 0, 0, 0], [10, 9, 1, 0], [11, 9, 1, 0], [12, 0, 0, 1], [13, 0, 0, 1], [14, 9, 1, 0],
+                [15, 7, 0, 1],
+                [16, 0, 0, 1],
+            ])
+        await #expect(throws: (any Error).self) {
+            try await store.engine.write(.intake) { db in
+                try db.run("UPDATE registrations SET type = 'CASHIN' WHERE id = $1", [.int(id)])
+            }
+        }
     }
 }

@@ -11,7 +11,8 @@ enum ImportRule {
         ]
         let api: Set = [
             "ReenvioModel", "ReenvioStore", "ReenvioEngine", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
-            "HTTPTypes", "NIOCore", "NIOHTTPTypes", "NIOSSL", "Mustache", "JWTKit", "Logging", "Metrics",
+            "HTTPTypes", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOHTTPTypesHTTP1", "NIOSSL", "Mustache", "JWTKit",
+            "Logging", "Metrics",
         ]
         return [
             "CLibPQ": [],

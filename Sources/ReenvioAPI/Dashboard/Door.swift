@@ -40,11 +40,11 @@ struct Door: Sendable {
             requestID: context.requestID, address: address, parameters: [:], gateway: gateway)
         for (name, value) in context.parameters { visit.parameters[String(name)] = String(value) }
         if page.method == .post {
-            visit.form = try await Self.form(request)
+            visit.form = try await Self.form(request, context)
             guard token.accepts(formToken: visit.field("token") ?? "") else { throw Self.badToken }
         }
         do {
-            try gateway.admit(visit.caller, page.scope, page.method == .get ? .read : nil)
+            try gateway.admit(visit.caller, page.scope.map { [$0] } ?? [], page.method == .get ? .read : nil)
             return try await page.handle(visit)
         } catch {
             let problem = Problem(error)
@@ -81,7 +81,7 @@ struct Door: Sendable {
         let now = desk.engine.clock.now
         let address = gateway.address(of: request, context)
         try gateway.failedLogins.check(address, now: now.engine)
-        let form = try await Self.form(request)
+        let form = try await Self.form(request, context)
         func field(_ name: String) -> String { form.last { $0.name == name }?.value ?? "" }
         let visitor = Self.cookie(SignIn.visitorCookie, request).flatMap { SessionToken($0) }
         guard let visitor, visitor.accepts(formToken: field("token")) else { throw Self.badToken }
@@ -105,7 +105,7 @@ struct Door: Sendable {
 
     func signOut(_ request: Request, _ context: APIContext) async throws -> Answer {
         let address = gateway.address(of: request, context)
-        let form = try await Self.form(request)
+        let form = try await Self.form(request, context)
         guard let (token, key) = try await session(request, from: address) else {
             return Layout.redirect(SignIn.home)
         }
@@ -149,11 +149,15 @@ struct Door: Sendable {
     }
 
     /// - Throws: 415 for anything but a form, 413 for a large one.
-    private static func form(_ request: Request) async throws -> [(name: String, value: String)] {
+    private static func form(
+        _ request: Request, _ context: APIContext
+    ) async throws -> [(name: String, value: String)] {
         let type = request.headers[.contentType]?.split(separator: ";").first.map { $0.filter { $0 != " " } }
         guard type?.lowercased() == "application/x-www-form-urlencoded" else {
             throw Problem(status: 415, message: "The request must be a form.")
         }
+        try request.refuseEncodedBody()
+        context.wantsBody(of: request)
         do {
             let body = try await request.body.collect(upTo: Limits.formBytes)
             return QueryString.decode(String(buffer: body))

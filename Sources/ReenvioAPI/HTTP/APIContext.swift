@@ -1,3 +1,4 @@
+import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
@@ -11,11 +12,19 @@ package struct APIContext: RequestContext {
     package let peer: IPAddress?
     /// Names the request in its answer and in every log line about it.
     package let requestID: String
+    private let channel: any Channel
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         peer = source.channel.remoteAddress.flatMap(IPAddress.init)
         requestID = Self.newRequestID()
+        channel = source.channel
+    }
+
+    /// Says that the body of the request is about to be read, which a client with `Expect: 100-continue` waits for.
+    func wantsBody(of request: Request) {
+        guard request.headers[.expect] != nil else { return }
+        channel.triggerUserOutboundEvent(ExpectHandler.BodyIsWanted(), promise: nil)
     }
 
     /// 16 hex digits, as a span of a trace has them.

@@ -5,16 +5,25 @@ package import ReenvioModel
 package enum Access: Sendable, Equatable {
     /// No credential.
     case open
+    /// Any key.
+    case anyKey
     /// Any key with the scope; an operator key has every scope.
     case key(Scope)
-    /// A resend create: `resend:write`, or `resend:dry-run` where its body is a dry run. What it costs and needs is
-    /// known only once its body was looked at (`docs/contract.md` 4.4).
+    /// Any key with one of the scopes.
+    case keyWithOne(of: [Scope])
+    /// A resend create: `resend:write`, or also `resend:dry-run` where its body is a dry run. What it costs and needs
+    /// is known only once its body was looked at (`docs/contract.md` 4.4).
     case resendKey
     case operatorKey
     /// A user's access token: the endpoints of v3, whose 422 has a message without full stop (`docs/contract.md` 10).
     case token
     /// The credential stands in the body, and the endpoint judges it.
     case signIn
+
+    /// What a resend needs, counted or dispatched.
+    static func resendScopes(isDryRun: Bool) -> [Scope] {
+        isDryRun ? [.resendDryRun, .resendWrite] : [.resendWrite]
+    }
 }
 
 /// Who calls: a key, and with it an account or every account, or a user with a token.
@@ -60,12 +69,14 @@ package struct Call: Sendable {
     package var address: IPAddress?
     /// The query parameters, decoded, in the order they came.
     package var query: [(name: String, value: String)]
+    /// The `Accept` header.
+    package var accept: String?
     private var parameters: [String: String]
     private var idempotency: Result<IdempotencyClaim, Faults>?
 
     package init(
         caller: Caller?, body: JSONObject, requestID: String, address: IPAddress?,
-        query: [(name: String, value: String)] = [], parameters: [String: String],
+        query: [(name: String, value: String)] = [], accept: String? = nil, parameters: [String: String],
         idempotency: Result<IdempotencyClaim, Faults>? = nil
     ) {
         self.caller = caller
@@ -73,6 +84,7 @@ package struct Call: Sendable {
         self.requestID = requestID
         self.address = address
         self.query = query
+        self.accept = accept
         self.parameters = parameters
         self.idempotency = idempotency
     }
@@ -150,7 +162,7 @@ package struct RouteTable: Sendable {
         self.endpoints = endpoints
     }
 
-    /// The methods that a path takes; empty for an unknown path.
+    /// The methods that a path takes, HEAD with GET; empty for an unknown path.
     package func methods(for path: String) -> [String] {
         let segments = path.split(separator: "/")
         let fitting = endpoints.filter { endpoint in
@@ -158,6 +170,7 @@ package struct RouteTable: Sendable {
             return pattern.count == segments.count
                 && zip(pattern, segments).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
         }
-        return Set(fitting.map(\.method.rawValue)).sorted()
+        let methods = Set(fitting.map(\.method))
+        return methods.union(methods.contains(.get) ? [.head] : []).map(\.rawValue).sorted()
     }
 }

@@ -28,6 +28,7 @@ package struct Gateway: Sendable {
         let router = Router(context: APIContext.self)
         let pages = dashboard?.endpoints ?? []
         router.add(middleware: ProblemMiddleware(table: RouteTable(table.endpoints + pages)))
+        router.add(middleware: ExpectationMiddleware())
         dashboard?.register(on: router, through: self)
         for endpoint in table.endpoints {
             router.on(RouterPath(endpoint.path), method: endpoint.method) { request, context in
@@ -61,36 +62,39 @@ package struct Gateway: Sendable {
         let caller = try await authenticate(request, endpoint.access, from: address)
         let body: Body
         if endpoint.access == .resendKey, let caller {
-            body = try await admitResend(request, caller)
+            body = try await admitResend(request, context, caller)
         } else {
             if let caller { try admit(caller, to: endpoint) }
-            body = endpoint.takesBody ? try await readBody(request, signedBy: endpoint.isSigned ? caller : nil) : Body()
+            body =
+                endpoint.takesBody
+                ? try await readBody(request, context, signedBy: endpoint.isSigned ? caller : nil) : Body()
         }
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
         let call = Call(
             caller: caller, body: body.object, requestID: context.requestID, address: address,
-            query: QueryString.decode(request.uri.query), parameters: parameters,
-            idempotency: idempotency(request, endpoint, caller, body))
+            query: QueryString.decode(request.uri.query), accept: request.headers[.accept], parameters: parameters,
+            idempotency: idempotency(request, endpoint, parameters, caller, body))
         return try await endpoint.handle(call)
     }
 
     /// An empty key counts as none.
     private func idempotency(
-        _ request: Request, _ endpoint: Endpoint, _ caller: Caller?, _ body: Body
+        _ request: Request, _ endpoint: Endpoint, _ parameters: [String: String], _ caller: Caller?, _ body: Body
     ) -> Result<IdempotencyClaim, Faults>? {
         guard let caller, let name = HTTPField.Name("idempotency-key"), let key = request.headers[name], !key.isEmpty
         else { return nil }
         return Result { () throws(Faults) in
             try IdempotencyClaim(
-                accountID: caller.accountID, method: endpoint.method.rawValue, path: scope(request, caller), key: key,
+                accountID: caller.accountID, method: endpoint.method.rawValue,
+                path: Self.scope(endpoint.path(with: parameters), caller), key: key,
                 body: body.bytes.readableBytesView)
         }
     }
 
     /// A user sees its own logs only, and no other user's first answer (`docs/contract.md` 7.1).
-    private func scope(_ request: Request, _ caller: Caller) -> String {
-        if case .user(let user) = caller { "\(request.uri.path) \(user.actor)" } else { request.uri.path }
+    private static func scope(_ path: String, _ caller: Caller) -> String {
+        if case .user(let user) = caller { "\(path) \(user.actor)" } else { path }
     }
 
     /// Calls an endpoint for somebody whose credential was judged elsewhere, with the scope that it needs and, where it
@@ -99,7 +103,8 @@ package struct Gateway: Sendable {
         let caller = try call.requireCaller()
         if endpoint.access == .resendKey {
             let isDryRun = call.body["dry_run"] == .bool(true)
-            try admit(caller, isDryRun ? .resendDryRun : .resendWrite, isCounted ? (isDryRun ? .read : .resend) : nil)
+            try admit(
+                caller, Access.resendScopes(isDryRun: isDryRun), isCounted ? (isDryRun ? .read : .resend) : nil)
         } else {
             var endpoint = endpoint
             if !isCounted { endpoint.limit = nil }
@@ -109,8 +114,9 @@ package struct Gateway: Sendable {
     }
 
     /// 403 for the scope, then 429 for the bucket.
-    func admit(_ caller: Caller, _ scope: Scope?, _ limit: RateLimits.Kind?) throws {
-        if let scope, !caller.may(scope) { throw Problem.forbidden }
+    /// - Parameter scopes: one of them is needed; none where any key will do.
+    func admit(_ caller: Caller, _ scopes: [Scope], _ limit: RateLimits.Kind?) throws {
+        if !scopes.isEmpty, !scopes.contains(where: caller.may) { throw Problem.missingScope(scopes) }
         if let limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
     }
 
@@ -134,27 +140,30 @@ package struct Gateway: Sendable {
 
     /// 403 for the scope, then 429 for the bucket.
     private func admit(_ caller: Caller, to endpoint: Endpoint) throws {
+        let scopes: [Scope]
         switch endpoint.access {
-        case .open, .resendKey, .token, .signIn: break
-        case .operatorKey: guard caller.isOperator else { throw Problem.forbidden }
-        case .key(let scope): guard caller.may(scope) else { throw Problem.forbidden }
+        case .open, .resendKey, .token, .signIn, .anyKey: scopes = []
+        case .operatorKey:
+            guard caller.isOperator else { throw Problem.operatorKeyNeeded }
+            scopes = []
+        case .key(let scope): scopes = [scope]
+        case .keyWithOne(let some): scopes = some
         }
-        if let limit = endpoint.limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
+        try admit(caller, scopes, endpoint.limit)
     }
 
     /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
     /// wrong with its body is said after that.
-    private func admitResend(_ request: Request, _ caller: Caller) async throws -> Body {
-        guard caller.may(.resendWrite) || caller.may(.resendDryRun) else { throw Problem.forbidden }
+    private func admitResend(_ request: Request, _ context: APIContext, _ caller: Caller) async throws -> Body {
+        try admit(caller, Access.resendScopes(isDryRun: true), nil)
         let body: Result<Body, any Error>
         do {
-            body = .success(try await readBody(request))
+            body = .success(try await readBody(request, context))
         } catch {
             body = .failure(error)
         }
         let isDryRun = (try? body.get())?.object["dry_run"] == .bool(true)
-        guard caller.may(isDryRun ? .resendDryRun : .resendWrite) else { throw Problem.forbidden }
-        try limiter.take(isDryRun ? .read : .resend, for: caller.actor, now: clock.engine)
+        try admit(caller, Access.resendScopes(isDryRun: isDryRun), isDryRun ? .read : .resend)
         return try body.get()
     }
 
@@ -165,11 +174,15 @@ package struct Gateway: Sendable {
     }
 
     /// 415 before 413 before 401 for the `hmac` of a user who has to sign, before 400.
-    private func readBody(_ request: Request, signedBy signer: Caller? = nil) async throws -> Body {
+    private func readBody(
+        _ request: Request, _ context: APIContext, signedBy signer: Caller? = nil
+    ) async throws -> Body {
         guard Self.isJSON(request.headers[.contentType]) else { throw Problem.notJSON }
+        try request.refuseEncodedBody()
         if let length = request.headers[.contentLength].flatMap(Int.init), length > Limits.requestBodyBytes {
             throw Problem.bodyTooLarge
         }
+        context.wantsBody(of: request)
         let buffer: ByteBuffer
         do {
             buffer = try await request.body.collect(upTo: Limits.requestBodyBytes)
@@ -177,13 +190,21 @@ package struct Gateway: Sendable {
             throw Problem.bodyTooLarge
         } catch {
             // Broken chunks, or a client that went away in the middle.
-            throw Problem.malformedBody
+            throw Problem.malformedBody("The body ends before its announced end.")
         }
         if case .user(let user)? = signer { try await verifySignature(request, buffer, of: user) }
-        guard let value = try? JSONParser.parse(buffer.readableBytesView), case .object(let object) = value else {
-            throw Problem.malformedBody
+        return Body(object: try Self.object(buffer.readableBytesView), bytes: buffer)
+    }
+
+    private static func object(_ bytes: ByteBufferView) throws -> JSONObject {
+        let value: JSONValue
+        do {
+            value = try JSONParser.parse(bytes)
+        } catch {
+            throw Problem.malformedBody(error.text(in: bytes))
         }
-        return Body(object: object, bytes: buffer)
+        guard case .object(let object) = value else { throw Problem.malformedBody("The body must be a JSON object.") }
+        return object
     }
 
     /// The `hmac` header over the bytes as they came, where the user has a key (`docs/contract.md` 9).
@@ -251,6 +272,22 @@ extension Problem {
         ]
         metadata["trace"] = Traces.current.map { "\($0.traceID)" }
         context.logger.error("request failed", metadata: metadata)
+    }
+}
+
+extension Endpoint {
+    /// The route and its parameters as one path: what an `Idempotency-Key` belongs to, however a request spelled it.
+    fileprivate func path(with parameters: [String: String]) -> String {
+        parameters.reduce(path) { $0.replacing("{\($1.key)}", with: $1.value) }
+    }
+}
+
+extension Request {
+    /// - Throws: 415 for a body that is compressed or otherwise encoded: none is ever decoded.
+    func refuseEncodedBody() throws {
+        let codings = headers[values: .contentEncoding].joined(separator: ",").split(separator: ",")
+        let isPlain = codings.allSatisfy { $0.filter { !$0.isWhitespace }.lowercased() == "identity" }
+        if !isPlain { throw Problem.encodedBody }
     }
 }
 

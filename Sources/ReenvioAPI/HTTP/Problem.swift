@@ -10,7 +10,11 @@ package struct Problem: Error, Equatable, Sendable {
     /// A word for programs beside the message (`docs/contract.md` 10).
     package var code: String?
 
-    package static let malformedBody = Problem(status: 400, message: "Malformed JSON body.")
+    /// What was wrong with a body that is no JSON object, and where (`docs/contract.md` 10).
+    package static func malformedBody(_ text: String) -> Problem {
+        Problem(status: 400, message: "Malformed JSON body.", errors: Faults("body", text))
+    }
+
     package static let unauthorized = Problem(
         status: 401, message: "Unauthorized", headers: ["WWW-Authenticate": "Bearer"]
     )
@@ -20,13 +24,22 @@ package struct Problem: Error, Equatable, Sendable {
         problem.code = "token_not_valid"
         return problem
     }()
+    /// A foreign address; it learns no more.
     package static let forbidden = Problem(status: 403, message: "This key may not do that.")
+    package static let operatorKeyNeeded = Problem(
+        status: 403, message: "This key may not do that.",
+        errors: Faults("scope", "Only an operator key may do that."))
     package static let unknownPath = Problem(status: 404, message: "Not found.")
     package static let payoutNotFound = Problem(status: 404, message: "Payout not found.")
     package static let bodyTooLarge = Problem(
         status: 413, message: "The request body must not be larger than 1 MiB.", headers: ["Connection": "close"]
     )
     package static let notJSON = Problem(status: 415, message: "The request body must be JSON.")
+    package static let encodedBody = Problem(
+        status: 415, message: "The request body must be sent as it is, without a Content-Encoding.",
+        headers: ["Accept-Encoding": "identity"])
+    package static let expectationFailed = Problem(
+        status: 417, message: "The only expectation that is met is 100-continue.", headers: ["Connection": "close"])
     package static let idempotencyKeyReused = Problem.invalid(
         Faults("idempotency_key", "The idempotency_key has already been used with another body.")
     )
@@ -41,6 +54,14 @@ package struct Problem: Error, Equatable, Sendable {
 
     package static func notFound(_ message: String) -> Problem { Problem(status: 404, message: message) }
     package static func conflict(_ message: String) -> Problem { Problem(status: 409, message: message) }
+
+    /// Any one of these scopes would do.
+    package static func missingScope(_ scopes: [Scope]) -> Problem {
+        let names = scopes.map(\.rawValue).joined(separator: " or ")
+        return Problem(
+            status: 403, message: "This key may not do that.",
+            errors: Faults("scope", "The key lacks the scope \(names)."))
+    }
 
     package static func methodNotAllowed(_ allowed: [String]) -> Problem {
         Problem(status: 405, message: "Method not allowed.", headers: ["Allow": allowed.joined(separator: ", ")])

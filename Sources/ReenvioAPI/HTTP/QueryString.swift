@@ -41,7 +41,7 @@ package enum QueryString {
         return String(decoding: out, as: UTF8.self)
     }
 
-    private static func hexByte(_ digits: Substring.UTF8View) -> UInt8? {
+    static func hexByte(_ digits: Substring.UTF8View) -> UInt8? {
         guard digits.count == 2 else { return nil }
         return UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
     }

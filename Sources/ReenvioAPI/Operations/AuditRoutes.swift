@@ -20,7 +20,7 @@ package struct AuditRoutes: Sendable {
     }
 
     private func list(_ call: Call) async throws -> Answer {
-        var reader = QueryReader(call.query)
+        var reader = QueryReader(call.query, known: QueryReader.pageNames)
         let page = reader.page()
         try reader.throwFaults()
         let found = try await engine.store.listAudit(page)

@@ -27,6 +27,7 @@ package struct DeliveryLogRoutes: Sendable {
         let log = try await engine.store.deliveryLog(
             payoutID: id, accountID: accountID, now: engine.clock.engine)
         guard let log else { throw Problem.payoutNotFound }
+        try QueryReader(call.query, known: []).throwFaults()
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in
                 for notification in log { notification.write(into: &writer) }

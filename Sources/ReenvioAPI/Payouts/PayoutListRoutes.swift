@@ -58,12 +58,7 @@ package struct PayoutListRoutes: Sendable {
 
     /// The same filters on another page.
     private func link(_ call: Call, _ page: Int64) -> String {
-        let filters = call.query.filter { $0.name != "page" && !$0.value.isEmpty && Self.filters.contains($0.name) }
+        let filters = call.query.filter { !$0.value.isEmpty && PayoutQuery.filterNames.contains($0.name) }
         return publicURL.link(Self.path, filters + [("page", String(page))])
     }
-
-    private static let filters: Set<String> = [
-        "merchant_id", "external_id", "invoice", "status_id", "created_at_start", "created_at_end", "updated_at_start",
-        "updated_at_end", "per_page", "sort_by", "sort_order",
-    ]
 }

@@ -25,7 +25,7 @@ package struct ReceiverRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        var reader = QueryReader(call.query)
+        var reader = QueryReader(call.query, known: ["merchant_id"] + QueryReader.pageNames)
         let merchantID = reader.integer("merchant_id")
         let page = reader.page()
         if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {

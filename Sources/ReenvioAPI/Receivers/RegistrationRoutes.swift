@@ -27,11 +27,9 @@ package struct RegistrationRoutes: Sendable {
         let user = try call.requireUser()
         let (draft, account) = try RegistrationDraft.read(call.body, policy: engine.options.policy)
         let merchant = try await openMirror(account, for: user)
-        let made = try await engine.store.createRegistration(
-            draft, of: merchant, by: call.requester, now: engine.clock.wall)
-        guard let made else {
-            throw Faults("url", "An account may have at most \(Limits.registrationsPerMerchant) webhooks.")
-        }
+        let made = try Self.saved(
+            try await engine.store.createRegistration(
+                draft, of: merchant, by: call.requester, now: engine.clock.wall))
         return .json(201) { made.writeMembers(into: &$0) }
     }
 
@@ -61,9 +59,9 @@ package struct RegistrationRoutes: Sendable {
         let registration = try await openRegistration(call)
         let change = try RegistrationChange.read(
             call.body, of: registration.account, policy: engine.options.policy)
-        let updated = try await engine.store.updateRegistration(
-            id: registration.id, change, by: call.requester, now: engine.clock.wall)
-        guard let updated else { throw Self.unknown }
+        let updated = try Self.saved(
+            try await engine.store.updateRegistration(
+                id: registration.id, change, by: call.requester, now: engine.clock.wall))
         // What waits follows at once.
         engine.janitor.doorbell.ring()
         return .json { updated.writeMembers(into: &$0) }
@@ -76,6 +74,16 @@ package struct RegistrationRoutes: Sendable {
         guard isGone else { throw Self.unknown }
         engine.janitor.doorbell.ring()
         return .json { $0.member("message", "Webhook deleted successfully") }
+    }
+
+    private static func saved(_ outcome: RegistrationOutcome) throws -> Registration {
+        switch outcome {
+        case .saved(let registration): return registration
+        case .notFound: throw unknown
+        case .alreadyRegistered: throw Faults("url", "The url has already been registered for this type_webhook.")
+        case .tooMany:
+            throw Faults("url", "An account may have at most \(Limits.registrationsPerMerchant) webhooks.")
+        }
     }
 
     private static let unknown = Problem.notFound("Webhook not found.")

@@ -17,7 +17,7 @@ package struct LedgerRoutes: Sendable {
     }
 
     package var endpoints: [Endpoint] {
-        [Endpoint(.get, Self.path + "/{job_id}/items", .key(.payoutsRead), limit: .read, items)]
+        [Endpoint(.get, Self.path + "/{job_id}/items", ResendRoutes.readers, limit: .read, items)]
     }
 
     private func items(_ call: Call) async throws -> Answer {

@@ -6,6 +6,8 @@ import ReenvioStore
 /// Bulk resends of v2: count, dispatch, follow (`docs/contract.md` 4 and 5).
 package struct ResendRoutes: Sendable {
     private static let path = "/v2/payout/notifications/resend"
+    /// A key that may dispatch jobs may also follow them (`docs/contract.md` 5, 9).
+    static let readers = Access.keyWithOne(of: [.payoutsRead, .resendWrite])
 
     private let engine: Engine
     private let publicURL: PublicURL
@@ -18,8 +20,8 @@ package struct ResendRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
-            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
-            Endpoint(.get, Self.path + "/{job_id}", .key(.payoutsRead), limit: .read, show),
+            Endpoint(.get, Self.path, Self.readers, limit: .read, list),
+            Endpoint(.get, Self.path + "/{job_id}", .anyKey, limit: .read, show),
             Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), cancel),
         ]
     }
@@ -94,7 +96,7 @@ package struct ResendRoutes: Sendable {
     private func show(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
         let jobID = call.parameter("job_id")
-        var reader = QueryReader(call.query)
+        var reader = QueryReader(call.query, known: nil)
         let include = reader.choice("include", ["outcome"])
         try reader.throwFaults()
         if include != nil {
@@ -133,7 +135,7 @@ package struct ResendRoutes: Sendable {
     /// Jobs of the caller's merchants (`docs/contract.md` 13.3).
     private func list(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        var reader = QueryReader(call.query)
+        var reader = QueryReader(call.query, known: ["merchant_id", "status"] + QueryReader.pageNames)
         let merchantID = reader.integer("merchant_id")
         let states: [Resend.State] = [.processing, .completed, .failed]
         let state = reader.choice("status", states.map(\.rawValue)).flatMap(Resend.State.init)

@@ -1,8 +1,8 @@
 package import ReenvioStore
 import Synchronization
 
-/// Whether the store takes writes now. A probe may hang as long as the store does, so it runs as a part of its own, and
-/// whoever asks gets the newest answer or, after two seconds without one, no.
+/// Whether the store takes writes now and the server means to go on. A probe may hang as long as the store does, so it
+/// runs as a part of its own, and whoever asks gets the newest answer or, after two seconds without one, no.
 package final class Readiness: Stepping {
     private struct State {
         var answeredAt: ContinuousClock.Instant?
@@ -17,12 +17,16 @@ package final class Readiness: Stepping {
     package let doorbell = Doorbell()
     private let state = Mutex(State())
     private let store: Store
+    private let isDraining: Flag
 
-    package init(store: Store) {
+    /// - Parameter isDraining: raised when the server is told to stop, which makes it not ready at once.
+    package init(store: Store, isDraining: Flag = Flag()) {
         self.store = store
+        self.isDraining = isDraining
     }
 
     package func isReady() async -> Bool {
+        if isDraining.isRaised { return false }
         let asked = ContinuousClock.now
         while ContinuousClock.now - asked < Self.patience {
             if let isGood = answer(notBefore: asked - Self.answerKept) { return isGood }

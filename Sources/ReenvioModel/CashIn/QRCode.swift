@@ -67,10 +67,10 @@ package struct QRCode: Equatable, Sendable {
             return writer.bytes
         }
 
-        /// Whether it is about the holder of a document, given by its digits.
-        package func names(document: String) -> Bool {
+        /// Whether it is about the holder of a document.
+        package func names(document: DocumentNumber) -> Bool {
             guard case .string(let text) = members["debtor_document"] else { return false }
-            return text == document || text.filter { !"./-".contains($0) } == document
+            return document.isWritten(as: text)
         }
     }
 }
@@ -113,7 +113,8 @@ extension QRCode.Data {
             case (.number, .number(let number)), (.textOrNumber, .number(let number)): members.set(key, .number(number))
             case (.number, _): fields.fault(key, "The \(fields.path)\(key) field must be a number.")
             case (.text, _), (.textOrNumber, _):
-                if let text = fields.string(key, max: Limits.cashInTextCharacters) { members.set(key, .string(text)) }
+                guard let text = fields.string(key, max: Limits.cashInTextCharacters) else { continue }
+                members.set(key, .string(key == "debtor_document" ? DocumentNumber.stored(text) : text))
             }
         }
         return QRCode.Data(stored: members)

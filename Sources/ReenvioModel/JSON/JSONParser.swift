@@ -1,8 +1,7 @@
-/// Why a text is not acceptable JSON, and where. For logs and tests: callers outside learn only that it is malformed
-/// (`docs/contract.md` 2.1 and 10).
+/// Why a text is not acceptable JSON, and where (`docs/contract.md` 2.1 and 10).
 package struct JSONFault: Error, Hashable {
     package enum Reason: Sendable {
-        case unexpectedByte, unexpectedEnd, tooDeep, repeatedKey, notUTF8, loneSurrogate
+        case unexpectedByte, unexpectedEnd, tooDeep, repeatedKey, notUTF8, loneSurrogate, byteOrderMark
     }
 
     package let reason: Reason
@@ -45,6 +44,7 @@ private struct Cursor {
     }
 
     mutating func document() throws(JSONFault) -> JSONValue {
+        guard !bytes.starts(with: [0xEF, 0xBB, 0xBF]) else { throw JSONFault(reason: .byteOrderMark, offset: 0) }
         skipBlanks()
         let value = try value(depth: 0)
         skipBlanks()

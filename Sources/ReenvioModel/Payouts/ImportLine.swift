@@ -79,6 +79,7 @@ package enum ImportRefusal: Error, Equatable, Sendable {
         case .repeatedKey: "The line repeats a key."
         case .notUTF8: "The line is not UTF-8."
         case .loneSurrogate: "The line has half of a surrogate pair."
+        case .byteOrderMark: "The line begins with a byte order mark."
         }
     }
 }

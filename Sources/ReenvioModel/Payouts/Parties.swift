@@ -165,9 +165,8 @@ extension Parties.Pix {
 }
 
 extension Parties {
-    /// Whether they are about the holder of a document, given by its digits: as the beneficiary's, or as a PIX key.
-    package func names(document: String) -> Bool {
-        beneficiary.documentNumber == document || pix.pixKey == document
-            || pix.pixKey?.filter({ !"./-".contains($0) }) == document
+    /// Whether they are about the holder of a document: as the beneficiary's, or as a PIX key.
+    package func names(document: DocumentNumber) -> Bool {
+        document.isWritten(as: beneficiary.documentNumber) || (pix.pixKey.map(document.isWritten) ?? false)
     }
 }

@@ -75,17 +75,19 @@ package struct PayoutDraft: Equatable, Sendable {
         let type = fields.choice("type", among: ["CPF", "CNPJ"])
         let number = fields.string("number", required: true)
         guard let number else { return nil }
-        guard number.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-            fields.fault("number", "The beneficiary.document.number field must contain digits only.")
+        guard let type else {
+            // Whatever it is a number of, it has no punctuation.
+            if DocumentNumber.hasOtherCharacters(number) {
+                fields.fault("number", "The beneficiary.document.number field must contain digits only.")
+            }
             return nil
         }
-        guard let type else { return nil }
-        let length = type == "CPF" ? 11 : 14
-        guard number.utf8.count == length else {
-            fields.fault("number", "The beneficiary.document.number field must have \(length) digits.")
+        do {
+            return (type, try DocumentNumber(number, ofType: type).text)
+        } catch {
+            fields.fault("number", "The beneficiary.document.number field \(error.rule).")
             return nil
         }
-        return (type, number)
     }
 
     /// A PIX key or a bank account, never both and never neither.

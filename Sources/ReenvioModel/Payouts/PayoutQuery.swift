@@ -12,6 +12,14 @@ package struct PayoutQuery: Equatable, Sendable {
     /// The deepest row that a page may reach: `page` x `per_page`.
     package static let depthMax: Int64 = 100_000
 
+    /// Every parameter that the list takes.
+    package static let names = filterNames + ["page"]
+    /// What a link to another page keeps.
+    package static let filterNames = [
+        "merchant_id", "external_id", "invoice", "status_id", "created_at_start", "created_at_end", "updated_at_start",
+        "updated_at_end", "per_page", "sort_by", "sort_order",
+    ]
+
     package var merchantID: Int64?
     package var invoice: String?
     package var status: PayoutStatus?
@@ -34,7 +42,7 @@ package struct PayoutQuery: Equatable, Sendable {
     /// Reads decoded query parameters; an empty value counts as absent, of a repeated one the last counts.
     /// - Throws: every fault at once.
     package init(_ parameters: [(name: String, value: String)]) throws(Faults) {
-        var reader = QueryReader(parameters)
+        var reader = QueryReader(parameters, known: Self.names)
         merchantID = reader.integer("merchant_id")
         invoice = reader.invoice()
         status = reader.status()

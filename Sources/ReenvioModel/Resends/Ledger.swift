@@ -118,7 +118,7 @@ package struct LedgerQuery: Sendable, Equatable {
 
     /// - Throws: every fault at once. A format sends the whole ledger, so it goes with neither `limit` nor `cursor`.
     package init(_ parameters: [(name: String, value: String)]) throws(Faults) {
-        var reader = QueryReader(parameters)
+        var reader = QueryReader(parameters, known: ["outcome", "format"] + QueryReader.pageNames)
         outcome = reader.choice("outcome", LedgerOutcome.allCases.map(\.rawValue)).flatMap(LedgerOutcome.init)
         format = reader.choice("format", LedgerFormat.allCases.map(\.rawValue)).flatMap(LedgerFormat.init)
         page = reader.page()

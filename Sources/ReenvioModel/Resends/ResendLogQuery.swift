@@ -47,7 +47,7 @@ package struct ResendLogQuery: Equatable, Sendable {
         self.direction = direction
     }
 
-    /// Reads decoded query parameters; unknown ones are ignored.
+    /// Reads decoded query parameters.
     /// - Throws: every fault at once.
     package init(_ parameters: [(name: String, value: String)]) throws(Faults) {
         var reader = QueryReader(

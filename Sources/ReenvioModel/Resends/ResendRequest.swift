@@ -68,7 +68,11 @@ package struct ResendRequest: Equatable, Sendable {
         }
         var statuses: [Int64] = []
         for (index, item) in items.enumerated() {
-            guard case .number(let number) = item, let id = number.integer, product.notifiable.contains(id) else {
+            guard case .number(let number) = item, let id = number.integer else {
+                fields.fault("status_ids.\(index)", "The status_ids.\(index) field must be an integer.")
+                continue
+            }
+            guard product.notifiable.contains(id) else {
                 fields.fault("status_ids.\(index)", "The selected status is not notifiable.")
                 continue
             }
@@ -111,7 +115,9 @@ package struct ResendWindow: Hashable, Sendable {
 
     /// The window of a question that may have none: both times or neither (`docs/contract.md` 13.15).
     package static func optional(_ parameters: [(name: String, value: String)]) throws(Faults) -> ResendWindow? {
-        let times = parameters.filter { ["start_time", "end_time"].contains($0.name) && !$0.value.isEmpty }
+        let names = ["start_time", "end_time"]
+        try QueryReader(parameters, known: names).throwFaults()
+        let times = parameters.filter { names.contains($0.name) && !$0.value.isEmpty }
         if times.isEmpty { return nil }
         var object = JSONObject()
         for (name, value) in times { _ = object.insert(name, .string(value)) }

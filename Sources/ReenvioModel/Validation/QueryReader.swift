@@ -1,15 +1,22 @@
 /// Typed query parameters, with every fault collected. An empty value counts as absent, of a repeated one the last
 /// counts (`docs/contract.md` 2.3).
 package struct QueryReader {
+    /// What `page` reads.
+    package static let pageNames = ["limit", "cursor"]
+
     private var values: [String: String] = [:]
     package var faults = Faults()
 
-    package init(_ parameters: [(name: String, value: String)]) {
+    /// - Parameter names: every parameter that is taken. Another one is a fault, because a filter that is misspelt
+    ///   would otherwise show everything; nil where nothing is filtered, and others are ignored.
+    package init(_ parameters: [(name: String, value: String)], known names: [String]?) {
         for (name, value) in parameters { values[name] = value.isEmpty ? nil : value }
+        if let names { refuseUnknown(parameters, names) }
     }
 
-    /// Parameters of v3: each of `names` at most once and never empty, all others ignored (`docs/contract.md` 7.1).
+    /// Parameters of v3: each of `names` at most once and never empty, no others (`docs/contract.md` 7.1).
     package init(_ parameters: [(name: String, value: String)], strictly names: [String]) {
+        refuseUnknown(parameters, names)
         for name in names {
             let given = parameters.filter { $0.name == name }
             if given.count > 1 {
@@ -21,6 +28,12 @@ package struct QueryReader {
                     values[name] = value
                 }
             }
+        }
+    }
+
+    private mutating func refuseUnknown(_ parameters: [(name: String, value: String)], _ names: [String]) {
+        for (name, _) in parameters where !names.contains(name) && faults[name] == nil {
+            faults.add(name, "The \(name) parameter is not known.")
         }
     }
 
@@ -41,12 +54,22 @@ package struct QueryReader {
         values[name] != nil || faults[name] != nil
     }
 
-    /// A moment with its zone, as `FieldReader` reads them.
+    /// A moment with its zone, as `FieldReader` reads them. The plus sign of an offset that came unescaped was decoded
+    /// as a blank: where a sign must be, a blank can mean nothing else.
     package mutating func rfc3339(_ name: String) -> Timestamp? {
         guard let text = values[name] else { return nil }
-        if let moment = TimeText.parseRFC3339(text) { return moment }
+        if let moment = TimeText.parseRFC3339(text) ?? Self.withPlus(text).flatMap(TimeText.parseRFC3339) {
+            return moment
+        }
         faults.add(name, "The \(name) field must be an RFC 3339 date with a zone.")
         return nil
+    }
+
+    /// The text with a plus sign for the blank before its last five characters, `HH:MM`.
+    private static func withPlus(_ text: String) -> String? {
+        let offset = text.suffix(5)
+        guard text.dropLast(5).last == " " else { return nil }
+        return text.dropLast(6) + "+" + offset
     }
 
     package mutating func missing(_ name: String) {

@@ -48,4 +48,18 @@ extension Tables {
         "CREATE UNIQUE INDEX registrations_id ON registrations (id)",
         "CREATE INDEX registrations_moving ON registrations (id) WHERE is_moving = 1",
     ]
+
+    /// One registration of a merchant's URL for a type. Of equal ones that were made before, the oldest stays; the
+    /// others end as if they were deleted, and their tokens with them.
+    static let registrationsOnce = [
+        """
+        UPDATE registrations SET deleted_at = created_at, is_moving = 1, authorization_sealed = NULL,
+            functions_key_sealed = NULL
+        WHERE deleted_at IS NULL AND EXISTS (
+            SELECT 1 FROM registrations o
+            WHERE o.merchant_id = registrations.merchant_id AND o.url = registrations.url
+                AND o.type = registrations.type AND o.deleted_at IS NULL AND o.id < registrations.id)
+        """,
+        "CREATE UNIQUE INDEX registrations_once ON registrations (merchant_id, url, type) WHERE deleted_at IS NULL",
+    ]
 }

@@ -36,6 +36,8 @@ package enum Schema {
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
         Migration(version: 8, name: "probes by URL", statements: Tables.probes, needs: 4),
         Migration(version: 9, name: "where redirects point", statements: Tables.redirects, needs: 4),
+        Migration(
+            version: 10, name: "one registration per URL and type", statements: Tables.registrationsOnce, needs: 4),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
@@ -77,3 +79,4 @@ package enum Schema {
         return missing.map(\.version)
     }
 }
+

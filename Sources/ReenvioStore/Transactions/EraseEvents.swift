@@ -78,9 +78,8 @@ extension Store {
     }
 
     /// Looks through a page of QR codes for a debtor's document, as `findParties` does among payouts.
-    /// - Parameter document: digits only.
     package func findQRCodes(
-        document: String, after key: PartiesKey?
+        document: DocumentNumber, after key: PartiesKey?
     ) async throws -> (ids: [Int64], seen: Int, next: PartiesKey?) {
         let rows = try await engine.read { db in
             try db.all(

@@ -58,8 +58,7 @@ extension Store {
 
     /// Looks through a page of the sealed rows for a document, as a beneficiary's number or as a PIX key. Nothing
     /// stands in the clear by which it could be found faster.
-    /// - Parameter document: digits only.
-    package func findParties(document: String, after key: PartiesKey?) async throws -> PartiesPage {
+    package func findParties(document: DocumentNumber, after key: PartiesKey?) async throws -> PartiesPage {
         let rows = try await engine.read { db in
             try db.all(
                 """

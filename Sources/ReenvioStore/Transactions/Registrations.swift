@@ -1,5 +1,21 @@
 package import ReenvioModel
 
+/// What became of a registration that was to be made or changed.
+package enum RegistrationOutcome: Equatable, Sendable {
+    case saved(Registration)
+    /// Deleted meanwhile, or never there.
+    case notFound
+    /// The merchant has the same URL for the same type already (`docs/contract.md` 6.5).
+    case alreadyRegistered
+    /// It would be one more than `Limits.registrationsPerMerchant`.
+    case tooMany
+
+    /// The registration as it is stored now; nil where nothing was saved.
+    package var registration: Registration? {
+        if case .saved(let registration) = self { registration } else { nil }
+    }
+}
+
 extension Store {
     /// A token of a registration, as it is bound to its row.
     package enum RegistrationToken: String, Sendable {
@@ -12,17 +28,15 @@ extension Store {
     }
 
     /// Registers a URL for events of a merchant. Whether it is open, and whose it is, is the caller's to judge.
-    /// - Returns: nil where the merchant has `Limits.registrationsPerMerchant` already.
     package func createRegistration(
         _ draft: RegistrationDraft, of merchant: Merchant, by requester: Requester, now: Timestamp
-    ) async throws -> Registration? {
+    ) async throws -> RegistrationOutcome {
         try await engine.write(.intake) { db in
-            // One after the other, so that the count holds.
-            try db.query("SELECT id FROM merchants WHERE id = $1 FOR UPDATE", [.int(merchant.id)]) { _ in }
-            let count = try db.first(
-                "SELECT count(*) FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL", [.int(merchant.id)]
-            ) { $0.int(0) }
-            guard count ?? 0 < Limits.registrationsPerMerchant else { return nil }
+            try Self.lockRegistrations(of: merchant.id, in: db)
+            let known = try Self.registeredURLs(of: merchant.id, in: db)
+            let isKnown = known.contains { $0.url == draft.url.identity && $0.type == draft.selection.rawValue }
+            if isKnown { return .alreadyRegistered }
+            guard known.count < Limits.registrationsPerMerchant else { return .tooMany }
             let id = try db.nextIDs(.registration, 1)[0]
             try db.run(
                 """
@@ -41,19 +55,22 @@ extension Store {
                 webhook: id, of: merchant.accountID, "webhook.create",
                 parameters: "merchant \(merchant.id), \(draft.selection.rawValue) to \(draft.url.origin)",
                 by: requester, now, in: db)
-            return try Self.findRegistration(id, in: db)
+            return try Self.findRegistration(id, in: db).map { .saved($0) } ?? .notFound
         }
     }
 
     /// Changes what is asked for and leaves the rest. Where the URL goes to another receiver from now on, the row says
     /// that what waits has to follow.
-    /// - Returns: the registration as it stands now; nil where there is none (any more).
     package func updateRegistration(
         id: Int64, _ change: RegistrationChange, by requester: Requester, now: Timestamp
-    ) async throws -> Registration? {
+    ) async throws -> RegistrationOutcome {
         try await engine.write(.intake) { db in
-            guard let known = try Self.lockRegistration(id, in: db) else { return nil }
-            if change.fields.isEmpty { return known }
+            // A registration never changes its merchant, so that may be read before it is locked.
+            guard let merchantID = try Self.findRegistration(id, in: db)?.merchantID else { return .notFound }
+            if change.url != nil || change.selection != nil { try Self.lockRegistrations(of: merchantID, in: db) }
+            guard let known = try Self.lockRegistration(id, in: db) else { return .notFound }
+            if change.fields.isEmpty { return .saved(known) }
+            if try Self.isTaken(change, known, in: db) { return .alreadyRegistered }
             if let url = change.url {
                 let receiverID = try Self.receiverID(of: url, merchantID: known.merchantID, now, in: db)
                 try db.run(
@@ -74,7 +91,7 @@ extension Store {
             try Self.audit(
                 webhook: id, of: try Self.accountID(of: known, in: db), "webhook.update",
                 parameters: change.fields.joined(separator: ", "), by: requester, now, in: db)
-            return try Self.findRegistration(id, in: db)
+            return try Self.findRegistration(id, in: db).map { .saved($0) } ?? .notFound
         }
     }
 
@@ -93,6 +110,33 @@ extension Store {
             try Self.audit(
                 webhook: id, of: try Self.accountID(of: known, in: db), "webhook.delete", by: requester, now, in: db)
             return true
+        }
+    }
+
+    /// One create or change of a merchant's registrations after the other, so that what was looked at still holds.
+    private static func lockRegistrations(of merchantID: Int64, in db: any SQLConnection) throws {
+        try db.query("SELECT id FROM merchants WHERE id = $1 FOR UPDATE", [.int(merchantID)]) { _ in }
+    }
+
+    /// What is registered already. The index on these columns compares texts; equal URLs may be spelled differently.
+    private static func registeredURLs(
+        of merchantID: Int64, in db: any SQLConnection
+    ) throws -> [(id: Int64, url: String, type: String)] {
+        try db.all(
+            "SELECT id, url, type FROM registrations WHERE merchant_id = $1 AND deleted_at IS NULL",
+            [.int(merchantID)]
+        ) { (id: $0.int(0), url: ReceiverURL.identity(of: $0.text(1)), type: $0.text(2)) }
+    }
+
+    /// Whether a change would make a registration equal to another one.
+    private static func isTaken(
+        _ change: RegistrationChange, _ known: Registration, in db: any SQLConnection
+    ) throws -> Bool {
+        guard change.url != nil || change.selection != nil else { return false }
+        let url = change.url?.identity ?? ReceiverURL.identity(of: known.url)
+        let type = (change.selection ?? known.selection).rawValue
+        return try registeredURLs(of: known.merchantID, in: db).contains {
+            $0.id != known.id && $0.url == url && $0.type == type
         }
     }
 

@@ -15,7 +15,7 @@ struct EraseCommand: AsyncParsableCommand {
 
     @OptionGroup var options: CommandOptions
     @Option(help: "The payout's id.") var payout: Int64?
-    @Option(help: "A CPF or CNPJ; points, dashes and slashes do not matter.") var document: String?
+    @Option(help: "A CPF or CNPJ; points, dashes, slashes and the case of letters do not matter.") var document: String?
 
     func validate() throws {
         if (payout != nil) == (document != nil) { throw ValidationError("give either --payout or --document") }
@@ -41,15 +41,15 @@ struct EraseCommand: AsyncParsableCommand {
     }
 
     private func eraseByDocument(_ store: Store, _ now: Timestamp) async throws -> Int {
-        let digits = (document ?? "").filter { !"./- ".contains($0) }
-        guard [11, 14].contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }) else {
-            throw CreationRefused(description: "--document must have the 11 digits of a CPF or the 14 of a CNPJ")
+        guard let document = DocumentNumber(written: document ?? "") else {
+            throw CreationRefused(
+                description: "--document must have the 11 digits of a CPF or the 14 digits or letters of a CNPJ")
         }
         var erased = 0
         var seen = 0
         var next: PartiesKey?
         repeat {
-            let page = try await store.findParties(document: digits, after: next)
+            let page = try await store.findParties(document: document, after: next)
             if !page.payoutIDs.isEmpty {
                 erased += try await store.eraseParties(
                     payoutIDs: page.payoutIDs, by: CommandActor.requester, now: now
@@ -62,7 +62,7 @@ struct EraseCommand: AsyncParsableCommand {
             }
         } while next != nil
         repeat {
-            let page = try await store.findQRCodes(document: digits, after: next)
+            let page = try await store.findQRCodes(document: document, after: next)
             erased += try await store.eraseQRCodes(ids: page.ids, by: CommandActor.requester, now: now).count
             next = page.next
         } while next != nil

@@ -11,8 +11,9 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the server.",
         discussion: """
-            Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: stops
-            accepting, finishes or releases what is in flight, and exits with 0 within 10 seconds.
+            Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: is not ready
+            any more, works on for REENVIO_DRAIN_DELAY (a second signal skips the rest of it), then stops accepting,
+            finishes or releases what is in flight, and exits with 0 within 10 seconds.
             """
     )
 
@@ -41,8 +42,10 @@ struct Serve: AsyncParsableCommand {
                 logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
             }
             let clock = SystemClock(ahead: try await ServerClock.ahead(of: SystemClock(), store) ?? .zero)
+            let isDraining = ReenvioEngine.Flag()
             let services = try Wiring.services(
-                settings: settings, store: store, clock: clock, registry: registry, logger: logger
+                settings: settings, store: store, clock: clock, registry: registry, isDraining: isDraining,
+                logger: logger
             ) { addresses in
                 var writer = JSONWriter()
                 writer.object { writer in
@@ -51,11 +54,16 @@ struct Serve: AsyncParsableCommand {
                 }
                 Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
             }
+            // Trapped before the address is announced, and until the end: a signal that comes then changes nothing.
+            let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+            let drain = Drain(signals: signals, delay: settings.drainDelay, isDraining: isDraining, logger: logger)
             var configuration = ServiceGroupConfiguration(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
-            )
+                services: services.map { .init(service: $0) }
+                    + [.init(service: drain, successTerminationBehavior: .gracefullyShutdownGroup)],
+                logger: logger)
             configuration.maximumGracefulShutdownDuration = .seconds(9)
             try await ServiceGroup(configuration: configuration).run()
+            withExtendedLifetime(signals) {}
             try store.close()
             withExtendedLifetime(lock) {}
         }

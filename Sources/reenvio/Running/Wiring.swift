@@ -16,7 +16,7 @@ enum Wiring {
     /// no more requests, then what came in is committed, then what is in flight is recorded.
     static func services(
         settings: Settings, store: Store, clock: SystemClock = SystemClock(),
-        registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
+        registry: MetricsRegistry = MetricsRegistry(), isDraining: Flag = Flag(), logger: Logger,
         onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
     ) throws -> [any Service] {
         let group = MultiThreadedEventLoopGroup.singleton
@@ -37,11 +37,11 @@ enum Wiring {
             ),
             clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
         )
-        let readiness = Readiness(store: store)
+        let readiness = Readiness(store: store, isDraining: isDraining)
         let publicURL = PublicURL(settings.publicURL)
         let options = APIServer.Options(
             rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL,
-            isSplit: settings.adminListen != nil
+            isSplit: settings.adminListen != nil, version: Reenvio.version, isDraining: isDraining
         )
         let api = APIServer(engine, readiness: readiness, options: options)
         let listeners = try listeners(api, settings, publicURL, on: group, logger: logger, onListening: onListening)

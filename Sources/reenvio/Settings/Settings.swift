@@ -34,6 +34,9 @@ struct Settings: Sendable {
         var text: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
     }
 
+    /// The longest `drainDelay`.
+    static let drainSecondsMax: Int64 = 300
+
     enum LogFormat: String, Sendable {
         case json, text
     }
@@ -57,6 +60,8 @@ struct Settings: Sendable {
     var rateLimits: RateLimits
     var retention: Retention
     var trustedProxies: [CIDR]
+    /// How long the server works on, not ready any more, before it closes its port.
+    var drainDelay: Duration
     /// Nil: the address really bound.
     var publicURL: String?
     var tlsCertificate: String?

@@ -13,6 +13,7 @@ enum SettingName: String, CaseIterable {
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", egressProxy = "egress_proxy"
     case retrySchedule = "retry_schedule"
     case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
+    case drainDelay = "drain_delay"
     case publicURL = "public_url", tlsCert = "tls_cert", tlsKey = "tls_key", retention, log, logFormat = "log_format"
 
     var variable: String { "REENVIO_" + rawValue.uppercased() }
@@ -24,6 +25,7 @@ enum SettingName: String, CaseIterable {
         case .listen: "127.0.0.1:8080"
         case .retrySchedule: RetrySchedule.defaultText
         case .resendBacklog: "1000000"
+        case .drainDelay: "0s"
         case .rateLimits: RateLimits.defaultText
         case .allowHTTPReceivers: "false"
         case .retention: Retention.defaultText
@@ -129,6 +131,10 @@ struct SettingsReader {
                 Retention($0)
             } ?? .standard,
             trustedProxies: check.cidrs(.trustedProxies),
+            drainDelay: check.parse(.drainDelay, "must be a time of at most 5m, such as 10s") { text in
+                let seconds = DurationText.seconds(text, maxDays: 1)
+                return seconds.flatMap { $0 <= Settings.drainSecondsMax ? Duration.seconds($0) : nil }
+            } ?? .zero,
             publicURL: check.optional(.publicURL, "must be an http or https URL without a query") { text in
                 let isURL = text.hasPrefix("http://") || text.hasPrefix("https://")
                 return isURL && !text.contains("?") && !text.contains("#") && !text.contains(" ") ? text : nil

@@ -166,6 +166,25 @@ def read_answer(connection, method="POST"):
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
 
 
+def read_head(connection):
+    """The bytes of the next head, and not one more."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += connection.recv(1) or _cut_off()
+    return data
+
+
+def read_one_answer(connection):
+    """Status, headers and body of the next answer, and not a byte of the one behind it: for pipelined requests."""
+    head = read_head(connection).decode()
+    headers = dict(line.split(": ", 1) for line in head.rstrip().split("\r\n")[1:])
+    headers = {name.lower(): value for name, value in headers.items()}
+    body = b""
+    while len(body) < int(headers["content-length"]):
+        body += connection.recv(int(headers["content-length"]) - len(body)) or _cut_off()
+    return int(head.split(" ")[1]), headers, body
+
+
 def send_together(server, request, count):
     """The same request over `count` connections, complete on all of them at the same moment: each connection is open
     and has sent all but its last byte before the first last byte goes. Returns the answers."""

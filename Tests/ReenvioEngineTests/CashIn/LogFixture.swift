@@ -38,7 +38,7 @@ struct LogFixture {
         let merchant = try #require(try await store.merchant(id: merchantID, accountID: nil))
         let made = try await store.createRegistration(
             draft, of: merchant, by: Requester(actor: "test"), now: clock.wall)
-        return try #require(made).id
+        return try #require(made.registration).id
     }
 
     /// Payouts of the mirror, reported as paid now.

@@ -48,11 +48,15 @@ import Testing
         ("-Infinity", 1), ("True", 0), ("NULL", 0), ("nulL", 3), ("truee", 4), (#"["\x41"]"#, 3), (#"["\'"]"#, 3),
         (#"["\U0041"]"#, 3), (#"["\u004G"]"#, 7), (#"["\u 041"]"#, 4), (#"["\u+041"]"#, 4), (#"["\ "]"#, 3),
         ("\"\n\"", 1), ("\"\t\"", 1), ("\"\u{0}\"", 1), ("\"\u{1F}\"", 1), ("\"\\\n\"", 2), ("/**/1", 0), ("1//", 1),
-        ("#1", 0), ("\u{FEFF}1", 0), ("1\u{0}", 1), ("\u{0}", 0), ("\u{A0}1", 0), ("\u{B}1", 0), ("1\u{C}", 1),
+        ("#1", 0), (" \u{FEFF}1", 1), ("1\u{0}", 1), ("\u{0}", 0), ("\u{A0}1", 0), ("\u{B}1", 0), ("1\u{C}", 1),
         ("'a'", 0), ("[\u{2028}]", 1),
     ])
     func refusesWhatIsNotJSON(text: String, offset: Int) {
         #expect(fault(text) == JSONFault(reason: .unexpectedByte, offset: offset))
+    }
+
+    @Test func namesAByteOrderMark() {
+        #expect(fault("\u{FEFF}1") == JSONFault(reason: .byteOrderMark, offset: 0))
     }
 
     @Test(arguments: [

@@ -12,16 +12,30 @@ import Testing
     @Test(arguments: [
         ("CPF", "82608288200", nil), ("CPF", "00000000000", nil), ("CNPJ", "12345678000195", nil),
         ("CPF", "8260828820", "must have 11 digits."), ("CPF", "826082882001", "must have 11 digits."),
-        ("CPF", "12345678000195", "must have 11 digits."), ("CNPJ", "82608288200", "must have 14 digits."),
-        ("CNPJ", "123456780001950", "must have 14 digits."),
+        ("CPF", "12345678000195", "must have 11 digits."),
+        ("CNPJ", "82608288200", "must have 14 digits or letters."),
+        ("CNPJ", "123456780001950", "must have 14 digits or letters."),
+        ("CNPJ", "12ABC34501DE35", nil), ("CNPJ", "12abc34501de35", nil), ("CNPJ", "ABCDEFGHIJKL00", nil),
+        ("CNPJ", "12ABC34501DE3", "must have 14 digits or letters."),
+        ("CNPJ", "12ABC34501DE3X", "must end with 2 digits."), ("CNPJ", "12ABC34501DEAB", "must end with 2 digits."),
+        ("CNPJ", "12.ABC.345/01DE-35", "must contain digits and letters only."),
+        ("CNPJ", "12ABC34501DÉ35", "must contain digits and letters only."),
+        ("CPF", "12ABC34501D", "must contain digits only."),
         ("CPF", "826.082.882-00", "must contain digits only."), ("CPF", "8260828820x", "must contain digits only."),
         ("CPF", " 82608288200", "must contain digits only."), ("CPF", "٨٢٦٠٨٢٨٨٢٠٠", "must contain digits only."),
-        ("CPF", "８２６０８２８８２００", "must contain digits only."), ("CNPJ", "-2345678000195", "must contain digits only."),
+        ("CPF", "８２６０８２８８２００", "must contain digits only."),
+        ("CNPJ", "-2345678000195", "must contain digits and letters only."),
     ])
     func judgesTheDocument(type: String, number: String, text: String?) throws {
         let body = try payoutBody().with("beneficiary.document", #"{"type":"\#(type)","number":"\#(number)"}"#)
         let key = "beneficiary.document.number"
         #expect(faults(body) == (text.map { #"{"\#(key)":["The \#(key) field \#($0)"]}"# } ?? "{}"))
+    }
+
+    @Test func keepsADocumentInUpperCase() throws {
+        let body = try payoutBody().with("beneficiary.document", #"{"type":"CNPJ","number":"12abc34501de35"}"#)
+        let draft = try #require(PayoutDraft.read(body, policy: AddressPolicy()).draft)
+        #expect(draft.parties.beneficiary.documentNumber == "12ABC34501DE35")
     }
 
     @Test func judgesTheNumberWithoutAType() throws {

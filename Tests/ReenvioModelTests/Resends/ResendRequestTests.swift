@@ -129,9 +129,15 @@ import Testing
     }
 
     @Test(arguments: [
-        "2", "7", "8", "9", "0", "12", "-3", "3.0", "3e0", #""3""#, #""Paid""#, "null", "true", "[3]", "{}",
-        "9223372036854775811",
+        "3.0", "3e0", #""3""#, #""Paid""#, #""""#, "null", "true", "[3]", "{}", "9223372036854775811",
     ])
+    func namesTheTypeOfWhatIsNoInteger(element: String) throws {
+        #expect(
+            try faults("status_ids", "[\(element)]")
+                == #"{"status_ids.0":["The status_ids.0 field must be an integer."]}"#)
+    }
+
+    @Test(arguments: ["2", "7", "8", "9", "0", "12", "-3"])
     func refusesOtherElements(element: String) throws {
         #expect(
             try faults("status_ids", "[\(element)]") == #"{"status_ids.0":["The selected status is not notifiable."]}"#)
@@ -141,9 +147,9 @@ import Testing
         #expect(
             try faults("status_ids", #"[3,2,6,"6",9,11,null]"#)
                 == #"{"status_ids.1":["The selected status is not notifiable."],"#
-                + #""status_ids.3":["The selected status is not notifiable."],"#
+                + #""status_ids.3":["The status_ids.3 field must be an integer."],"#
                 + #""status_ids.4":["The selected status is not notifiable."],"#
-                + #""status_ids.6":["The selected status is not notifiable."]}"#)
+                + #""status_ids.6":["The status_ids.6 field must be an integer."]}"#)
     }
 
     @Test func collapsesDuplicates() throws {
