@@ -63,6 +63,7 @@ package struct APIServer: Sendable {
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + MoveRoutes(engine).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints

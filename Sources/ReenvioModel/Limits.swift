@@ -79,6 +79,10 @@ package enum Limits {
     package static let slotsRenewed = 1_000
     /// Changed registrations that one step of the janitor looks after.
     package static let registrationsPerSweep = 100
+    /// Changes on a merchant's clock that one commit of a move of its URLs looks at, and one call of it
+    /// (`docs/contract.md` 13.16).
+    package static let changesPerMoveStep = 1_000
+    package static let changesPerMove = 200_000
     /// Deliveries of a job that are looked at to say whether it can only wait.
     package static let pendingLookedAt = 1_000
     /// A job's ledger (`docs/contract.md` 13.4): most rows that a page looks at for an outcome, how many at a time, and

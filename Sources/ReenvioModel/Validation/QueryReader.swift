@@ -45,7 +45,7 @@ package struct QueryReader {
     package mutating func rfc3339(_ name: String) -> Timestamp? {
         guard let text = values[name] else { return nil }
         if let moment = TimeText.parseRFC3339(text) { return moment }
-        faults.add(name, "The \(name) field must be an RFC 3339 date with a zone.")
+        faults.add(name, TimeText.fault(of: text, field: name))
         return nil
     }
 
