@@ -61,6 +61,7 @@ package struct APIServer: Sendable {
                 + CashInRoutes(engine).endpoints
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
+                + BatchRoutes(engine, publicURL: options.publicURL).endpoints
                 + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
                 + MoveRoutes(engine).endpoints

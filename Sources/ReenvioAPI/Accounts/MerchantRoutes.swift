@@ -75,6 +75,7 @@ package struct MerchantRoutes: Sendable {
             writer.member("status_code", result.statusCode)
             writer.member("reason", result.reason?.rawValue)
             writer.member("answer", result.statusCode == nil ? nil : String(decoding: result.answer, as: UTF8.self))
+            PayoutStatus.writeTable(into: &writer)
         }
     }
 }

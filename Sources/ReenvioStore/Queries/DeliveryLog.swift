@@ -12,7 +12,8 @@ extension Store {
         try await engine.read { db in
             let owner = try db.first(
                 """
-                SELECT p.merchant_id, p.notification_url, p.receiver_id FROM payouts p JOIN merchants m ON m.id = p.merchant_id
+                SELECT p.merchant_id, p.notification_url, p.receiver_id
+                FROM payouts p JOIN merchants m ON m.id = p.merchant_id
                 WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(payoutID), .optional(accountID)]
             ) { (merchantID: $0.int(0), url: $0.textIfPresent(1) ?? "", receiverID: $0.intIfPresent(2)) }
@@ -85,7 +86,8 @@ private struct DeliveryLog {
             try db.all(sql, [.int(payoutID), .int(merchantID)]) { row in
                 let isInFlight = !row.isNull(2) && row.time(1) > now
                 let delivery = LoggedDelivery(
-                    id: row.int(0), url: try urls.url(atQueue: row.int(6), in: db), isResend: !row.isNull(4), jobID: row.textIfPresent(5),
+                    id: row.int(0), url: try urls.url(atQueue: row.int(6), in: db), isResend: !row.isNull(4),
+                    jobID: row.textIfPresent(5),
                     state: isInFlight ? .inFlight : .waiting, nextAttemptAt: isInFlight ? nil : row.time(1))
                 return Found(delivery: delivery, notificationID: row.intIfPresent(3))
             }
@@ -103,7 +105,8 @@ private struct DeliveryLog {
             """, [.int(merchantID), .int(payoutID), .int(Store.loggedDeliveriesMax)]
         ) { row in
             let delivery = LoggedDelivery(
-                id: row.int(0), url: try urls.url(atQueue: row.int(5), in: db), isResend: !row.isNull(3), jobID: row.textIfPresent(4),
+                id: row.int(0), url: try urls.url(atQueue: row.int(5), in: db), isResend: !row.isNull(3),
+                jobID: row.textIfPresent(4),
                 state: LoggedDelivery.State(rawValue: row.text(1)) ?? .skipped, nextAttemptAt: nil)
             return Found(delivery: delivery, notificationID: row.intIfPresent(2))
         }

@@ -34,6 +34,7 @@ package enum Schema {
         Migration(
             version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces, needs: 4),
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
+        Migration(version: 8, name: "resends over ranges and merchants", statements: Tables.resendBatches),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

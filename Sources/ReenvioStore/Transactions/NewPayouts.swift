@@ -61,7 +61,8 @@ enum NewPayouts {
         return [
             .int(id), .int(payout.merchantID), .text(draft.invoice), .int(draft.amount.minor),
             .text(draft.amount.currency),
-            .time(payout.createdAt ?? now), .int(seq), .optional(receiverID), .optional(draft.notificationURL?.text), .text(draft.purpose),
+            .time(payout.createdAt ?? now), .int(seq), .optional(receiverID), .optional(draft.notificationURL?.text),
+            .text(draft.purpose),
         ]
     }
 

@@ -130,7 +130,8 @@ private struct CashInReporting {
             type: type, qrCode: qrCode, accountNumber: mirror.number, agencyNumber: mirror.branch)
         let event = NewEvent(
             merchantID: merchantID, type: type, objectID: qrCode.id, seq: clocks.next(merchantID),
-            sequence: (last?.sequence ?? 0) + 1, occurredAt: at ?? stamp.now, nonce: stamp.nonce, trace: stamp.trace, body: envelope.body)
+            sequence: (last?.sequence ?? 0) + 1, occurredAt: at ?? stamp.now, nonce: stamp.nonce, trace: stamp.trace,
+            body: envelope.body)
         var wakes = QueueWakes()
         var writer = NewEvents(sealing: sealing, now: stamp.now)
         try writer.write([event], due: stamp.due, wakes: &wakes, in: db)

@@ -65,7 +65,8 @@ import Testing
 
     /// Before 1970 seconds are rounded down, too.
     @Test func comparesBeforeTheEpoch() throws {
-        #expect(try decide("1969-12-31T23:59:58Z", after: "1969-12-31T23:59:58.5Z") == .apply(at: "1969-12-31T23:59:58.5Z"))
+        #expect(
+            try decide("1969-12-31T23:59:58Z", after: "1969-12-31T23:59:58.5Z") == .apply(at: "1969-12-31T23:59:58.5Z"))
         #expect(try decide("1969-12-31T23:59:57Z", after: "1969-12-31T23:59:58.5Z") == .refused(.laterStatusRecorded))
     }
 
