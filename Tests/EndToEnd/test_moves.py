@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.binary import assert_refused
+from harness.binary import LOOPBACK_RECEIVERS, assert_refused
 from harness.bodies import window
 from harness.client import PAYMENTS, paid_payouts
 from harness.receiver import Receiver
@@ -62,10 +62,11 @@ class TestMove:
         server = house.serve(REENVIO_RETRY_SCHEDULE="1h,1h")
         paid_payouts(server, shop, 10, receiver.url())
         flags = ["--id", 303, "--from", origin(receiver), "--to", origin(moved_to)]
-        assert house.json("merchant", "move-urls", *flags, "--dry-run")["payouts"] == 10
-        assert house.json("merchant", "move-urls", *flags)["open_deliveries"] == 10
+        assert house.json("merchant", "move-urls", *flags, "--dry-run", **LOOPBACK_RECEIVERS)["payouts"] == 10
+        assert house.json("merchant", "move-urls", *flags, **LOOPBACK_RECEIVERS)["open_deliveries"] == 10
         assert house.one("SELECT count(*) FROM payouts WHERE notification_url = ?", moved_to.url()) == 10
-        assert_refused(house.run("merchant", "move-urls", *flags[2:], "--id", 999), "there is no merchant 999")
+        elsewhere = house.run("merchant", "move-urls", *flags[2:], "--id", 999, **LOOPBACK_RECEIVERS)
+        assert_refused(elsewhere, "there is no merchant 999")
         refused = house.run("merchant", "move-urls", "--id", 303, "--from", origin(receiver), "--to", "https://10.0.0.1")
         assert_refused(refused, "must be an https URL with a public host")
 
@@ -79,13 +80,13 @@ class TestOnePayout:
         path = f"{PAYMENTS}/{first}"
         changed = operator.expect(200, "PATCH", path, {"notification_url": moved_to.url("/one")})
         assert changed["notification_url"] == moved_to.url("/one")
-        done = house.json("payout", "set-url", second, "--url", moved_to.url("/two"))
+        done = house.json("payout", "set-url", second, "--url", moved_to.url("/two"), **LOOPBACK_RECEIVERS)
         assert done == {"payout_id": second, "notification_url": moved_to.url("/two")}
         for payout in (first, second):
             operator.expect(202, "POST", f"{PAYMENTS}/{payout}/notifications/resend")
         eventually(lambda: {one.path for one in moved_to.acknowledged} == {"/one", "/two"}, "both arrived there", 30)
         assert server.client(shop.key).request("PATCH", path, json={"notification_url": "x"}).status_code == 403
-        assert_refused(house.run("payout", "set-url", 99, "--url", moved_to.url()), "there is no payout 99")
+        assert_refused(house.run("payout", "set-url", 99, "--url", "https://shop.example/"), "there is no payout 99")
 
     def test_one_that_had_none(self, house, shop, receiver):
         server = house.serve()

@@ -20,6 +20,20 @@ struct BatchPages: Sendable {
         ]
     }
 
+    /// One of the last batches, below the form that makes them.
+    static func row(_ batch: ResendBatch) -> View {
+        var view = View()
+        view.text("batch", batch.publicID)
+        view.text("short", String(batch.publicID.prefix(8)))
+        view["batch_state"] = .view(Shown.pill(batch.state.rawValue))
+        view.text("from", TimeText.plain(Timestamp(seconds: batch.range.startSeconds)))
+        view.text("to", TimeText.plain(Timestamp(seconds: batch.range.endSeconds)))
+        view.text("merchants", Shown.number(batch.merchants))
+        view.text("total", Shown.number(batch.total))
+        view.text("delivered", Shown.number(batch.delivered))
+        return view
+    }
+
     private func state(_ visit: Visit) async throws -> JSONObject {
         try await desk.ask(.get, "\(BatchRoutes.path)/\(visit.parameters["batch_id"] ?? "")", as: visit)
     }

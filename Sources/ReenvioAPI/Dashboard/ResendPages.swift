@@ -51,6 +51,8 @@ struct ResendPages: Sendable {
             })
         view.list(
             "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
+        let batches = try await desk.engine.store.listBatches(accountID: visit.accountID, CursorPage(limit: 5)).batches
+        view.list("batches", batches.map(BatchPages.row))
         let now = desk.engine.clock.wall
         view.list(
             "spans",

@@ -78,8 +78,8 @@ struct AcknowledgeImported {
             """
             SELECT d.merchant_id, d.id, d.payout_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id,
                 d.attempts, d.created_at
-            FROM notifications n JOIN deliveries d ON d.merchant_id = n.merchant_id AND d.id = n.live_delivery_id,
-                {rows}
+            FROM notifications n
+            JOIN deliveries d ON d.merchant_id = n.merchant_id AND d.id = n.live_delivery_id, {rows}
             WHERE n.id = rows.id
             """, rows
         ) { ended.add($0, end: .skipped, reason: .acknowledgedElsewhere) }
