@@ -55,7 +55,7 @@ package enum PayoutStatus: Int, Sendable, CaseIterable {
 }
 
 extension PayoutStatus {
-    /// The statuses that a receiver hears of, so that whoever tries one sees which of the two published tables is spoken
+    /// The statuses that a receiver hears of: a ping shows which of the two published tables is spoken
     /// (`docs/contract.md` 1.1 and 13.13).
     package static func writeTable(into writer: inout JSONWriter) {
         writer.array("statuses") { writer in

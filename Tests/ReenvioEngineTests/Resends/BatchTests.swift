@@ -215,9 +215,9 @@ struct BatchTests {
         let fixture = try await EngineFixture(on: kind)
         let ids = try await outage(303, fixture) + outage(304, fixture)
         _ = try await open(request(fixture), fixture)
-        for _ in 0..<200 {
+        for seed in UInt64(2)..<202 {
             // Another node takes over after every step.
-            let next = EngineFixture(after: fixture)
+            let next = EngineFixture(after: fixture, seed: seed)
             guard case .again = try await next.engine.runner.step(now: fixture.clock.now) else { break }
         }
         #expect(try await resent(fixture) == ids.sorted())
