@@ -67,8 +67,10 @@ package struct APIServer: Sendable {
                 + CashInRoutes(engine).endpoints
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
+                + BatchRoutes(engine, publicURL: options.publicURL).endpoints
                 + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
+                + MoveRoutes(engine).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints

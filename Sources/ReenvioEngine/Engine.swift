@@ -73,7 +73,8 @@ package struct Engine: Sendable {
         )
         runner = ResendRunner(
             store: store, policy: options.policy, schedule: options.schedule,
-            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, logger: logger
+            backlogMax: options.resendBacklogMax, dispatcherBell: bell, traffic: traffic, entropy: entropy,
+            logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
         janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)

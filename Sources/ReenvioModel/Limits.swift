@@ -73,6 +73,13 @@ package enum Limits {
     package static let resendChunk = 200
     package static let resendEntriesPerStep = 5_000
     package static let resendWindowSeconds: Int64 = 3 * 3_600
+    /// A resend over a longer range or several merchants (`docs/contract.md` 13.17): its longest range, its merchants,
+    /// and how many of those have running jobs at once.
+    package static let batchRangeSeconds: Int64 = 31 * 86_400
+    package static let batchMerchants = 1_000
+    package static let batchMerchantsAtOnce: Int64 = 4
+    /// Running batches that one step looks at.
+    package static let batchesLookedAt = 16
     /// The longest range of a v3 resend (`docs/contract.md` 6.3).
     package static let logWindowSeconds: Int64 = 31 * 86_400
     /// How long a message of a v3 resend waits behind a pause or an open breaker (`docs/contract.md` 6.4).
@@ -89,6 +96,10 @@ package enum Limits {
     package static let slotsRenewed = 1_000
     /// Changed registrations that one step of the janitor looks after.
     package static let registrationsPerSweep = 100
+    /// Changes on a merchant's clock that one commit of a move of its URLs looks at, and one call of it
+    /// (`docs/contract.md` 13.16).
+    package static let changesPerMoveStep = 1_000
+    package static let changesPerMove = 200_000
     /// Deliveries of a job that are looked at to say whether it can only wait.
     package static let pendingLookedAt = 1_000
     /// A job's ledger (`docs/contract.md` 13.4): most rows that a page looks at for an outcome, how many at a time, and

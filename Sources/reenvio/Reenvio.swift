@@ -14,8 +14,10 @@ struct Reenvio: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Demo.self, Check.self, Migrate.self, AccountCommands.self, MerchantCommands.self,
-            KeyCommands.self, UserCommands.self, TokenKeyCommands.self, ImportCommand.self, ResendCommand.self,
-            JobCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self, ReceiverCommand.self,
+            PayoutCommands.self, KeyCommands.self, UserCommands.self, TokenKeyCommands.self, ImportCommand.self,
+            ResendCommand.self,
+            JobCommands.self, BatchCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self,
+            ReceiverCommand.self,
             BackupCommand.self, RestoreCommand.self, HoldCommand.self, ReleaseCommand.self,
             CopyCommand.self,
         ]

@@ -102,6 +102,23 @@ def attempts_of(server):
     return [line for line in map(json.loads, whole) if line["message"] == "attempt"]
 
 
+class TestStatuses:
+    def test_the_page_for_receivers_opens_with_the_table_that_is_spoken(self, house, shop, receiver):
+        """C 1.1, contradiction 1: a ping, the page and the portal show the same meanings of `status.id`."""
+        page = "docs/receiving-webhooks.md"
+        heading = "Two status tables: know which one you speak"
+        assert (ROOT / page).read_text().index(heading) < (ROOT / page).read_text().index("## What arrives")
+        shown = {
+            int(row[0]): (row[2].strip("*"), row[3] == "yes") for row in rows_of(page, heading) if row[2].startswith("**")
+        }
+        server = house.serve()
+        answer = server.client(shop.key).expect(200, "POST", "/v2/merchants/303/ping", {"url": receiver.url()})
+        assert {one["id"]: (one["name"], one["final"]) for one in answer["statuses"]} == shown
+        assert shown[5] == ("In Review", False)
+        description = server.client().get("/docs").text
+        assert "5 is not final" in description
+
+
 class TestCrashes:
     def test_every_commit_point_is_listed(self):
         """Each function of the store that writes is named in the page, and nothing else is called a commit point."""

@@ -298,6 +298,47 @@ class TestStored:
         assert_store_adds_up(shop.house)
 
 
+    def test_what_another_system_got_acknowledged_is_not_missed(self, shop, receiver, write):
+        """docs/importing.md: `acknowledged_at` leaves it out of `--only-unacknowledged`, at once or in a second file."""
+        house = shop.house
+        url = receiver.url()
+        acked = rfc3339(PAID)
+        first = [line(number, notification_url=url, acknowledged_at=acked) for number in range(5)]
+        second = [line(number, notification_url=url) for number in range(5, 10)]
+        path = write(first + second)
+        assert run_import(house, path)[0] == counts(imported=10)
+        assert run_import(house, path)[0] == counts(unchanged=10)
+        span = window(303)
+        resend = ["--merchant", 303, "--from", span["start_time"], "--to", span["end_time"]]
+        assert house.json("resend", *resend, "--dry-run")["total"] == 10
+        assert house.json("resend", *resend, "--only-unacknowledged", "--dry-run")["total"] == 5
+        later = write([line(7, notification_url=url, acknowledged_at=acked)], "later.ndjson")
+        assert run_import(house, later)[0] == counts(imported=1)
+        assert run_import(house, later)[0] == counts(unchanged=1)
+        server = house.serve()
+        log = server.client(shop.key).expect(200, "GET", f"/v2/payout/payments/{2_000_007}/notifications")
+        assert log["data"][0]["acknowledged_at"] == PAID.strftime("%Y-%m-%dT%H:%M:%SZ")
+        house.json("resend", *resend, "--only-unacknowledged", "--watch")
+        receiver.wait_for_acknowledged(4)
+        never(lambda: len(receiver.acknowledged) > 4, "more than what was missed was sent", 0.5)
+        server.stop()
+        assert house.run("check", "--deep").returncode == 0
+
+    @pytest.mark.parametrize(
+        "fields, reason",
+        [
+            ({"acknowledged_at": rfc3339(PAID - timedelta(seconds=1))}, "must not be before updated_at"),
+            ({"acknowledged_at": rfc3339(now() + timedelta(hours=1))}, "must not be more than 5 minutes in the future"),
+            ({"acknowledged_at": rfc3339(PAID), "notification_url": None}, "accepted only with a notification_url"),
+            ({"acknowledged_at": rfc3339(PAID), "status_id": 2}, "accepted only with a notification_url"),
+            ({"acknowledged_at": "2026-06-30T23:59:60Z"}, "must not be a leap second"),
+        ],
+    )
+    def test_an_acknowledgement_that_cannot_be(self, shop, write, fields, reason):
+        totals, errors, code = run_import(shop.house, write([line(1, **fields)]))
+        assert (totals, code) == (counts(refused=1), 1) and reason in errors[0]
+
+
 class TestKilled:
     def test_and_run_again(self, shop, write):
         """kill -9 at several points: what is stored is whole, and running it again goes on there."""

@@ -302,6 +302,33 @@ class TestTransition:
         assert list(faults(operator.post(path, too_far))) == ["occurred_at"]
         assert list(faults(operator.post(path, {"status_id": 4, "occurred_at": "2026-03-24 08:00:00"}))) == ["occurred_at"]
 
+    @pytest.mark.parametrize("digits", range(7))
+    def test_a_date_is_compared_at_its_own_precision(self, merchant, operator, digits):
+        """C 1.2: the same instant, written shorter, is not earlier; what is earlier at its own precision is."""
+        made = merchant.create_payout()
+        at = now() + timedelta(seconds=30)
+        at = at.replace(microsecond=at.microsecond // 10 * 10 + 7)
+        operator.transition(made["id"], 1, occurred_at=rfc3339(at))
+        shorter = at.strftime("%Y-%m-%dT%H:%M:%S.%f")[: 20 + digits].rstrip(".")
+        for zone, status_id in (("Z", 5), ("+00:00", 4)):
+            shown = operator.transition(made["id"], status_id, occurred_at=shorter + zone)
+            assert shown["updated_at"] == rfc3339(at)
+        other = merchant.create_payout()
+        operator.transition(other["id"], 1, occurred_at=rfc3339(at))
+        earlier = (at - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%f")[: 20 + digits].rstrip(".")
+        answer = operator.post(f"{PAYMENTS}/{other['id']}/transition", {"status_id": 3, "occurred_at": earlier + "Z"})
+        assert (answer.status_code, answer.json()) == (409, {"message": "A later status is already recorded."})
+
+    def test_a_creation_may_be_dated_by_the_platform(self, operator):
+        """C 2.1: with an operator key; nothing later may be earlier."""
+        at = now() - timedelta(days=3)
+        made = operator.create_payout(merchant_id=303, occurred_at=rfc3339(at))
+        assert made["created_at"] == made["updated_at"] == rfc3339(at)
+        before = {"status_id": 3, "occurred_at": rfc3339(at - timedelta(seconds=1))}
+        assert operator.post(f"{PAYMENTS}/{made['id']}/transition", before).status_code == 409
+        paid = operator.transition(made["id"], 3, occurred_at=at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        assert paid["paid_at"] == rfc3339(at)
+
     def test_status_detail_needs_the_merchants_setting(self, merchant, operator):
         """C 2.4: only with status 6 and the Account Mismatch setting, else 422 on `status_detail`."""
         made = merchant.create_payout()

@@ -132,6 +132,66 @@ struct PayoutRouteTests {
         }
     }
 
+    @Test("a date is compared at its own precision, one by one and in a batch; updated_at never runs backwards")
+    func ownPrecision() async throws {
+        try await APIFixture.run { api async throws in
+            api.clock.advance(by: .milliseconds(524))
+            _ = try await api.call(.post, "/v2/payout/payments", Self.body())
+            let path = "/v2/payout/payments/1/transition"
+            func report(_ status: Int, _ at: String) async throws -> APIFixture.Reply {
+                try await api.call(.post, path, #"{"status_id":\#(status),"occurred_at":"\#(at)"}"#, as: .operatorKey)
+            }
+            let same = try await report(1, "2026-03-24T08:00:00Z")
+            #expect(same.status == 200)
+            #expect(same.body.contains(#""updated_at":"2026-03-24T08:00:00.524000Z""#))
+            #expect(try await report(2, "2026-03-24T07:59:59Z").status == 409)
+            #expect(try await report(2, "2026-03-24T08:00:00.5Z").status == 200)
+            #expect(try await report(2, "2026-03-24T23:59:60Z").status == 422)
+            let batch =
+                #"{"transitions":[{"id":1,"status_id":8,"occurred_at":"2026-03-24T08:00:00.52Z"},"#
+                + #"{"id":1,"status_id":3,"occurred_at":"2026-03-24T08:00:00.523Z"},"#
+                + #"{"id":1,"status_id":3,"occurred_at":"2026-03-24T05:00:00.524-03:00"}]}"#
+            let done = try await api.call(.post, "/v2/payout/transitions", batch, as: .operatorKey)
+            #expect(
+                done.body == #"{"results":[{"id":1,"result":"applied"},{"id":1,"result":"refused","code":409,"#
+                    + #""message":"A later status is already recorded."},{"id":1,"result":"applied"}]}"#)
+            let payout = try await api.call(.get, "/v2/payout/payments/1")
+            #expect(payout.body.contains(#""updated_at":"2026-03-24T08:00:00.524000Z""#))
+        }
+    }
+
+    @Test("the platform may date a creation; a merchant's key may not, and later changes follow it")
+    func datedCreation() async throws {
+        try await APIFixture.run { api async throws in
+            func create(
+                _ invoice: String, _ at: String, as credential: APIFixture.Credential = .operatorKey
+            ) async throws -> APIFixture.Reply {
+                let body = Self.body(invoice: invoice, merchantID: 303, extra: #","occurred_at":"\#(at)""#)
+                return try await api.call(.post, "/v2/payout/payments", body, as: credential)
+            }
+            let dated = try await create("a", "2026-03-24T04:59:00.25-03:00")
+            #expect(dated.status == 201)
+            let dates = #""created_at":"2026-03-24T07:59:00.250000Z","updated_at":"2026-03-24T07:59:00.250000Z""#
+            #expect(dated.body.contains(dates))
+            #expect(try await api.call(.get, "/v2/payout/payments/1").body == dated.body)
+            let path = "/v2/payout/payments/1/transition"
+            let before = #"{"status_id":1,"occurred_at":"2026-03-24T07:58:59Z"}"#
+            #expect(try await api.call(.post, path, before, as: .operatorKey).status == 409)
+            let same = #"{"status_id":1,"occurred_at":"2026-03-24T07:59:00Z"}"#
+            let reply = try await api.call(.post, path, same, as: .operatorKey)
+            #expect(reply.body.contains(#""updated_at":"2026-03-24T07:59:00.250000Z""#))
+            #expect(try await create("b", "2026-03-24T08:05:00Z").status == 201, "five minutes ahead")
+            for wrong in ["2026-03-24T08:05:01Z", "2026-03-24 08:00:00", "2026-03-24T23:59:60Z"] {
+                let refused = try await create("c", wrong)
+                #expect(refused.status == 422)
+                #expect(refused.body.contains(#""occurred_at":["#))
+            }
+            let merchant = try await create("d", "2020-01-01T00:00:00Z", as: .ownKey)
+            #expect(merchant.status == 201)
+            #expect(merchant.body.contains(#""created_at":"2026-03-24T08:00:00.000000Z""#), "unknown to a merchant")
+        }
+    }
+
     @Test("a batch answers item by item, in order")
     func batches() async throws {
         try await APIFixture.run { api async throws in

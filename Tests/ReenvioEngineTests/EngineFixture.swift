@@ -35,7 +35,7 @@ struct EngineFixture {
     }
 
     /// Another node on the store of one that is gone.
-    init(after gone: EngineFixture) {
+    init(after gone: EngineFixture, seed: UInt64 = 2) {
         (folder, clock, transport) = (gone.folder, gone.clock, ScriptedTransport())
         store = gone.store
         engine = Engine(
@@ -43,7 +43,7 @@ struct EngineFixture {
             options: EngineOptions(
                 schedule: .standard, policy: AddressPolicy(), resendBacklogMax: 1_000_000,
                 operatorHook: gone.engine.options.operatorHook),
-            clock: clock, entropy: SeededEntropy(seed: 2),
+            clock: clock, entropy: SeededEntropy(seed: seed),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
     }

@@ -76,6 +76,8 @@ package struct MerchantRoutes: Sendable {
             writer.member("reason", result.reason?.rawValue)
             writer.member("answer", result.statusCode == nil ? nil : String(decoding: result.answer, as: UTF8.self))
             writer.member("location", result.location)
+            PayoutStatus.writeTable(into: &writer)
         }
     }
 }
+

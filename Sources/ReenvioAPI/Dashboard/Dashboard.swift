@@ -14,7 +14,8 @@ package struct Dashboard: Sendable {
     }
 
     private var pages: [Page] {
-        OverviewPages(desk).pages + PayoutPages(desk).pages + ResendPages(desk).pages + JobPages(desk).pages
+        OverviewPages(desk).pages + PayoutPages(desk).pages + ResendPages(desk).pages + BatchPages(desk).pages
+            + JobPages(desk).pages
             + LogPages(desk).pages + ReceiverPages(desk).pages + SettingsPages(desk).pages
     }
 

@@ -51,6 +51,8 @@ struct ResendPages: Sendable {
             })
         view.list(
             "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
+        let batches = try await desk.engine.store.listBatches(accountID: visit.accountID, CursorPage(limit: 5)).batches
+        view.list("batches", batches.map(BatchPages.row))
         let now = desk.engine.clock.wall
         view.list(
             "spans",
@@ -71,6 +73,7 @@ struct ResendPages: Sendable {
         let isDryRun = visit.field("action") != "resend"
         let body = try await body(visit, isDryRun: isDryRun)
         do {
+            if let batch = BatchForm(body, visit) { return try await act(batch, isDryRun: isDryRun, visit) }
             let answer = try await desk.ask(.post, Self.api, body, as: visit)
             if let jobID = answer["job_id"]?.text { return Layout.redirect("\(JobPages.path)/\(jobID)") }
             return try await counted(answer, body, visit)
@@ -80,6 +83,21 @@ struct ResendPages: Sendable {
             view.list("faults", Shown.faults(faults))
             return try Layout.page("resend", .resend, status: problem.status, view, for: visit)
         }
+    }
+
+    /// More than one job can do (`docs/contract.md` 13.17).
+    private func act(_ form: BatchForm, isDryRun: Bool, _ visit: Visit) async throws -> Answer {
+        let answer = try await desk.send(.post, BatchRoutes.path, form.body, as: visit)
+        let state = (try? JSONParser.parse(answer.body))?.object ?? JSONObject()
+        if let batchID = state["batch_id"]?.text {
+            let repeated = answer.status == 200 ? "?repeated=1" : ""
+            return Layout.redirect("\(BatchPages.path)/\(batchID)\(repeated)")
+        }
+        var view = try await fields(of: visit.form, visit)
+        form.write(state, into: &view)
+        view.flag("may_resend", visit.caller.may(.resendWrite))
+        view.text("curl", desk.curl(.post, BatchRoutes.path, form.dispatch))
+        return try Layout.page("resend", .resend, view, for: visit)
     }
 
     /// The form as the endpoint's body: what is no number goes there as text, and is refused there.

@@ -18,6 +18,7 @@ enum PageResources {
         "payout": PackageResources.payout_mustache,
         "resend": PackageResources.resend_mustache,
         "jobs": PackageResources.jobs_mustache,
+        "batch": PackageResources.batch_mustache,
         "job": PackageResources.job_mustache,
         "log": PackageResources.log_mustache,
         "receivers": PackageResources.receivers_mustache,

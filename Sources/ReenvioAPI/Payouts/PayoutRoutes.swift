@@ -33,20 +33,30 @@ package struct PayoutRoutes: Sendable {
         }
         let reading = PayoutDraft.read(call.body, policy: engine.options.policy)
         var faults = reading.faults
+        let occurredAt = caller.isOperator ? occurredAt(call, &faults) : nil
         let merchant = try await merchant(reading.merchantID, for: caller, &faults)
         if merchant?.closedAt != nil { throw Problem.accountClosed }
         guard faults.isEmpty, let draft = reading.draft, let merchant else { throw Problem.invalid(faults) }
-        let new = IntakeBatch.NewPayout(draft: draft, merchantID: merchant.id, claim: claim)
+        let new = IntakeBatch.NewPayout(
+            draft: draft, merchantID: merchant.id, claim: claim, createdAt: occurredAt)
         let result = try await engine.intake.submit(IntakeBatch(creates: [new]))
         switch result.creates.first {
         case .payout(let id):
-            let payout = Payout(id: id, draft: draft, merchant: merchant, createdAt: result.at)
+            let payout = Payout(id: id, draft: draft, merchant: merchant, createdAt: occurredAt ?? result.at)
             return .json(201) { payout.writeMembers(into: &$0) }
         case .replayed(let id): return try await replay(payoutID: id, for: caller)
         case .keyReused: throw Problem.idempotencyKeyReused
         case .invoiceTaken, nil:
             throw Problem.invalid(Faults("invoice", "The invoice has already been used for this merchant."))
         }
+    }
+
+    /// The platform may date the creation; of a merchant it is an unknown field (`docs/contract.md` 2.1).
+    private func occurredAt(_ call: Call, _ faults: inout Faults) -> Timestamp? {
+        var fields = FieldReader(call.body)
+        let given = fields.pastTime("occurred_at", now: engine.clock.wall)
+        faults.add(fields.faults)
+        return given?.moment
     }
 
     /// The first answer again, as the payout was then (`docs/contract.md` 13.8).

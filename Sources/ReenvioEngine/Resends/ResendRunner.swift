@@ -20,12 +20,14 @@ package final class ResendRunner: Stepping {
     private let backlogMax: Int64
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
+    private let entropy: any Entropy
     private let logger: Logger
 
     package init(
         store: Store, policy: AddressPolicy, schedule: RetrySchedule, backlogMax: Int64,
-        dispatcherBell: Doorbell, traffic: LiveTraffic, logger: Logger
+        dispatcherBell: Doorbell, traffic: LiveTraffic, entropy: any Entropy, logger: Logger
     ) {
+        self.entropy = entropy
         self.store = store
         self.policy = policy
         self.schedule = schedule
@@ -36,6 +38,7 @@ package final class ResendRunner: Stepping {
     }
 
     package func step(now: Moment) async throws -> Step {
+        if try await advanceBatch(now: now.wall) { return .again }
         let rules = ChunkRules(
             now: now.wall, due: now.engine + schedule.firstWait, engineNow: now.engine, policy: policy,
             backlogMax: backlogMax
@@ -56,6 +59,17 @@ package final class ResendRunner: Stepping {
             logger.info(
                 "resend ended", metadata: ["resend": "\(step.resendID ?? 0)", "state": "\(state.rawValue)"])
             return .again
+        }
+    }
+
+    /// Makes the jobs of the next merchant of a batch; whether there may be more to make at once.
+    private func advanceBatch(now: Timestamp) async throws -> Bool {
+        guard let turn = try await store.nextBatchTurn() else { return false }
+        var generator = EntropyGenerator(entropy)
+        let jobIDs = (0..<turn.windows).map { _ in Resend.newJobID(using: &generator) }
+        switch try await store.take(turn, jobIDs: jobIDs, now: now) {
+        case .opened, .ended: return true
+        case .waiting, .nothing: return false
         }
     }
 

@@ -31,9 +31,9 @@ package struct QRCodeDraft: Equatable, Sendable {
 package struct CashInReport: Equatable, Sendable {
     package var type: EventType
     package var data: QRCode.Data
-    package var occurredAt: Timestamp?
+    package var occurredAt: GivenTime?
 
-    package init(type: EventType, data: QRCode.Data, occurredAt: Timestamp? = nil) {
+    package init(type: EventType, data: QRCode.Data, occurredAt: GivenTime? = nil) {
         self.type = type
         self.data = data
         self.occurredAt = occurredAt
@@ -47,7 +47,7 @@ package struct CashInReport: Equatable, Sendable {
             return nil
         }
         let data = fields.nestedOrEmpty("data", QRCode.Data.readUpdate)
-        let occurredAt = fields.occurredAt(now: now)
+        let occurredAt = fields.pastTime("occurred_at", now: now)
         try fields.throwFaults()
         guard let type, let data else { throw fields.faults }
         return CashInReport(type: type, data: data, occurredAt: occurredAt)
@@ -58,9 +58,9 @@ package struct CashInReport: Equatable, Sendable {
 package struct RefundReport: Equatable, Sendable {
     /// The end-to-end id of the refund itself.
     package var endToEnd: String?
-    package var occurredAt: Timestamp?
+    package var occurredAt: GivenTime?
 
-    package init(endToEnd: String?, occurredAt: Timestamp? = nil) {
+    package init(endToEnd: String?, occurredAt: GivenTime? = nil) {
         self.endToEnd = endToEnd
         self.occurredAt = occurredAt
     }
@@ -68,19 +68,8 @@ package struct RefundReport: Equatable, Sendable {
     package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> RefundReport {
         var fields = FieldReader(object)
         let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
-        let occurredAt = fields.occurredAt(now: now)
+        let occurredAt = fields.pastTime("occurred_at", now: now)
         try fields.throwFaults()
         return RefundReport(endToEnd: endToEnd, occurredAt: occurredAt)
-    }
-}
-
-extension FieldReader {
-    /// When something happened: at most 5 minutes ahead (`docs/contract.md` 1.2).
-    fileprivate mutating func occurredAt(now: Timestamp) -> Timestamp? {
-        guard let moment = rfc3339("occurred_at") else { return nil }
-        if moment > now + .seconds(Limits.occurredAheadSeconds) {
-            fault("occurred_at", "The occurred_at field must not be more than 5 minutes in the future.")
-        }
-        return moment
     }
 }

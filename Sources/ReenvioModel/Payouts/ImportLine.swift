@@ -13,11 +13,14 @@ package struct ImportLine: Equatable, Sendable {
     package var createdAt: Timestamp
     /// The time of the last status change; `createdAt` for a payout that is still Awaiting (`docs/contract.md` 1.2).
     package var updatedAt: Timestamp
+    /// When the receiver acknowledged the webhook of the status, which another system sent; nil where it did not, or
+    /// nothing is known of it.
+    package var acknowledgedAt: Timestamp?
 
     package init(
         id: Int64?, merchantID: Int64, invoice: String, amount: Money, notificationURL: ReceiverURL?,
         status: PayoutStatus, endToEnd: String? = nil, statusDetail: StatusChangeRequest.Detail? = nil,
-        createdAt: Timestamp, updatedAt: Timestamp
+        createdAt: Timestamp, updatedAt: Timestamp, acknowledgedAt: Timestamp? = nil
     ) {
         self.id = id
         self.merchantID = merchantID
@@ -29,6 +32,7 @@ package struct ImportLine: Equatable, Sendable {
         self.statusDetail = statusDetail
         self.createdAt = createdAt
         self.updatedAt = updatedAt
+        self.acknowledgedAt = acknowledgedAt
     }
 
     /// Whether the payout has been notified of its status elsewhere: exactly what live creation would have sent
@@ -119,10 +123,13 @@ extension ImportLine {
         let status = fields.status("status_id")
         let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
         let detail = fields.statusDetail("status_detail")
-        let createdAt = fields.pastDate("created_at", now: now)
-        let updatedAt = fields.pastDate("updated_at", now: now)
-        if let createdAt, let updatedAt, updatedAt < createdAt {
-            fields.fault("updated_at", "The updated_at field must not be before created_at.")
+        let createdAt = fields.pastTime("created_at", required: true, now: now)?.moment
+        let updatedAt = fields.time("updated_at", required: true, notBefore: createdAt, "created_at", now: now)
+        let acknowledgedAt = fields.time("acknowledged_at", notBefore: updatedAt, "updated_at", now: now)
+        if acknowledgedAt != nil, let status, !status.isNotifiable || fields.value("notification_url") == nil {
+            fields.fault(
+                "acknowledged_at",
+                "The acknowledged_at field is accepted only with a notification_url and a status that has a webhook.")
         }
         if detail != nil, let status, status != .canceled {
             fields.fault("status_detail", "The status_detail field is accepted only with status_id 6.")
@@ -134,7 +141,7 @@ extension ImportLine {
         return ImportLine(
             id: id, merchantID: merchantID, invoice: invoice, amount: Money(minor: amount, currency: currency),
             notificationURL: url, status: status, endToEnd: endToEnd, statusDetail: detail, createdAt: createdAt,
-            updatedAt: status == .awaiting ? createdAt : updatedAt
+            updatedAt: status == .awaiting ? createdAt : updatedAt, acknowledgedAt: acknowledgedAt
         )
     }
 }
@@ -147,11 +154,13 @@ extension FieldReader {
         return nil
     }
 
-    /// A required moment, at most 5 minutes ahead (`docs/contract.md` 1.2).
-    fileprivate mutating func pastDate(_ key: String, now: Timestamp) -> Timestamp? {
-        guard let moment = rfc3339(key, required: true) else { return nil }
-        if moment <= now + .seconds(Limits.occurredAheadSeconds) { return moment }
-        fault(key, "The \(key) field must not be more than 5 minutes in the future.")
-        return nil
+    /// A moment that is at most 5 minutes ahead, and at its own precision not before another (`docs/contract.md` 1.2).
+    fileprivate mutating func time(
+        _ key: String, required: Bool = false, notBefore other: Timestamp?, _ otherKey: String, now: Timestamp
+    ) -> Timestamp? {
+        guard let given = pastTime(key, required: required, now: now) else { return nil }
+        guard let other else { return given.moment }
+        if given.isEarlier(than: other) { fault(key, "The \(key) field must not be before \(otherKey).") }
+        return given.raised(to: other)
     }
 }

@@ -53,3 +53,19 @@ package enum PayoutStatus: Int, Sendable, CaseIterable {
 
     package static let notifiable = allCases.filter(\.isNotifiable)
 }
+
+extension PayoutStatus {
+    /// The statuses that a receiver hears of: a ping shows which of the two published tables is spoken
+    /// (`docs/contract.md` 1.1 and 13.13).
+    package static func writeTable(into writer: inout JSONWriter) {
+        writer.array("statuses") { writer in
+            for status in notifiable {
+                writer.object { writer in
+                    writer.member("id", status.id)
+                    writer.member("name", status.name)
+                    writer.member("final", status.isFinal)
+                }
+            }
+        }
+    }
+}

@@ -17,7 +17,8 @@ package struct StatusChangeRequest: Equatable, Sendable {
     package var statusDetail: Detail?
     package var rejectionDescription: String?
     package var authenticationCode: String?
-    package var occurredAt: Timestamp?
+    /// When it happened, at the precision at which it was given.
+    package var occurredAt: GivenTime?
     /// Asked for by the merchant, who may cancel only before the payout is processed (`docs/contract.md` 1.2).
     package var isMerchantCancel: Bool { canceledBy != nil }
     /// The merchant's caller, for the audit; nil for what the platform reports.
@@ -27,7 +28,7 @@ package struct StatusChangeRequest: Equatable, Sendable {
 
     package init(
         payoutID: Int64, status: PayoutStatus, endToEnd: String? = nil, statusDetail: Detail? = nil,
-        rejectionDescription: String? = nil, authenticationCode: String? = nil, occurredAt: Timestamp? = nil
+        rejectionDescription: String? = nil, authenticationCode: String? = nil, occurredAt: GivenTime? = nil
     ) {
         self.payoutID = payoutID
         self.status = status
@@ -45,7 +46,7 @@ package struct StatusChangeRequest: Equatable, Sendable {
         let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
         let rejection = fields.string("rejection_description", max: Limits.invoiceCharacters)
         let authentication = fields.string("authentication_code", max: Limits.invoiceCharacters)
-        let occurredAt = fields.rfc3339("occurred_at")
+        let occurredAt = fields.givenTime("occurred_at")
         let detail = fields.statusDetail("status_detail")
         try fields.throwFaults()
         guard let status else { throw fields.faults }

@@ -52,7 +52,7 @@ package enum StatusFlow {
     package enum Refusal: Equatable, Sendable {
         case notFound
         case notAllowed(from: PayoutStatus, to: PayoutStatus)
-        /// The given `occurred_at` lies before the current change.
+        /// The given `occurred_at` lies before the current change, at its own precision.
         case laterStatusRecorded
         case invalid(Faults)
 
@@ -73,7 +73,7 @@ package enum StatusFlow {
             return .refused(
                 .invalid(Faults("status_detail", "The status_detail field is not accepted for this change.")))
         }
-        if let occurred = change.occurredAt, occurred > now + .seconds(Limits.occurredAheadSeconds) {
+        if let occurred = change.occurredAt, occurred.isTooFarAhead(of: now) {
             let text = "The occurred_at field must not be more than 5 minutes in the future."
             return .refused(.invalid(Faults("occurred_at", text)))
         }
@@ -82,7 +82,8 @@ package enum StatusFlow {
         guard !isTooLate, canReach(change.status, from: current.status) else {
             return .refused(.notAllowed(from: current.status, to: change.status))
         }
-        if let occurred = change.occurredAt, occurred < current.changedAt { return .refused(.laterStatusRecorded) }
-        return .apply(at: max(change.occurredAt ?? now, current.changedAt))
+        guard let occurred = change.occurredAt else { return .apply(at: max(now, current.changedAt)) }
+        if occurred.isEarlier(than: current.changedAt) { return .refused(.laterStatusRecorded) }
+        return .apply(at: occurred.raised(to: current.changedAt))
     }
 }

@@ -167,7 +167,7 @@ extension FieldReader {
     }
 
     /// A token becomes the value of a header, so that it may hold no control characters.
-    fileprivate mutating func token(_ key: String) -> RegistrationChange.Token {
+    mutating func token(_ key: String) -> RegistrationChange.Token {
         if isNull(key) { return .cleared }
         guard let text = string(key, max: Limits.registrationFieldCharacters) else { return .unchanged }
         if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {

@@ -60,7 +60,7 @@ package struct ResendRequest: Equatable, Sendable {
     }
 
     /// Absent or null means every notifiable status; duplicates collapse.
-    private static func readStatuses(_ fields: inout FieldReader, of product: ResendProduct) -> [Int64]? {
+    static func readStatuses(_ fields: inout FieldReader, of product: ResendProduct) -> [Int64]? {
         guard let value = fields.value("status_ids") else { return product.notifiable }
         guard case .array(let items) = value, !items.isEmpty else {
             fields.fault("status_ids", "The status_ids field must be a non-empty array.")
@@ -98,7 +98,10 @@ package struct ResendWindow: Hashable, Sendable {
 
     /// The rules of v2: both times present and real, the end after the start, at most 3 hours later. The range rules
     /// run only when both times parse; an end in the future is allowed.
-    package static func read(_ fields: inout FieldReader) -> ResendWindow? {
+    package static func read(
+        _ fields: inout FieldReader, longest: Int64 = Limits.resendWindowSeconds,
+        _ tooLong: String = "The time range must not exceed 3 hours."
+    ) -> ResendWindow? {
         let start = time("start_time", &fields)
         let end = time("end_time", &fields)
         guard let start, let end else { return nil }
@@ -106,8 +109,8 @@ package struct ResendWindow: Hashable, Sendable {
             fields.fault("end_time", "The end_time field must be after start_time.")
             return nil
         }
-        if end - start > Limits.resendWindowSeconds {
-            fields.fault("end_time", "The time range must not exceed 3 hours.")
+        if end - start > longest {
+            fields.fault("end_time", tooLong)
             return nil
         }
         return ResendWindow(startSeconds: start, endSeconds: end)

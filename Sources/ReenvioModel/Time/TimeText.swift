@@ -31,15 +31,39 @@ package enum TimeText {
 
     /// Reads an RFC 3339 time: `T` and zone required (`Z` or an offset), fractions allowed and cut to microseconds.
     package static func parseRFC3339(_ text: String) -> Timestamp? {
-        var scanner = DigitScanner(text)
-        guard let date = scanner.date(), scanner.accept("T") || scanner.accept("t"), let time = scanner.time() else {
-            return nil
-        }
-        guard let fraction = scanner.fraction(), let zoneSeconds = scanner.zone(), scanner.isAtEnd else { return nil }
-        guard let local = moment(date, time) else { return nil }
-        let moment = Timestamp(microseconds: local.microseconds + Int64(fraction) - Int64(zoneSeconds) * 1_000_000)
+        parseGiven(text)?.moment
+    }
+
+    /// The same with the precision at which it is written.
+    package static func parseGiven(_ text: String) -> GivenTime? {
+        guard let parts = RFC3339Parts(text), let local = moment(parts.date, parts.time) else { return nil }
+        let moment = Timestamp(
+            microseconds: local.microseconds + parts.fraction.microseconds - parts.zoneSeconds * 1_000_000)
         // An offset may carry a year out of the four digits that every format here has.
-        return (1...9_999).contains(CivilTime(moment).year) ? moment : nil
+        guard (1...9_999).contains(CivilTime(moment).year) else { return nil }
+        return GivenTime(moment, step: parts.fraction.step)
+    }
+
+    /// Whether it is an RFC 3339 time but for its second 60, which the clocks here do not have.
+    package static func isLeapSecond(_ text: String) -> Bool {
+        guard let parts = RFC3339Parts(text), parts.time.1 == 59, parts.time.2 == 60 else { return false }
+        return moment(parts.date, (parts.time.0, 59, 59)) != nil
+    }
+
+    /// The fields of an RFC 3339 time, their ranges not judged.
+    private struct RFC3339Parts {
+        var date: (Int, Int, Int)
+        var time: (Int, Int, Int)
+        var fraction: (microseconds: Int64, step: Int64)
+        var zoneSeconds: Int64
+
+        init?(_ text: String) {
+            var scanner = DigitScanner(text)
+            guard let date = scanner.date(), scanner.accept("T") || scanner.accept("t"), let time = scanner.time(),
+                let fraction = scanner.fraction(), let zone = scanner.zone(), scanner.isAtEnd
+            else { return nil }
+            (self.date, self.time, self.fraction, zoneSeconds) = (date, time, fraction, Int64(zone))
+        }
     }
 
     private static func moment(_ date: (Int, Int, Int), _ time: (Int, Int, Int)) -> Timestamp? {
@@ -113,18 +137,20 @@ private struct DigitScanner {
         return (hour, minute, second)
     }
 
-    /// Microseconds; 0 where there is no point, nil where a point has no digit after it.
-    mutating func fraction() -> Int? {
-        guard accept(".") else { return 0 }
-        var digits = 0
-        var value = 0
+    /// Microseconds, and how many of them the last digit counts: 0 and a second where there is no point, nil where a
+    /// point has no digit after it.
+    mutating func fraction() -> (microseconds: Int64, step: Int64)? {
+        guard accept(".") else { return (0, 1_000_000) }
+        var step: Int64 = 1_000_000
+        var value: Int64 = 0
+        var isEmpty = true
         while let digit = number(1) {
-            digits += 1
-            if digits <= 6 { value = value * 10 + digit }
+            isEmpty = false
+            guard step > 1 else { continue }
+            step /= 10
+            value += Int64(digit) * step
         }
-        guard digits > 0 else { return nil }
-        for _ in min(digits, 6)..<6 { value *= 10 }
-        return value
+        return isEmpty ? nil : (value, step)
     }
 
     /// Seconds east of UTC.

@@ -82,9 +82,22 @@ package struct FieldReader {
     }
 
     package mutating func rfc3339(_ key: String, required: Bool = false) -> Timestamp? {
+        givenTime(key, required: required)?.moment
+    }
+
+    /// An RFC 3339 date with the precision at which it is written.
+    package mutating func givenTime(_ key: String, required: Bool = false) -> GivenTime? {
         guard let text = string(key, required: required) else { return nil }
-        if let moment = TimeText.parseRFC3339(text) { return moment }
-        fault(key, "The \(path)\(key) field must be an RFC 3339 date with a zone.")
+        if let given = TimeText.parseGiven(text) { return given }
+        fault(key, TimeText.fault(of: text, field: path + key))
+        return nil
+    }
+
+    /// The same for what has happened: at most 5 minutes ahead (`docs/contract.md` 1.2).
+    package mutating func pastTime(_ key: String, required: Bool = false, now: Timestamp) -> GivenTime? {
+        guard let given = givenTime(key, required: required) else { return nil }
+        guard given.isTooFarAhead(of: now) else { return given }
+        fault(key, "The \(path)\(key) field must not be more than 5 minutes in the future.")
         return nil
     }
 
@@ -112,5 +125,14 @@ package struct FieldReader {
 
     package mutating func missing(_ key: String) {
         fault(key, "The \(path)\(key) field is required.")
+    }
+}
+
+extension TimeText {
+    /// What is wrong with a text that is no RFC 3339 date.
+    static func fault(of text: String, field: String) -> String {
+        isLeapSecond(text)
+            ? "The \(field) field must not be a leap second: write second 59, or second 00 of the next minute."
+            : "The \(field) field must be an RFC 3339 date with a zone."
     }
 }

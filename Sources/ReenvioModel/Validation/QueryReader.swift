@@ -61,7 +61,7 @@ package struct QueryReader {
         if let moment = TimeText.parseRFC3339(text) ?? Self.withPlus(text).flatMap(TimeText.parseRFC3339) {
             return moment
         }
-        faults.add(name, "The \(name) field must be an RFC 3339 date with a zone.")
+        faults.add(name, TimeText.fault(of: text, field: name))
         return nil
     }
 

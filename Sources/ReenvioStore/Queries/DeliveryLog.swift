@@ -12,12 +12,14 @@ extension Store {
         try await engine.read { db in
             let owner = try db.first(
                 """
-                SELECT p.merchant_id, p.notification_url FROM payouts p JOIN merchants m ON m.id = p.merchant_id
+                SELECT p.merchant_id, p.notification_url, p.receiver_id
+                FROM payouts p JOIN merchants m ON m.id = p.merchant_id
                 WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
                 """, [.int(payoutID), .optional(accountID)]
-            ) { (merchantID: $0.int(0), url: $0.textIfPresent(1) ?? "") }
+            ) { (merchantID: $0.int(0), url: $0.textIfPresent(1) ?? "", receiverID: $0.intIfPresent(2)) }
             guard let owner else { return nil }
-            return try DeliveryLog(merchantID: owner.merchantID, payoutID: payoutID, url: owner.url, now: now)
+            let urls = DeliveryURLs(url: owner.url, receiverID: owner.receiverID)
+            return try DeliveryLog(merchantID: owner.merchantID, payoutID: payoutID, urls: urls, now: now)
                 .notifications(in: db)
         }
     }
@@ -28,7 +30,7 @@ extension Store {
 private struct DeliveryLog {
     let merchantID: Int64
     let payoutID: Int64
-    let url: String
+    let urls: DeliveryURLs
     let now: Timestamp
 
     private struct Found {
@@ -80,31 +82,12 @@ private struct DeliveryLog {
     }
 
     private func open(in db: any SQLConnection) throws -> [Found] {
-        let live = """
-            \(Store.payoutHistorySeqs)
-            SELECT d.id, d.due_at, d.claim_token, d.notification_id, NULL, NULL
-            FROM status_changes c JOIN notifications n ON n.id = c.notification_id
-            JOIN deliveries d ON d.merchant_id = c.merchant_id AND d.id = n.live_delivery_id
-            WHERE c.merchant_id = $2 AND c.seq IN (SELECT seq FROM history)
-            """
-        // A merchant has few resends with open deliveries, whatever it has of others: the index is leapt through.
-        let resent = """
-            WITH RECURSIVE open(id) AS (
-                SELECT (SELECT min(resend_id) FROM deliveries
-                    WHERE merchant_id = $2 AND resend_id IS NOT NULL AND payout_id IS NOT NULL)
-                UNION ALL
-                SELECT (SELECT min(resend_id) FROM deliveries
-                    WHERE merchant_id = $2 AND resend_id > o.id AND payout_id IS NOT NULL)
-                FROM open o WHERE o.id IS NOT NULL)
-            SELECT d.id, d.due_at, d.claim_token, NULL, r.id, CASE WHEN r.kind = 'v2-payout' THEN r.public_id END
-            FROM open o CROSS JOIN deliveries d JOIN resends r ON r.id = d.resend_id
-            WHERE d.merchant_id = $2 AND d.resend_id = o.id AND d.payout_id = $1
-            """
-        return try [live, resent].flatMap { sql in
+        return try [DeliveryLogSQL.live, DeliveryLogSQL.resent].flatMap { sql in
             try db.all(sql, [.int(payoutID), .int(merchantID)]) { row in
                 let isInFlight = !row.isNull(2) && row.time(1) > now
                 let delivery = LoggedDelivery(
-                    id: row.int(0), url: url, isResend: !row.isNull(4), jobID: row.textIfPresent(5),
+                    id: row.int(0), url: try urls.url(atQueue: row.int(6), in: db), isResend: !row.isNull(4),
+                    jobID: row.textIfPresent(5),
                     state: isInFlight ? .inFlight : .waiting, nextAttemptAt: isInFlight ? nil : row.time(1))
                 return Found(delivery: delivery, notificationID: row.intIfPresent(3))
             }
@@ -115,14 +98,15 @@ private struct DeliveryLog {
         try db.all(
             """
             SELECT s.delivery_id, s.state, s.notification_id, s.resend_id,
-                CASE WHEN r.kind = 'v2-payout' THEN r.public_id END, s.reason
+                CASE WHEN r.kind = 'v2-payout' THEN r.public_id END, s.reason, s.queue_id
             FROM settled s LEFT JOIN resends r ON r.id = s.resend_id
             WHERE s.merchant_id = $1 AND s.object_id = $2 AND s.registration_id IS NULL
             ORDER BY s.delivery_id DESC LIMIT $3
             """, [.int(merchantID), .int(payoutID), .int(Store.loggedDeliveriesMax)]
         ) { row in
             let delivery = LoggedDelivery(
-                id: row.int(0), url: url, isResend: !row.isNull(3), jobID: row.textIfPresent(4),
+                id: row.int(0), url: try urls.url(atQueue: row.int(6), in: db), isResend: !row.isNull(3),
+                jobID: row.textIfPresent(4),
                 state: LoggedDelivery.State(rawValue: row.text(1)) ?? .skipped, reason: row.textIfPresent(5),
                 nextAttemptAt: nil)
             return Found(delivery: delivery, notificationID: row.intIfPresent(2))
@@ -146,3 +130,44 @@ private struct DeliveryLog {
         return found
     }
 }
+
+/// The open deliveries of payout `$1` of merchant `$2`: id, due time, claim, notification, resend, job, queue.
+enum DeliveryLogSQL {
+    static let live = """
+        \(Store.payoutHistorySeqs)
+        SELECT d.id, d.due_at, d.claim_token, d.notification_id, NULL, NULL, d.queue_id
+        FROM status_changes c JOIN notifications n ON n.id = c.notification_id
+        JOIN deliveries d ON d.merchant_id = c.merchant_id AND d.id = n.live_delivery_id
+        WHERE c.merchant_id = $2 AND c.seq IN (SELECT seq FROM history)
+        """
+    // A merchant has few resends with open deliveries, whatever it has of others: the index is leapt through.
+    static let resent = """
+        WITH RECURSIVE open(id) AS (
+            SELECT (SELECT min(resend_id) FROM deliveries
+                WHERE merchant_id = $2 AND resend_id IS NOT NULL AND payout_id IS NOT NULL)
+            UNION ALL
+            SELECT (SELECT min(resend_id) FROM deliveries
+                WHERE merchant_id = $2 AND resend_id > o.id AND payout_id IS NOT NULL)
+            FROM open o WHERE o.id IS NOT NULL)
+        SELECT d.id, d.due_at, d.claim_token, NULL, r.id, CASE WHEN r.kind = 'v2-payout' THEN r.public_id END,
+            d.queue_id
+        FROM open o CROSS JOIN deliveries d JOIN resends r ON r.id = d.resend_id
+        WHERE d.merchant_id = $2 AND d.resend_id = o.id AND d.payout_id = $1
+        """
+}
+
+/// Where deliveries of one payout went. What ended at another receiver is shown with that one's origin: the payout's
+/// URL has changed since.
+private struct DeliveryURLs {
+    let url: String
+    let receiverID: Int64?
+
+    func url(atQueue raw: Int64, in db: any SQLConnection) throws -> String {
+        guard let queue = QueueID(raw: raw), queue.receiverID != receiverID else { return url }
+        let origin = try db.first("SELECT origin FROM receivers WHERE id = $1", [.int(queue.receiverID)]) { $0.text(0) }
+        guard let origin, let receiver = try? ReceiverURL(parsing: origin, policy: .lenient) else { return url }
+        let move = OriginMove(merchantID: 0, from: "", to: receiver)
+        return move.moved(url) ?? receiver.originText
+    }
+}
+

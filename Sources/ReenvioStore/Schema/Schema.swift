@@ -38,6 +38,7 @@ package enum Schema {
         Migration(version: 9, name: "where redirects point", statements: Tables.redirects, needs: 4),
         Migration(
             version: 10, name: "one registration per URL and type", statements: Tables.registrationsOnce, needs: 4),
+        Migration(version: 11, name: "resends over ranges and merchants", statements: Tables.resendBatches),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
@@ -79,4 +80,5 @@ package enum Schema {
         return missing.map(\.version)
     }
 }
+
 

@@ -6,11 +6,16 @@ package struct IntakeBatch: Sendable {
         package var draft: PayoutDraft
         package var merchantID: Int64
         package var claim: IdempotencyClaim?
+        /// When the platform says that it was created; nil: now (`docs/contract.md` 2.1).
+        package var createdAt: Timestamp?
 
-        package init(draft: PayoutDraft, merchantID: Int64, claim: IdempotencyClaim? = nil) {
+        package init(
+            draft: PayoutDraft, merchantID: Int64, claim: IdempotencyClaim? = nil, createdAt: Timestamp? = nil
+        ) {
             self.draft = draft
             self.merchantID = merchantID
             self.claim = claim
+            self.createdAt = createdAt
         }
     }
 

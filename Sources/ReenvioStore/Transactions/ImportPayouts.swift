@@ -10,7 +10,7 @@ package enum ImportOutcome: Equatable, Sendable {
 
 extension Store {
     /// One transaction for many lines (`docs/importing.md`): each new payout with its history and, where its status has
-    /// a webhook, that webhook as sent elsewhere and not acknowledged; likewise the event of v3. No
+    /// a webhook, that webhook as sent elsewhere, acknowledged where the line says so; likewise the event of v3. No
     /// delivery is made; a resend finds it. Each line is decided on its own, in order; a refused one disturbs nobody.
     /// - Parameters:
     ///   - lines: at most `Limits.importLinesPerCommit`.
@@ -60,6 +60,8 @@ private struct ImportPayouts {
     private var known: KnownPayouts
     private var outcomes: [ImportOutcome] = []
     private var accepted: [Accepted] = []
+    /// Webhooks stored before, which lines say were acknowledged.
+    private var acknowledged: [(webhook: KnownPayouts.Unacknowledged, at: Timestamp)] = []
 
     init(_ lines: [ImportLine], clocks: MerchantClocks, now: Timestamp, in db: any SQLConnection) throws {
         self.lines = lines
@@ -71,6 +73,7 @@ private struct ImportPayouts {
 
     mutating func run(nonces: [UInt64], in db: any SQLConnection) throws -> [ImportOutcome] {
         for (index, line) in lines.enumerated() { outcomes.append(decide(line, index)) }
+        try AcknowledgeImported(acknowledged, clocks: clocks, now: now).write(in: db)
         if accepted.isEmpty { return outcomes }
         try number(in: db)
         try writePayouts(in: db)
@@ -83,16 +86,33 @@ private struct ImportPayouts {
     }
 
     private mutating func decide(_ line: ImportLine, _ index: Int) -> ImportOutcome {
-        if let outcome = known.meeting(line) { return outcome }
+        switch known.meeting(line) {
+        case .unchanged(let position): return acknowledge(line, at: position)
+        case .refused(let refusal): return .refused(refusal)
+        case nil: break
+        }
         guard let merchant = merchants[line.merchantID] else { return .refused(.unknownMerchant) }
         if merchant.isClosed { return .refused(.closedMerchant) }
         if line.statusDetail != nil, !merchant.allowsStatusDetail {
             let text = "The status_detail field is not accepted for this merchant."
             return .refused(.faults(Faults("status_detail", text)))
         }
-        known.add(line)
+        known.add(line, accepted: accepted.count)
         accepted.append(Accepted(line: line, index: index))
         return .imported(id: 0)
+    }
+
+    /// A line that is stored already may say that its webhook was acknowledged, which nobody knew so far. The first
+    /// acknowledgement counts; a line without one says nothing of it.
+    private mutating func acknowledge(_ line: ImportLine, at position: Int) -> ImportOutcome {
+        guard let at = line.acknowledgedAt else { return .unchanged }
+        if let place = known.acceptedPlace(position) {
+            accepted[place].line.acknowledgedAt = accepted[place].line.acknowledgedAt ?? at
+            return .unchanged
+        }
+        guard let webhook = known.acknowledge(position) else { return .unchanged }
+        acknowledged.append((webhook, at))
+        return .imported(id: webhook.payoutID)
     }
 
     /// Gives each payout its id, receiver and numbers. The id sequence is past the largest imported id in this commit.
@@ -144,7 +164,8 @@ extension ImportPayouts {
             rows.append([
                 .int(notificationID), .int(payout.line.merchantID), .int(Int64(bitPattern: nonces[payout.index])),
                 .int(payout.id), .int(payout.latestSeq), .int(payout.latestSequence), .time(now),
-                .blob(payout.line.body(payoutID: payout.id)),
+                .blob(payout.line.body(payoutID: payout.id)), .optional(payout.line.acknowledgedAt),
+                payout.line.acknowledgedAt == nil ? .null : .int(payout.latestSeq),
             ])
         }
         try db.send(Self.insertNotifications, rows)
@@ -175,7 +196,7 @@ extension ImportPayouts {
             return PayoutEvents.Change(
                 payoutID: payout.id, merchantID: line.merchantID, status: line.status, seq: payout.latestSeq,
                 sequence: Int64(payout.latestSequence), at: line.updatedAt, endToEnd: line.endToEnd,
-                statusDetail: line.statusDetail?.detail, nonce: nonces[payout.index])
+                statusDetail: line.statusDetail?.detail, nonce: nonces[payout.index], ackedAt: line.acknowledgedAt)
         }
         guard var events = try PayoutEvents(changes, sealing: sealing, in: db) else { return }
         var writer = NewEvents(sealing: sealing, now: now)
@@ -189,7 +210,7 @@ extension ImportPayouts {
             let line = payout.line
             counts.add(
                 line.merchantID, line.status, receiverID: payout.receiverID ?? 0, second: line.updatedAt.seconds,
-                current: 1, unacked: 1)
+                current: 1, unacked: line.acknowledgedAt == nil ? 1 : 0)
         }
         try counts.save(in: db)
     }
@@ -230,12 +251,14 @@ extension ImportPayouts {
 
     private static let notificationColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("id", .int), ("merchant_id", .int), ("nonce", .int), ("payout_id", .int), ("change_seq", .int),
-        ("sequence", .int), ("at", .int), ("body", .blob),
+        ("sequence", .int), ("at", .int), ("body", .blob), ("acked_at", .int), ("acked_seq", .int),
     ]
 
     private static let insertNotifications = """
-        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, created_at, body)
-        SELECT rows.id, rows.merchant_id, rows.nonce, rows.payout_id, rows.change_seq, rows.sequence, rows.at, rows.body
+        INSERT INTO notifications (id, merchant_id, nonce, payout_id, change_seq, sequence, created_at, body,
+            acked_at, acked_seq)
+        SELECT rows.id, rows.merchant_id, rows.nonce, rows.payout_id, rows.change_seq, rows.sequence, rows.at,
+            rows.body, rows.acked_at, rows.acked_seq
         FROM {rows}
         """
 

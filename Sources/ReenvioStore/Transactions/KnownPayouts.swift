@@ -9,9 +9,28 @@ struct KnownPayouts {
         var at: Timestamp
         var seq: Int64?
         var notificationID: Int64?
+        /// Whether it has a webhook that nobody acknowledged.
+        var isUnacked = false
+    }
+
+    /// What a line is to the payouts known so far.
+    enum Meeting {
+        /// The payout at this place has what the line says.
+        case unchanged(Int)
+        case refused(ImportRefusal)
+    }
+
+    /// The webhook of a stored change that a line says was acknowledged.
+    struct Unacknowledged {
+        var payoutID: Int64
+        var merchantID: Int64
+        var seq: Int64
+        var notificationID: Int64
     }
 
     private struct Known {
+        /// The place of the line that makes it, among those accepted; nil for a stored payout.
+        var accepted: Int?
         /// Nil for a line whose id is yet to be drawn.
         var id: Int64?
         var merchantID: Int64
@@ -61,25 +80,39 @@ struct KnownPayouts {
         if !payouts.isEmpty { try loadHistory(in: db) }
     }
 
-    /// What a line is to the payouts known so far; nil when it is new to all of them.
-    func meeting(_ line: ImportLine) -> ImportOutcome? {
-        let sharing = (invoices[InvoiceKey(line.merchantID, line.invoice)] ?? []).map { payouts[$0] }
+    /// Nil when the line is new to all of them.
+    func meeting(_ line: ImportLine) -> Meeting? {
+        let sharing = invoices[InvoiceKey(line.merchantID, line.invoice)] ?? []
         if let id = line.id {
             if let position = positions[id] {
                 let fields = Self.differences(payouts[position], line)
-                return fields.isEmpty ? .unchanged : .refused(.idTaken(differsIn: fields))
+                return fields.isEmpty ? .unchanged(position) : .refused(.idTaken(differsIn: fields))
             }
-        } else if sharing.contains(where: { Self.differences($0, line).isEmpty }) {
-            return .unchanged
+        } else if let position = sharing.first(where: { Self.differences(payouts[$0], line).isEmpty }) {
+            return .unchanged(position)
         }
-        let isBlocked = line.status != .invalidData && sharing.contains { $0.status != .invalidData }
+        let isBlocked = line.status != .invalidData && sharing.contains { payouts[$0].status != .invalidData }
         return isBlocked ? .refused(.invoiceTaken) : nil
     }
 
+    /// The stored webhook at a place, where nobody acknowledged it so far; it counts as acknowledged from now on.
+    mutating func acknowledge(_ position: Int) -> Unacknowledged? {
+        let known = payouts[position]
+        guard let id = known.id, let change = known.change, change.isUnacked, let seq = change.seq,
+            let notificationID = change.notificationID
+        else { return nil }
+        payouts[position].change?.isUnacked = false
+        return Unacknowledged(
+            payoutID: id, merchantID: known.merchantID, seq: seq, notificationID: notificationID)
+    }
+
+    /// The line of this transaction, among those accepted, that makes the payout at a place; nil for a stored one.
+    func acceptedPlace(_ position: Int) -> Int? { payouts[position].accepted }
+
     /// Remembers a line that will be stored, for the lines after it.
-    mutating func add(_ line: ImportLine) {
+    mutating func add(_ line: ImportLine, accepted: Int) {
         let known = Known(
-            id: line.id, merchantID: line.merchantID, invoice: line.invoice, amount: line.amount,
+            accepted: accepted, id: line.id, merchantID: line.merchantID, invoice: line.invoice, amount: line.amount,
             url: line.notificationURL?.text,
             createdAt: line.createdAt, status: line.status, endToEnd: line.endToEnd,
             statusDetail: line.statusDetail.map(StatusChanges.detailJSON), latestSeq: nil,
@@ -168,7 +201,8 @@ extension KnownPayouts {
                 guard let status = PayoutStatus(id: row.int(2)) else { throw StoreError.failed("unknown status") }
                 let position = Int(row.int(0))
                 payouts[position].change = Change(
-                    status: status, at: row.time(3), seq: row.int(1), notificationID: row.intIfPresent(4)
+                    status: status, at: row.time(3), seq: row.int(1), notificationID: row.intIfPresent(4),
+                    isUnacked: !row.isNull(4) && row.isNull(6)
                 )
                 open.append((position, previous))
             }
@@ -197,7 +231,8 @@ extension KnownPayouts {
     private static let byInvoice = "\(columns) p.merchant_id = rows.merchant_id AND p.invoice = rows.invoice"
 
     private static let changes = """
-        SELECT rows.position, c.seq, c.status_id, c.changed_at, c.notification_id, c.previous_seq
-        FROM status_changes c, {rows} WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq
+        SELECT rows.position, c.seq, c.status_id, c.changed_at, c.notification_id, c.previous_seq, n.acked_at
+        FROM status_changes c LEFT JOIN notifications n ON n.id = c.notification_id, {rows}
+        WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq
         """
 }

@@ -13,6 +13,8 @@ struct NewEvent {
     var occurredAt: Timestamp
     var nonce: UInt64
     var trace: TraceParent?
+    /// When it was acknowledged elsewhere, before it came here.
+    var ackedAt: Timestamp?
     /// The exact envelope; stored sealed, because it names people (`docs/contract.md` 14).
     var body: [UInt8]
 }
@@ -75,7 +77,7 @@ struct NewEvents {
             notifications.append([
                 .int(notificationIDs[index]), .int(event.merchantID), .int(Int64(bitPattern: event.nonce)),
                 .int(ids[index]), .int(event.seq), .int(event.sequence), .time(now), .text(sealing.id), .blob(sealed),
-                .optional(event.trace?.bytes),
+                .optional(event.trace?.bytes), .optional(event.ackedAt),
             ])
             rows.append([
                 .int(event.merchantID), .int(event.seq), .int(ids[index]), .text(event.type.category.rawValue),
@@ -136,13 +138,14 @@ extension NewEvents {
     private static let notificationColumns: [(name: String, type: SQLRows.ColumnType)] = [
         ("id", .int), ("merchant_id", .int), ("nonce", .int), ("event_id", .int), ("seq", .int), ("sequence", .int),
         ("at", .int), ("key_id", .text), ("body", .blob), ("trace", .blob),
+        ("acked_at", .int),
     ]
 
     private static let insertNotifications = """
         INSERT INTO notifications (id, merchant_id, nonce, event_id, change_seq, sequence, created_at, key_id, body,
-            trace)
+            trace, acked_at)
         SELECT rows.id, rows.merchant_id, rows.nonce, rows.event_id, rows.seq, rows.sequence, rows.at, rows.key_id,
-            rows.body, rows.trace
+            rows.body, rows.trace, rows.acked_at
         FROM {rows}
         """
 

@@ -32,7 +32,8 @@ enum NewPayouts {
         ])
         for (index, payout) in payouts.enumerated() where inserted.contains(ids[index]) {
             let merchant = SQLValue.int(payout.merchantID)
-            changes.append([merchant, .int(seqs[index]), .int(ids[index]), .time(now), .int(now.seconds)])
+            let at = payout.createdAt ?? now
+            changes.append([merchant, .int(seqs[index]), .int(ids[index]), .time(at), .int(at.seconds)])
             parties.append([merchant, .int(ids[index]), .blob(sealed[index]), .text(keyID), .time(now)])
         }
         try db.send(insertChanges, changes)
@@ -60,7 +61,8 @@ enum NewPayouts {
         return [
             .int(id), .int(payout.merchantID), .text(draft.invoice), .int(draft.amount.minor),
             .text(draft.amount.currency),
-            .time(now), .int(seq), .optional(receiverID), .optional(draft.notificationURL?.text), .text(draft.purpose),
+            .time(payout.createdAt ?? now), .int(seq), .optional(receiverID), .optional(draft.notificationURL?.text),
+            .text(draft.purpose),
         ]
     }
 

@@ -87,7 +87,7 @@ extension Store {
             queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now, updatedAt: now,
             endedAt: nil
         )
-        guard try insert(resend, request, trace: opening.trace, frozenSeq: frozen, in: db) else {
+        guard try insert(resend, request, trace: opening.trace, frozenSeq: frozen, batchID: nil, in: db) else {
             return .alreadyRunning
         }
         try clocks.save(in: db)
@@ -120,15 +120,35 @@ extension Store {
         )
     }
 
+    /// A job of a batch, counted and frozen by its caller, who has seen that its lock is free.
+    func insertJob(
+        _ request: ResendRequest, _ opening: ResendOpening, total: Int64, frozenSeq: Int64,
+        batch: (id: Int64, publicID: String), now: Timestamp, in db: any SQLConnection
+    ) throws {
+        let resend = Resend(
+            id: try db.nextIDs(.resend, 1)[0], jobID: opening.jobID, merchantID: request.merchantID,
+            accountID: opening.accountID, kind: request.product.kind, state: .processing, window: request.window,
+            total: total, queued: 0, failed: 0, reason: nil, requestedBy: opening.requester.actor, startedAt: now,
+            updatedAt: now, endedAt: nil)
+        guard try insert(resend, request, trace: opening.trace, frozenSeq: frozenSeq, batchID: batch.id, in: db) else {
+            throw StoreError.unavailable("another job took the lock of a window of batch \(batch.publicID)")
+        }
+        var entry = auditEntry(request, opening, now: now)
+        entry.parameters += ", batch \(batch.publicID)"
+        try Audit.write(entry, in: db)
+    }
+
     private func insert(
-        _ resend: Resend, _ request: ResendRequest, trace: TraceParent?, frozenSeq: Int64, in db: any SQLConnection
+        _ resend: Resend, _ request: ResendRequest, trace: TraceParent?, frozenSeq: Int64, batchID: Int64?,
+        in db: any SQLConnection
     ) throws -> Bool {
         let changed = try db.run(
             """
             INSERT INTO resends (id, merchant_id, account_id, kind, public_id, requested_by, state, window_start,
                 window_end, statuses, frozen_seq, cursor_s, cursor_seq, total, started_at, updated_at, only_unacked,
-                max_per_second, canary, trace)
-            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12, $13, $14, $15, $16)
+                max_per_second, canary, trace, batch_id)
+            VALUES ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $7, 0, $11, $12, $12, $13, $14, $15, $16,
+                $17)
             ON CONFLICT DO NOTHING
             """,
             [
@@ -137,7 +157,7 @@ extension Store {
                 .int(resend.window.endSeconds), .text(StatusList.text(request.statuses)), .int(frozenSeq),
                 .int(resend.total), .time(resend.startedAt), .bool(request.options.onlyUnacknowledged),
                 .optional(request.options.maxPerSecond), .optional(request.options.canary),
-                .optional(trace?.bytes),
+                .optional(trace?.bytes), .optional(batchID),
             ]
         )
         return changed == 1

@@ -16,6 +16,7 @@ struct PayoutEvents {
         var statusDetail: String?
         var nonce: UInt64
         var trace: TraceParent?
+        var ackedAt: Timestamp?
     }
 
     private struct Payout {
@@ -61,7 +62,7 @@ struct PayoutEvents {
             return NewEvent(
                 merchantID: change.merchantID, type: type, objectID: change.payoutID, seq: change.seq,
                 sequence: change.sequence, occurredAt: change.at, nonce: Self.mixed(change.nonce),
-                trace: change.trace, body: event.body)
+                trace: change.trace, ackedAt: change.ackedAt, body: event.body)
         }
     }
 

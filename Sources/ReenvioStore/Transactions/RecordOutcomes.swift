@@ -204,7 +204,8 @@ struct RecordOutcomes {
     }
 
     private mutating func retryDeliveries(in db: any SQLConnection) throws {
-        var rows = SQLRows(Self.claimColumns + [("queue_id", .int), ("due", .int), ("given_back", .int)])
+        var rows = SQLRows(Self.claimColumns + Self.retryColumns)
+        var retries: [MovedRetries.Retry] = []
         for record in records {
             let claimed = record.claimed
             let due: Timestamp
@@ -217,11 +218,14 @@ struct RecordOutcomes {
             }
             rows.append([
                 .int(claimed.merchantID), .int(claimed.id), .int(claimed.token), .int(queue.raw), .time(due),
-                .int(givenBack),
+                .int(givenBack), .int(claimed.queue.raw),
             ])
+            retries.append(MovedRetries.Retry(claimed: claimed, queue: queue, due: due, givenBack: givenBack))
             wakes.add(claimed.merchantID, queue, due: due)
         }
-        for isTheirs in try db.effects(Self.updateClaimed, rows) where !isTheirs { late += 1 }
+        let written = try db.effects(Self.updateClaimed, rows)
+        let elsewhere = zip(retries, written).filter { !$0.1 }.map(\.0)
+        if !elsewhere.isEmpty { late += try MovedRetries(elsewhere).save(&wakes, in: db) }
     }
 }
 
@@ -237,11 +241,9 @@ extension RecordOutcomes {
         for claimed in acked {
             rows.append([.int(claimed.notificationID), .time(now), .int(clocks.current(claimed.merchantID))])
         }
-        var changes = SQLRows([("merchant_id", .int), ("seq", .int), ("receiver_id", .int)])
+        var changes = SQLRows([("merchant_id", .int), ("seq", .int)])
         for (claimed, isFirst) in zip(acked, try db.effects(Self.markAcknowledged, rows)) where isFirst {
-            changes.append([
-                .int(claimed.merchantID), .int(claimed.changeSeq), .int(claimed.queue.receiverID),
-            ])
+            changes.append([.int(claimed.merchantID), .int(claimed.changeSeq)])
         }
         try db.batch(Self.currentChanges, changes) { row in
             guard let status = PayoutStatus(id: row.int(1)) else { return }
@@ -285,8 +287,10 @@ extension RecordOutcomes {
         WHERE notifications.id = rows.id AND acked_at IS NULL
         """
 
+    /// Counted at the receiver that the payout has now: its URL may have moved during the attempt.
     private static let currentChanges = """
-        SELECT c.merchant_id, c.status_id, c.changed_s, rows.receiver_id FROM status_changes c, {rows}
+        SELECT c.merchant_id, c.status_id, c.changed_s, coalesce(p.receiver_id, 0)
+        FROM status_changes c JOIN payouts p ON p.id = c.payout_id, {rows}
         WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
         """
 
@@ -328,8 +332,12 @@ extension RecordOutcomes {
             attempts = deliveries.attempts - rows.given_back, has_slot = rows.given_back
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
-            AND deliveries.claim_token = rows.token
+            AND deliveries.claim_token = rows.token AND deliveries.queue_id = rows.claimed_from
         """
+
+    private static let retryColumns: [(name: String, type: SQLRows.ColumnType)] = [
+        ("queue_id", .int), ("due", .int), ("given_back", .int), ("claimed_from", .int),
+    ]
 }
 
 extension QueueID {

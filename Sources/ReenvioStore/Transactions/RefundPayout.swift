@@ -31,7 +31,7 @@ extension Store {
             guard found.status == .paid else { return .notPaid(found.status) }
             guard !found.isRefunded else { return .alreadyRefunded }
             // By default no earlier than the payment, whose time may have been given and lie ahead.
-            let at = report.occurredAt ?? max(stamp.now, found.updatedAt)
+            let at = report.occurredAt?.raised(to: found.updatedAt) ?? max(stamp.now, found.updatedAt)
             try db.run("UPDATE payouts SET refunded_at = $2 WHERE id = $1", [.int(id), .time(at)])
             if let mirror = try Mirrors([merchantID], in: db)[merchantID] {
                 let event = NewEvent(

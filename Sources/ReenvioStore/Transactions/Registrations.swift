@@ -151,7 +151,7 @@ extension Store {
         try Receivers.find(or: [(merchantID, url.origin)], now, in: db)[0]
     }
 
-    private func seal(_ token: String?, _ kind: RegistrationToken, id: Int64) throws -> [UInt8]? {
+    func seal(_ token: String?, _ kind: RegistrationToken, id: Int64) throws -> [UInt8]? {
         guard let token else { return nil }
         return try sealing.seal(Array(token.utf8), context: Self.registrationContext(kind, id: id))
     }
@@ -174,7 +174,7 @@ extension Store {
         try db.first("SELECT account_id FROM merchants WHERE id = $1", [.int(registration.merchantID)]) { $0.int(0) }
     }
 
-    private static func audit(
+    static func audit(
         webhook id: Int64, of accountID: Int64?, _ action: String, parameters: String = "", by requester: Requester,
         _ now: Timestamp, in db: any SQLConnection
     ) throws {

@@ -37,7 +37,7 @@ extension Store {
                     .text(qrCode.status.rawValue), .time(stamp.now),
                 ])
             var report = CashInReporting(
-                merchantID: draft.merchantID, qrCode: qrCode, type: .qrCodeCreated, at: stamp.now, sealing: sealing)
+                merchantID: draft.merchantID, qrCode: qrCode, type: .qrCodeCreated, occurredAt: nil, sealing: sealing)
             try report.save(stamp, &clocks, in: db)
             try clocks.save(in: db)
             return qrCode
@@ -68,7 +68,7 @@ extension Store {
                     .int(qrCodeID), .text(qrCode.status.rawValue), .int(qrCode.data.amountMinor ?? 0), .time(stamp.now),
                 ])
             var reporting = CashInReporting(
-                merchantID: merchantID, qrCode: qrCode, type: report.type, at: report.occurredAt ?? stamp.now,
+                merchantID: merchantID, qrCode: qrCode, type: report.type, occurredAt: report.occurredAt,
                 sealing: sealing)
             try reporting.save(stamp, &clocks, in: db)
             try clocks.save(in: db)
@@ -84,7 +84,8 @@ private struct CashInReporting {
     let merchantID: Int64
     let qrCode: QRCode
     let type: EventType
-    let at: Timestamp
+    /// As it was reported; nil: now.
+    let occurredAt: GivenTime?
     let sealing: SealingKey
 
     static func load(
@@ -116,18 +117,21 @@ private struct CashInReporting {
             ON CONFLICT (merchant_id, kind, object_id) DO UPDATE SET sealed = excluded.sealed, key_id = excluded.key_id
             """, [.int(merchantID), .int(qrCode.id), .blob(sealed), .text(sealing.id), .time(stamp.now)])
         guard let mirror = try Mirrors([merchantID], in: db)[merchantID] else { return }
-        let sequence = try db.first(
+        let last = try db.first(
             """
-            SELECT coalesce(max(sequence), 0) + 1 FROM object_events WHERE merchant_id = $1 AND seq IN (
+            SELECT coalesce(max(sequence), 0), max(occurred_at) FROM object_events WHERE merchant_id = $1 AND seq IN (
                 SELECT o.seq FROM object_events o
                 WHERE o.merchant_id = $1 AND o.category = 'CASHIN' AND o.object_id = $2)
             """, [.int(merchantID), .int(qrCode.id)]
-        ) { $0.int(0) }
+        ) { (sequence: $0.int(0), at: $0.timeIfPresent(1)) }
+        // Of the same moment at its own precision as the event before, it follows that one.
+        let at = occurredAt.map { given in last?.at.map { given.raised(to: $0) } ?? given.moment }
         let envelope = CashInEvent(
             type: type, qrCode: qrCode, accountNumber: mirror.number, agencyNumber: mirror.branch)
         let event = NewEvent(
             merchantID: merchantID, type: type, objectID: qrCode.id, seq: clocks.next(merchantID),
-            sequence: sequence ?? 1, occurredAt: at, nonce: stamp.nonce, trace: stamp.trace, body: envelope.body)
+            sequence: (last?.sequence ?? 0) + 1, occurredAt: at ?? stamp.now, nonce: stamp.nonce, trace: stamp.trace,
+            body: envelope.body)
         var wakes = QueueWakes()
         var writer = NewEvents(sealing: sealing, now: stamp.now)
         try writer.write([event], due: stamp.due, wakes: &wakes, in: db)

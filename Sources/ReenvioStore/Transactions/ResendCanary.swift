@@ -18,6 +18,7 @@ struct ResendCanary {
         case .undecided: return nil
         case .failed(let reason):
             try touch(in: db)
+            try failFollowers(reason, in: db)
             return ended(try EndResend(.failed, reason: reason).run(id: resend.id, in: db))
         case .passed:
             try touch(in: db)
@@ -26,6 +27,16 @@ struct ResendCanary {
             }
             return ended(try EndResend(.completed).run(id: resend.id, in: db))
         }
+    }
+
+    /// The later windows of its merchant in a batch would try the same receivers: they fail with this one.
+    private func failFollowers(_ reason: String, in db: any SQLConnection) throws {
+        try db.run(
+            """
+            UPDATE resends SET state = 'failed', ended = 'failed', reason = $3, ended_at = $4, updated_at = $4
+            WHERE merchant_id = $1 AND state = 'processing' AND id > $2
+                AND batch_id = (SELECT f.batch_id FROM resends f WHERE f.id = $2)
+            """, [.int(resend.merchantID), .int(resend.id), .text(reason), .time(now)])
     }
 
     private func ended(_ state: Resend.State) -> ResendStep {

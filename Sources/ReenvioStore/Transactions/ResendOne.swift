@@ -90,7 +90,7 @@ extension Store {
                 n.id, n.nonce
             FROM payouts p JOIN merchants m ON m.id = p.merchant_id
             LEFT JOIN notifications n ON n.id = p.latest_notification_id
-            WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2)
+            WHERE p.id = $1 AND (CAST($2 AS BIGINT) IS NULL OR m.account_id = $2) FOR SHARE OF p
             """, [.int(request.payoutID), .optional(request.accountID)]
         ) { row in
             OneTarget(

@@ -2,6 +2,13 @@ import ReenvioModel
 
 /// The paces of resends as they stand in their rows (`docs/contract.md` 13.6): one sequence of slots for all nodes.
 enum ResendPaces {
+    /// The first free slot of resend `r`. The windows of a batch share one sequence for each merchant.
+    static let nextSlot = """
+        CASE WHEN r.max_per_second IS NULL OR r.batch_id IS NULL THEN r.next_slot
+            ELSE (SELECT max(e.next_slot) FROM resends e
+                WHERE e.batch_id = r.batch_id AND e.merchant_id = r.merchant_id) END
+        """
+
     /// Takes slots for new deliveries; nil where the resend has no pace.
     static func take(
         _ count: Int, of resend: RunningResend, from start: Timestamp, in db: any SQLConnection
@@ -23,7 +30,8 @@ enum ResendPaces {
         // While another node enqueues more of it, which it does before it takes locks that are held here, they stay
         // where they are, and are met again.
         let stored = try db.first(
-            "SELECT max_per_second, next_slot FROM resends WHERE id = $1 FOR UPDATE SKIP LOCKED", [.int(resendID)]
+            "SELECT r.max_per_second, \(nextSlot) FROM resends r WHERE r.id = $1 FOR UPDATE SKIP LOCKED",
+            [.int(resendID)]
         ) { row in row.intIfPresent(0).map { PaceSlots(perSecond: $0, next: row.timeIfPresent(1)) } }
         guard var pace = stored ?? nil else { return }
         let slots = pace.take(count, from: now)

@@ -42,7 +42,7 @@ struct RunningResend {
     }
 
     /// Those after `last` whose backlog has room, or whose canary is not decided, which no backlog may hold up; then
-    /// from the beginning: resends take turns. Bounded.
+    /// from the beginning: resends take turns, and the windows of a batch go one after the other. Bounded.
     static func inTurn(after last: Int64, backlogMax: Int64, in db: any SQLConnection) throws -> [RunningResend] {
         var found: [RunningResend] = []
         for (from, to) in [(last + 1, Int64.max), (0, last)] where found.count < Limits.resendsLookedAt {
@@ -64,7 +64,7 @@ struct RunningResend {
     private static let columns = """
         SELECT r.id, r.merchant_id, r.kind, r.statuses, r.window_start, r.window_end, r.frozen_seq, r.cursor_s,
             r.cursor_seq, r.total, r.queued, r.failed, r.only_unacked, r.max_per_second, r.canary, r.canary_passed,
-            r.next_slot, r.object_id, r.registrations
+            \(ResendPaces.nextSlot), r.object_id, r.registrations
         """
 
     private static let load = """
@@ -73,6 +73,9 @@ struct RunningResend {
             AND ((r.canary IS NOT NULL AND r.canary_passed = 0) OR r.queued - (
                 SELECT coalesce(sum(t.delivered + t.undelivered + t.skipped), 0) FROM resend_tallies t
                 WHERE t.merchant_id = r.merchant_id AND t.resend_id = r.id) < $3)
+            AND (r.batch_id IS NULL OR NOT EXISTS (
+                SELECT 1 FROM resends e WHERE e.batch_id = r.batch_id AND e.merchant_id = r.merchant_id
+                    AND e.id < r.id AND e.state = 'processing'))
         ORDER BY r.id LIMIT $4
         """
 

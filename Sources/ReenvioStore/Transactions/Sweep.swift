@@ -75,6 +75,7 @@ extension Store {
                     after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)
             }
             result.resends = try sweepResends(endedBefore: retention.cutoff(.resends, now: now), in: db)
+            try Self.sweepBatch(endedBefore: retention.cutoff(.resends, now: now), in: db)
             result.parties = try sweepParties(cutoff: retention.cutoff(.parties, now: now), now: now, in: db)
             result.audit = try db.run(
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)",
@@ -111,6 +112,16 @@ extension Store {
                 .run(now: now, in: db)
         }
         return rows.count
+    }
+
+    /// One batch at a time: it may have many merchants. Its jobs go by themselves.
+    private static func sweepBatch(endedBefore: Timestamp, in db: any SQLConnection) throws {
+        let id = try db.first(
+            "SELECT id FROM resend_batches WHERE ended_at < $1 ORDER BY ended_at LIMIT 1", [.time(endedBefore)]
+        ) { $0.int(0) }
+        guard let id else { return }
+        try db.run("DELETE FROM resend_batch_merchants WHERE batch_id = $1", [.int(id)])
+        try db.run("DELETE FROM resend_batches WHERE id = $1", [.int(id)])
     }
 
     private static let deleteIdempotencyKeys = """

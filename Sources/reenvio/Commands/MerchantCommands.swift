@@ -6,7 +6,7 @@ import ReenvioStore
 struct MerchantCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merchant", abstract: "Merchants: whose payouts they are.",
-        subcommands: [Create.self, RotateSecret.self, Close.self]
+        subcommands: [Create.self, RotateSecret.self, Close.self, MoveURLs.self]
     )
 
     struct RotateSecret: AsyncParsableCommand {

@@ -6,17 +6,20 @@ import ReenvioStore
 struct ResendCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resend",
-        abstract: "Sends a merchant's webhooks again in bulk: counts with --dry-run, dispatches without.",
+        abstract: "Sends merchants' webhooks again in bulk: counts with --dry-run, dispatches without.",
         discussion: """
             Matches payouts by the time of their last status change, both ends included. Writes the job into the store;
-            a running server takes it from there.
+            a running server takes it from there. A range longer than 3 hours, up to 31 days, or several merchants are
+            one batch: a job for each window of 3 hours in which something matches, no payout in two of them. An equal
+            batch of the last 24 hours is shown instead of sent again, unless --again says otherwise.
             """
     )
 
     @OptionGroup var options: CommandOptions
-    @Option(help: "The merchant.") var merchant: Int64
+    @Option(help: "The merchant, or several separated by commas.") var merchant: String?
+    @Flag(help: "Every merchant.") var allMerchants = false
     @Option(help: "Start of the window, UTC, as \"2026-03-24 08:00:00\".") var from: String
-    @Option(help: "End of the window, at most 3 hours later.") var to: String
+    @Option(help: "End of the window, at most 31 days later.") var to: String
     @Option(help: "Status ids separated by commas; every notifiable one when left out.") var status: String?
     @Flag(help: "Only say how many payouts match.") var dryRun = false
     @Flag(help: "With --dry-run: say where they would go, and what of the window does not match.") var explain = false
@@ -25,15 +28,18 @@ struct ResendCommand: AsyncParsableCommand {
     @Option(help: "So many go first, 1 to 1,000; the rest follow when 95 % of them were acknowledged.")
     var canary: Int64?
     @Flag(help: "Draw the progress until the job has ended.") var watch = false
+    @Flag(help: "Send again what an equal batch of the last 24 hours sent.") var again = false
 
     func validate() throws {
         if dryRun, watch { throw ValidationError("--dry-run starts no job that could be watched") }
         if explain, !dryRun { throw ValidationError("--explain explains a count: it needs --dry-run") }
+        if (merchant == nil) != allMerchants { throw ValidationError("give either --merchant or --all-merchants") }
     }
 
     func run() async throws {
         try await reportingFailures {
             try await options.withStore { store, now in
+                if isBatch { return try await BatchDispatch(store, options).run(batchBody, watch: watch, now: now) }
                 let (request, owner) = try await request(store)
                 if dryRun { return try await count(request, store) }
                 let job = try await dispatch(request, accountID: owner.accountID, store, now)
@@ -81,9 +87,73 @@ struct ResendCommand: AsyncParsableCommand {
     /// The flags as the body of `POST /v2/payout/notifications/resend`, under the same rules and with the same texts
     /// (`docs/contract.md` 4.1).
     private func request(_ store: Store) async throws -> (ResendRequest, Merchant) {
+        let body = try body { writer in
+            if let id = merchants.first { Self.write(id, into: &writer, "merchant_id") }
+        }
+        let reading = ResendRequest.read(body)
+        var faults = reading.faults
+        var owner: Merchant?
+        if let id = reading.merchantID { owner = try await store.merchant(id: id, accountID: nil) }
+        if let id = reading.merchantID, owner == nil { faults.add("merchant_id", "There is no merchant \(id).") }
+        guard faults.isEmpty, let request = reading.request, let owner else { throw faults }
+        return (request, owner)
+    }
+
+    private func dispatch(
+        _ request: ResendRequest, accountID: Int64, _ store: Store, _ now: Timestamp
+    ) async throws -> Resend {
+        var generator = SystemRandomNumberGenerator()
+        let opening = ResendOpening(
+            accountID: accountID, jobID: Resend.newJobID(using: &generator), requester: CommandActor.requester)
+        guard let job = try await store.openResend(request, opening, now: now).resend else {
+            throw CreationRefused(description: "A resend job is already running for this merchant and time range.")
+        }
+        return job
+    }
+}
+
+// MARK: - What the flags ask for
+
+extension ResendCommand {
+    fileprivate var merchants: [String] {
+        (merchant ?? "").split(separator: ",", omittingEmptySubsequences: false).map { $0.filter { $0 != " " } }
+    }
+
+    /// More than one job can do: several merchants, or a range longer than a window.
+    fileprivate var isBatch: Bool {
+        if allMerchants || again || merchants.count > 1 { return true }
+        guard let start = TimeText.parsePlain(from), let end = TimeText.parsePlain(to) else { return false }
+        return end.seconds - start.seconds > Limits.resendWindowSeconds
+    }
+
+    fileprivate var batchBody: JSONObject {
+        get throws {
+            try body { writer in
+                if allMerchants {
+                    writer.member("all_merchants", true)
+                } else {
+                    writer.array("merchant_ids") { writer in
+                        for text in merchants {
+                            if let id = Int64(text) { writer.value(id) } else { writer.value(text) }
+                        }
+                    }
+                }
+                if dryRun { writer.member("dry_run", true) }
+                if again { writer.member("again", true) }
+            }
+        }
+    }
+
+    /// What is no number stays a text, and is refused as one.
+    fileprivate static func write(_ text: String, into writer: inout JSONWriter, _ key: String) {
+        if let number = Int64(text) { writer.member(key, number) } else { writer.member(key, text) }
+    }
+
+    /// The flags that a job and a batch share, as a body of the API.
+    fileprivate func body(_ whose: (inout JSONWriter) -> Void) throws -> JSONObject {
         var writer = JSONWriter()
         writer.object { writer in
-            writer.member("merchant_id", merchant)
+            whose(&writer)
             writer.member("start_time", from)
             writer.member("end_time", to)
             if onlyUnacknowledged { writer.member("only_unacknowledged", true) }
@@ -99,23 +169,6 @@ struct ResendCommand: AsyncParsableCommand {
             }
         }
         guard case .object(let body) = try JSONParser.parse(writer.bytes) else { throw Faults() }
-        let reading = ResendRequest.read(body)
-        var faults = reading.faults
-        let owner = try await store.merchant(id: merchant, accountID: nil)
-        if owner == nil { faults.add("merchant_id", "There is no merchant \(merchant).") }
-        guard faults.isEmpty, let request = reading.request, let owner else { throw faults }
-        return (request, owner)
-    }
-
-    private func dispatch(
-        _ request: ResendRequest, accountID: Int64, _ store: Store, _ now: Timestamp
-    ) async throws -> Resend {
-        var generator = SystemRandomNumberGenerator()
-        let opening = ResendOpening(
-            accountID: accountID, jobID: Resend.newJobID(using: &generator), requester: CommandActor.requester)
-        guard let job = try await store.openResend(request, opening, now: now).resend else {
-            throw CreationRefused(description: "A resend job is already running for this merchant and time range.")
-        }
-        return job
+        return body
     }
 }

@@ -210,4 +210,59 @@ private let example = """
                 "status":{"id":3,"name":"Paid"},"updated_at":"2026-03-24 08:05:30"}
                 """)
     }
+
+    // MARK: Acknowledged elsewhere, and dates at their own precision
+
+    @Test(
+        arguments: [
+            ("2026-03-24T08:05:30Z", 1_774_339_530_250_000), ("2026-03-24T08:05:30.2Z", 1_774_339_530_250_000),
+            ("2026-03-24T08:05:30.25Z", 1_774_339_530_250_000), ("2026-03-24T05:05:31.5-03:00", 1_774_339_531_500_000),
+            ("2026-03-25T00:53:20Z", 1_774_400_000_000_000), ("2026-03-25T00:58:20Z", 1_774_400_300_000_000),
+        ] as [(String, Int64)])
+    func readsWhenItWasAcknowledged(text: String, microseconds: Int64) throws {
+        let line = try parse(try changed("acknowledged_at", "\"\(text)\""))
+        #expect(line.acknowledgedAt == Timestamp(microseconds: microseconds))
+    }
+
+    @Test(arguments: [nil, "null", #""""#])
+    func isNotAcknowledgedWhereNothingSaysSo(json: String?) throws {
+        #expect(try parse(try changed("acknowledged_at", json)).acknowledgedAt == nil)
+    }
+
+    @Test(arguments: [
+        ("2026-03-24T08:05:29Z", "must not be before updated_at."),
+        ("2026-03-24T08:05:30.1Z", "must not be before updated_at."),
+        ("2026-03-25T00:58:21Z", "must not be more than 5 minutes in the future."),
+        ("2026-03-24 08:06:00", "must be an RFC 3339 date with a zone."),
+        ("2026-03-24T23:59:60Z", "must not be a leap second: write second 59, or second 00 of the next minute."),
+    ])
+    func refusesAnImpossibleAcknowledgement(text: String, rule: String) throws {
+        let expected = #"{"acknowledged_at":["The acknowledged_at field \#(rule)"]}"#
+        #expect(try faults(try changed("acknowledged_at", "\"\(text)\"")) == expected)
+    }
+
+    @Test(arguments: [("status_id", "2"), ("status_id", "7"), ("status_id", "8"), ("notification_url", "null")])
+    func refusesAnAcknowledgementOfWhatWasNeverSent(field: String, json: String) throws {
+        let object = try jsonObject(try changed("acknowledged_at", #""2026-03-24T09:00:00Z""#)).with(field, json)
+        let text = String(decoding: JSONValue.object(object).bytes, as: UTF8.self)
+        #expect(
+            try faults(text)
+                == #"{"acknowledged_at":["The acknowledged_at field is accepted only with a notification_url "#
+                + #"and a status that has a webhook."]}"#)
+    }
+
+    /// The same second: raised to the creation, not before it.
+    @Test func comparesDatesAtTheirOwnPrecision() throws {
+        let text = try changed("created_at", #""2026-03-24T08:05:30.524Z""#)
+        let object = try jsonObject(text).with("updated_at", #""2026-03-24T08:05:30Z""#)
+        let line = try parse(String(decoding: JSONValue.object(object).bytes, as: UTF8.self))
+        #expect(line.updatedAt == line.createdAt)
+        let earlier = try jsonObject(text).with("updated_at", #""2026-03-24T08:05:30.5Z""#)
+        #expect(
+            try parse(String(decoding: JSONValue.object(earlier).bytes, as: UTF8.self)).updatedAt == line.createdAt)
+        let before = try jsonObject(text).with("updated_at", #""2026-03-24T08:05:29Z""#)
+        #expect(
+            try faults(String(decoding: JSONValue.object(before).bytes, as: UTF8.self))
+                == #"{"updated_at":["The updated_at field must not be before created_at."]}"#)
+    }
 }

@@ -12,7 +12,7 @@ import Testing
         let expected = StatusChangeRequest(
             payoutID: 7, status: .canceled, endToEnd: "E1", statusDetail: .init(code: "WE0001", detail: "Unregistered"),
             rejectionDescription: "no", authenticationCode: "A9",
-            occurredAt: Timestamp(microseconds: 1_774_339_530_250_000))
+            occurredAt: GivenTime(Timestamp(microseconds: 1_774_339_530_250_000), step: 10_000))
         #expect(try StatusChangeRequest.parse(object, payoutID: 7) == expected)
     }
 
@@ -50,6 +50,20 @@ import Testing
         (#"{"status_id":3,"end_to_end":1}"#, #"{"end_to_end":["The end_to_end field must be a string."]}"#),
         (
             #"{"status_id":3,"occurred_at":"2026-03-24 08:05:30"}"#,
+            #"{"occurred_at":["The occurred_at field must be an RFC 3339 date with a zone."]}"#
+        ),
+        (
+            #"{"status_id":3,"occurred_at":"2026-12-31T23:59:60Z"}"#,
+            #"{"occurred_at":["The occurred_at field must not be a leap second: "#
+                + #"write second 59, or second 00 of the next minute."]}"#
+        ),
+        (
+            #"{"status_id":3,"occurred_at":"2026-12-31T20:59:60.5-03:00"}"#,
+            #"{"occurred_at":["The occurred_at field must not be a leap second: "#
+                + #"write second 59, or second 00 of the next minute."]}"#
+        ),
+        (
+            #"{"status_id":3,"occurred_at":"2026-12-31T23:58:60Z"}"#,
             #"{"occurred_at":["The occurred_at field must be an RFC 3339 date with a zone."]}"#
         ),
         (#"{"status_id":3,"occurred_at":1774339530}"#, #"{"occurred_at":["The occurred_at field must be a string."]}"#),

@@ -10,7 +10,7 @@ import Testing
     ) -> StatusFlow.Decision {
         let change = StatusChangeRequest(
             payoutID: 1, status: status, statusDetail: detail ? .init(code: "WE0001", detail: "Unregistered") : nil,
-            occurredAt: occurred.map { Self.now + $0 })
+            occurredAt: occurred.map { GivenTime(Self.now + $0) })
         let current = StatusFlow.Current(
             status: current, changedAt: Self.now + changed, allowsStatusDetail: allowsDetail)
         return StatusFlow.decide(change, on: current, now: Self.now)
@@ -36,6 +36,58 @@ import Testing
     func refusesAGivenTimeBeforeTheCurrentChange(occurred: Duration) {
         #expect(decide(.paid, occurred: occurred) == .refused(.laterStatusRecorded))
         #expect(StatusFlow.Refusal.laterStatusRecorded.message == "A later status is already recorded.")
+    }
+
+    /// A date is compared at the precision at which it was written, and raised to the change before.
+    @Test(arguments: [
+        "2026-03-24T08:05:29Z", "2026-03-24T08:05:29.5Z", "2026-03-24T08:05:29.52Z", "2026-03-24T08:05:29.524Z",
+        "2026-03-24T08:05:29.5245Z", "2026-03-24T08:05:29.52451Z", "2026-03-24T08:05:29.524512Z",
+        "2026-03-24T08:05:29.5245129Z", "2026-03-24T08:05:29.524512999Z", "2026-03-24T08:05:29+00:00",
+        "2026-03-24T05:05:29-03:00", "2026-03-24T13:35:29.524+05:30",
+    ])
+    func isTheSameMomentAtItsOwnPrecision(text: String) throws {
+        #expect(try decide(text, after: "2026-03-24T08:05:29.524512Z") == .apply(at: "2026-03-24T08:05:29.524512Z"))
+    }
+
+    @Test(arguments: [
+        "2026-03-24T08:05:28Z", "2026-03-24T08:05:28.999999999Z", "2026-03-24T08:05:29.0Z", "2026-03-24T08:05:29.4Z",
+        "2026-03-24T08:05:29.523Z", "2026-03-24T08:05:29.524511Z", "2026-03-24T08:05:29.524511999Z",
+        "2026-03-24T05:05:28-03:00", "2026-03-24T08:04:59Z",
+    ])
+    func isEarlierAtItsOwnPrecision(text: String) throws {
+        #expect(try decide(text, after: "2026-03-24T08:05:29.524512Z") == .refused(.laterStatusRecorded))
+    }
+
+    @Test(arguments: ["2026-03-24T08:05:30Z", "2026-03-24T08:05:29.6Z", "2026-03-24T08:05:29.524513Z"])
+    func isLaterAtItsOwnPrecision(text: String) throws {
+        #expect(try decide(text, after: "2026-03-24T08:05:29.524512Z") == .apply(at: text))
+    }
+
+    /// Before 1970 seconds are rounded down, too.
+    @Test func comparesBeforeTheEpoch() throws {
+        #expect(
+            try decide("1969-12-31T23:59:58Z", after: "1969-12-31T23:59:58.5Z") == .apply(at: "1969-12-31T23:59:58.5Z"))
+        #expect(try decide("1969-12-31T23:59:57Z", after: "1969-12-31T23:59:58.5Z") == .refused(.laterStatusRecorded))
+    }
+
+    private enum Dated: Equatable {
+        case apply(at: String)
+        case refused(StatusFlow.Refusal)
+    }
+
+    private func decide(_ given: String, after stored: String) throws -> Dated {
+        let body = #"{"status_id":3,"occurred_at":"\#(given)"}"#
+        guard case .object(let object) = try JSONParser.parse(Array(body.utf8)) else { return .apply(at: "no object") }
+        let change = try StatusChangeRequest.parse(object, payoutID: 1)
+        let changedAt = try #require(TimeText.parseRFC3339(stored))
+        let current = StatusFlow.Current(status: .processing, changedAt: changedAt, allowsStatusDetail: false)
+        switch StatusFlow.decide(change, on: current, now: Self.now) {
+        case .apply(let at):
+            let texts = [given, stored].filter { TimeText.parseRFC3339($0) == at }
+            return .apply(at: texts.contains(stored) ? stored : texts.first ?? TimeText.micro(at))
+        case .refused(let refusal): return .refused(refusal)
+        case .unchanged: return .apply(at: "unchanged")
+        }
     }
 
     /// A default is raised to the current change's time: `updated_at` never runs backwards.
