@@ -34,6 +34,8 @@ package enum Schema {
         Migration(
             version: 6, name: "operator notices and traces", statements: Tables.notices + Tables.traces, needs: 4),
         Migration(version: 7, name: "lists of jobs and logs", statements: Tables.jobLists, needs: 4),
+        // An older node would neither name failed items nor sweep what a canceled log left behind.
+        Migration(version: 8, name: "failed items of resends", statements: Tables.failedItems),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
