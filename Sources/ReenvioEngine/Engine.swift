@@ -110,7 +110,7 @@ package struct Engine: Sendable {
         return result
     }
 
-    /// Cancels a v3 log, in the same way (`docs/contract.md` 13.16).
+    /// Cancels a v3 log, in the same way (`docs/contract.md` 13.18).
     package func cancelLog(
         id: Int64, userID: Int64? = nil, accountID: Int64? = nil, by requester: Requester
     ) async throws -> LogCanceled {

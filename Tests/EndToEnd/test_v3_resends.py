@@ -114,7 +114,7 @@ class TestKilled:
 
 class TestLedger:
     def test_says_which_failed(self, server, user, platform, mirror, receiver):
-        """C 13.16: which of a range failed, where and why; by pages, whole, and at the terminal."""
+        """C 13.18: which of a range failed, where and why; by pages, whole, and at the terminal."""
         webhook = user.register(receiver.url(), "CASHOUT")
         payouts = paid(server, mirror, 30)
         receiver.wait_for_acknowledged(30)
@@ -153,7 +153,7 @@ class TestLedger:
 
 class TestCancel:
     def test_ends_as_failed_and_sends_no_more(self, server, user, mirror, receiver):
-        """C 13.16: FAILED, `Canceled.`; the twelve keys, once, for its own user."""
+        """C 13.18: FAILED, `Canceled.`; the twelve keys, once, for its own user."""
         user.register(receiver.url(), "CASHOUT")
         paid(server, mirror, 40)
         receiver.wait_for_acknowledged(40)

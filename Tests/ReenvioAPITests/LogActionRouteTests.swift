@@ -4,7 +4,7 @@ import ReenvioStore
 import ReenvioTesting
 import Testing
 
-/// One resend log over HTTP: with its outcome, its ledger and its cancel (`docs/contract.md` 13.16).
+/// One resend log over HTTP: with its outcome, its ledger and its cancel (`docs/contract.md` 13.18).
 struct LogActionRouteTests {
     private static let path = "/v3/webhooks/resend"
     private static let keys = [

@@ -4,7 +4,7 @@ import ReenvioModel
 import ReenvioStore
 
 /// The resend logs of v3, each user its own: page by page (`docs/contract.md` 7), and one with its outcome, its ledger
-/// and its cancel (13.16).
+/// and its cancel (13.18).
 package struct LogRoutes: Sendable {
     private static let path = "/v3/webhooks/resend"
     private static let headers = ["Cache-Control": "no-store"]

@@ -127,7 +127,7 @@ package enum LedgerFormat: String, Sendable, CaseIterable {
     }
 }
 
-/// What `GET .../resend/{job_id}/items` asks for, checked as a whole (`docs/contract.md` 13.4; of a log, 13.16).
+/// What `GET .../resend/{job_id}/items` asks for, checked as a whole (`docs/contract.md` 13.4; of a log, 13.18).
 package struct LedgerQuery: Sendable, Equatable {
     package var outcome: LedgerOutcome?
     /// Nil: a page of JSON.

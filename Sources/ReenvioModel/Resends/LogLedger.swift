@@ -1,4 +1,4 @@
-/// One message of a v3 resend, an event for a registration, and what was sent for it (`docs/contract.md` 13.16).
+/// One message of a v3 resend, an event for a registration, and what was sent for it (`docs/contract.md` 13.18).
 package struct LogLedgerItem: LedgerRow, Equatable {
     package var eventID: Int64
     package var registrationID: Int64
@@ -80,7 +80,7 @@ package struct LogLedgerPlace: Sendable, Equatable {
     }
 }
 
-/// What `GET /v3/webhooks/resend/{id}/items` asks for (`docs/contract.md` 13.16).
+/// What `GET /v3/webhooks/resend/{id}/items` asks for (`docs/contract.md` 13.18).
 package struct LogLedgerQuery: Sendable, Equatable {
     package var outcome: LedgerOutcome?
     package var format: LedgerFormat?

@@ -122,7 +122,7 @@ package struct ResendDetails: Sendable, Equatable {
     }
 }
 
-/// A v3 log with its outcome (`docs/contract.md` 13.16).
+/// A v3 log with its outcome (`docs/contract.md` 13.18).
 package struct ResendLogDetails: Sendable, Equatable {
     package var log: ResendLog
     package var merchantID: Int64

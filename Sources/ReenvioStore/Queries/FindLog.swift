@@ -1,7 +1,7 @@
 package import ReenvioModel
 
 extension Store {
-    /// A v3 log with its outcome, in one snapshot (`docs/contract.md` 13.16). The user or the account that it must
+    /// A v3 log with its outcome, in one snapshot (`docs/contract.md` 13.18). The user or the account that it must
     /// belong to; nil is every one.
     package func logDetails(
         id: Int64, userID: Int64? = nil, accountID: Int64? = nil

@@ -2,7 +2,7 @@ package import ReenvioModel
 
 extension Store {
     /// A page of a v3 log's ledger, by event and registration, and the place to go on after; nil after the last
-    /// (`docs/contract.md` 13.16). A page is one snapshot, in which each message is open, ended or failed. With an
+    /// (`docs/contract.md` 13.18). A page is one snapshot, in which each message is open, ended or failed. With an
     /// outcome no more than `Limits.ledgerLookedAt` rows are looked at: a page may be short, or empty, and go on.
     package func listLedger(
         _ log: ResendLogDetails, outcome: LedgerOutcome? = nil, limit: Int64, after place: LogLedgerPlace? = nil

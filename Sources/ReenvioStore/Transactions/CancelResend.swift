@@ -50,7 +50,7 @@ extension Store {
     }
 }
 
-/// What became of a request to cancel a v3 log (`docs/contract.md` 13.16).
+/// What became of a request to cancel a v3 log (`docs/contract.md` 13.18).
 package enum LogCanceled: Sendable, Equatable {
     case canceled(ResendLogDetails)
     /// There is none, or the caller does not see it.

@@ -96,7 +96,7 @@ struct JobWatch {
 // MARK: - The ledger
 
 extension JobWatch {
-    /// A page of the ledger (`docs/contract.md` 13.4 and 13.16).
+    /// A page of the ledger (`docs/contract.md` 13.4 and 13.18).
     func reportItems(_ options: CommandOptions, _ paging: PagingOptions, outcome: LedgerOutcome?) async throws {
         switch try await name.find(in: store) {
         case .job(let job):

@@ -4,7 +4,7 @@ import ReenvioStore
 import ReenvioTesting
 import Testing
 
-/// Cancel of v3 logs (`docs/contract.md` 13.16): one commit, after which nothing begins and nothing is counted twice.
+/// Cancel of v3 logs (`docs/contract.md` 13.18): one commit, after which nothing begins and nothing is counted twice.
 struct LogCancelTests {
     private let requester = Requester(actor: "test")
 

@@ -5,7 +5,7 @@ import ReenvioStore
 import ReenvioTesting
 import Testing
 
-/// The ledger of a v3 log (`docs/contract.md` 13.16): each message once, with what became of it.
+/// The ledger of a v3 log (`docs/contract.md` 13.18): each message once, with what became of it.
 struct LogLedgerTests {
     private func walk(
         _ log: ResendLog, _ fixture: LogFixture, outcome: LedgerOutcome? = nil, limit: Int64 = 7
