@@ -105,10 +105,28 @@ package struct Engine: Sendable {
     ) async throws -> ResendCanceled {
         let result = try await store.cancelResend(jobID: jobID, accountID: accountID, by: requester, now: clock.wall)
         if case .canceled(let job) = result {
-            courier.cancel(jobID: job.id)
+            courier.cancel(resendID: job.id)
             janitor.doorbell.ring()
         }
         return result
+    }
+
+    /// Cancels a v3 log, in the same way (`docs/contract.md` 13.18).
+    package func cancelLog(
+        id: Int64, userID: Int64? = nil, accountID: Int64? = nil, by requester: Requester
+    ) async throws -> LogCanceled {
+        let result = try await store.cancelLog(
+            id: id, userID: userID, accountID: accountID, by: requester, now: clock.wall)
+        if case .canceled = result {
+            courier.cancel(resendID: id)
+            janitor.doorbell.ring()
+        }
+        return result
+    }
+
+    /// What an explained dry run judges by (`docs/contract.md` 13.7).
+    package var explainRules: ExplainRules {
+        ExplainRules(policy: options.policy, firstWait: options.schedule.firstWait, now: clock.engine)
     }
 
     /// Sends one payout's latest notification again (`docs/contract.md` 13.9).

@@ -90,6 +90,8 @@ package enum Limits {
     /// Receivers that an explained dry run names, and attempts that its estimate looks back at.
     package static let explainedReceivers = 20
     package static let attemptsLookedBackAt = 200
+    /// A receiver that asked to be left alone for longer makes an estimate impossible (`docs/contract.md` 13.7).
+    package static let holdEstimatedSeconds: Int64 = 60
     /// Running resends that one step looks at for one that can go on.
     package static let resendsLookedAt = 64
     /// Deliveries of a paced resend that one claim puts off because their slots are lost.

@@ -47,7 +47,8 @@ class TestOutcome:
             lambda: (found := details(merchant, job_id))["outcome"]["pending"] == 0
             and found["status"] == "completed" and found, "every delivery ended")
         assert ended["outcome"] == {"delivered": 17, "undelivered": 3, "pending": 0, "skipped": 0}
-        assert list(ended) == [*STATE_KEYS, "outcome", "ended", "requested_by"]
+        assert list(ended) == [*STATE_KEYS, "outcome", "ended", "requested_by", "phase"]
+        assert ended["phase"] == "partly_delivered"
         assert ended["ended"] == "completed" and ended["requested_by"].startswith("key:")
         assert list(merchant.job(job_id)) == STATE_KEYS, "nobody who does not ask sees more"
 

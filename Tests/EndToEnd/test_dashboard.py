@@ -208,6 +208,24 @@ class TestResend:
         assert not operator.find_all("form[action$='/cancel']")
         hook.let_go()
 
+    def test_a_job_that_delivered_nothing_is_not_green(self, server, shared_shop, operator):
+        """The list says what became of a job, in the word of its page; a dry run says why it cannot estimate."""
+        paid_payouts(server, shared_shop, 15, "http://127.0.0.1:9/hook", tag="dead")
+        fill_window(operator, shared_shop, before=timedelta(minutes=14))
+        operator.press("Dry run")
+        operator.press("Resend")
+        job = operator.path.rsplit("/", 1)[1]
+        word = operator.find("[data-field=job_state]").text
+        operator.open("/dashboard/jobs")
+        pill = operator.driver.find_element("xpath", f"//tr[.//a[contains(@href, '{job}')]]//span[contains(@class, 'pill')]")
+        assert pill.text in ("delivering", "processing", "partly delivered") and "good" not in pill.get_attribute("class"), word
+        operator.open(f"/dashboard/jobs/{job}")
+        operator.press("Cancel")
+        operator.wait_until(lambda: operator.find("[data-field=job_state]").text == "canceled", "it is canceled")
+        operator.open("/dashboard/jobs")
+        pill = operator.driver.find_element("xpath", f"//tr[.//a[contains(@href, '{job}')]]//span[contains(@class, 'pill')]")
+        assert pill.text == "canceled"
+
     def test_what_is_wrong_is_said_and_kept(self, operator, shared_shop):
         operator.open("/dashboard/resend")
         operator.fill("Merchant", "303")

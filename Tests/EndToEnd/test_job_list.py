@@ -39,6 +39,17 @@ class TestList:
             assert list(row) == KEYS
             assert {key: row[key] for key in KEYS[1:]} == merchant.job(row["job_id"])
 
+    def test_with_outcomes(self, merchant, jobs):
+        """C 13.3: `include=outcome` adds what C 13.1 says, and survives the pages."""
+        page = merchant.expect(200, "GET", RESEND + "?include=outcome&limit=3&merchant_id=303")
+        assert "include=outcome" in page["next"]
+        for row in page["data"]:
+            shown = merchant.expect(200, "GET", f"{RESEND}/{row['job_id']}?include=outcome")
+            assert row == {"job_id": row["job_id"]} | shown
+            assert (row["total"], row["ended"], row["phase"]) == (0, "completed", "empty")
+        answer = merchant.get(RESEND + "?include=all")
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["include"])
+
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
     def test_newest_first_whatever_the_page(self, merchant, jobs, limit):
         assert walk(merchant, f"?limit={limit}") == jobs[305] + jobs[303]

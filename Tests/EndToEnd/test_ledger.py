@@ -189,10 +189,50 @@ class TestCommand:
         assert f"payout {min(job[1])} " in words and "delivered" in words and "More with --cursor c" in words
 
     @pytest.mark.parametrize("arguments, text", [
-        (["--items", "--outcome", "sent"], "--outcome must be delivered, undelivered, pending or skipped"),
+        (["--items", "--outcome", "sent"], "--outcome must be delivered, undelivered, pending, skipped or failed"),
         (["--outcome", "pending"], "--outcome, --limit and --cursor go with --items"),
         (["--items", "--limit", "0"], "--limit must be between 1 and 100"),
     ])
     def test_refuses(self, shared_house, job, arguments, text):
         done = shared_house.run("job", "show", job[0], *arguments)
         assert done.returncode == 1 and done.stderr == f"reenvio: {text}\n"
+
+
+class TestFailed:
+    def test_each_has_a_name_and_a_reason(self, house, shop, receiver):
+        """C 5, 13.4, 13.7: what cannot be enqueued is named by the ledger in every form, and known ahead."""
+        server = house.serve()
+        refused = paid_payouts(server, shop, 30, receiver.url(), tag="http")
+        erased = paid_payouts(server, shop, 2, "https://127.0.0.1:9/hook", tag="erased")
+        paid_payouts(server, shop, 4, "https://127.0.0.1:9/hook", tag="https")
+        receiver.wait_for_acknowledged(30)
+        for one in erased:
+            house.json("erase", "--payout", one)
+        server.stop()
+        server = house.serve(REENVIO_ALLOW_HTTP_RECEIVERS="false")
+        client = server.client(shop.key)
+        counted = client.expect(200, "POST", RESEND, window(303) | {"dry_run": True, "explain": True})
+        assert counted["total"] == 36
+        assert counted["explain"]["would_fail"] == {"erased": 2, "address_forbidden": 30}
+        assert [one["health"] for one in counted["explain"]["by_receiver"]].count("refused") == 1
+        why = client.expect(200, "GET", f"/v2/payout/payments/{refused[0]}/why")
+        assert why["resend"]["status"] == 409 and why["resend"]["would_fail"] == "address_forbidden"
+        job_id, total = client.dispatch(window(303))
+        state = client.wait_for_job(job_id)
+        assert (total, state["queued"], state["failed"]) == (36, 4, 32)
+        rows = walk(client, job_id, "?outcome=failed&limit=7")
+        assert {row["payout_id"]: row["last_reason"] for row in rows} == (
+            dict.fromkeys(refused, "address_forbidden") | dict.fromkeys(erased, "erased"))
+        for row in rows:
+            assert list(row) == KEYS and row["attempts"] == 0 and row["invoice"]
+            assert row["last_status_code"] is row["last_attempt_at"] is None
+        lines = client.get(items(job_id, "?format=ndjson&outcome=failed")).text.splitlines()
+        assert [json.loads(line) for line in lines] == rows
+        assert len(client.get(items(job_id, "?format=csv&outcome=failed")).text.splitlines()) == 33
+        assert len(walk(client, job_id, "?limit=100")) == 36
+        shown = house.json("job", "show", job_id, "--items", "--outcome", "failed", "--limit", 100)
+        assert shown["data"] == rows
+        assert "payout" in house.run("job", "show", job_id, "--items", "--outcome", "failed").stdout
+        log = server.log_text()
+        assert "resend items could not be queued" in log and '"address_forbidden"' in log
+        assert house.json("check", "--deep")

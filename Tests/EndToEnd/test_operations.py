@@ -53,8 +53,12 @@ class TestResend:
         assert list(answer) == ["job_id", "total"] and answer["total"] == 5
         receiver.wait_for_acknowledged(10)
         shown = house.json("job", "show", answer["job_id"])
-        state = server.client(shop.key).job(answer["job_id"])
-        assert shown == {"job_id": answer["job_id"]} | state and state["status"] == "completed"
+        eventually(
+            lambda: house.json("job", "show", answer["job_id"])["outcome"]["delivered"] == 5, "all were delivered")
+        shown = house.json("job", "show", answer["job_id"])
+        state = server.client(shop.key).expect(200, "GET", f"{RESEND}/{answer['job_id']}?include=outcome")
+        assert shown == {"job_id": answer["job_id"]} | state
+        assert (state["status"], state["phase"]) == ("completed", "delivered")
         words = house.run("job", "show", answer["job_id"]).stdout
         assert re.search(r"^matched +5$", words, re.MULTILINE) and re.search(r"^queued +5$", words, re.MULTILINE)
         assert "requested by cli:" in words
@@ -69,6 +73,36 @@ class TestResend:
         assert "100 %" in seen and "450 of 450" in seen
         silent = house.run("job", "watch", state["job_id"], "--json")
         assert silent.returncode == 0 and silent.stderr == "" and json.loads(silent.stdout) == state
+
+    def test_nothing_undelivered_is_hidden_by_exit_code_0(self, house, shop, receiver):
+        """Enqueued and delivered are two things: 163 webhooks at a dead host are no success."""
+        server = house.serve(REENVIO_RETRY_SCHEDULE="0s,1h")
+        paid_payouts(server, shop, 20, "http://127.0.0.1:9/hook", tag="dead")
+        waiting = house.run("resend", *flags(), "--watch", "--timeout", 2)
+        assert waiting.returncode == 1 and "20 pending" in waiting.stderr
+        assert re.search(r"^state +delivering$", waiting.stdout, re.MULTILINE), waiting.stdout
+        job_id = house.json("job", "list")["data"][0]["job_id"]
+        enqueued = house.run("job", "watch", job_id, "--wait-for", "enqueued")
+        assert enqueued.returncode == 0 and re.search(r"^pending +20$", enqueued.stdout, re.MULTILINE)
+        assert "delivering" in house.run("job", "list").stdout
+        house.json("job", "cancel", job_id)
+        canceled = house.run("job", "watch", job_id)
+        assert canceled.returncode == 1 and "canceled" in canceled.stderr
+        line = house.run("job", "list").stdout
+        assert "  canceled  " in line and "failed  " not in line.replace("failed 0", "")
+
+    def test_undelivered_is_exit_code_1_whatever_was_waited_for(self, house, shop, receiver):
+        server = house.serve()
+        paid_payouts(server, shop, 8, receiver.url())
+        receiver.wait_for_acknowledged(8)
+        receiver.answers = [410] * 3
+        done = house.run("resend", *flags(), "--watch")
+        assert done.returncode == 1 and "3 undelivered" in done.stderr
+        assert re.search(r"^state +partly delivered$", done.stdout, re.MULTILINE)
+        job_id = house.json("job", "list")["data"][0]["job_id"]
+        assert house.run("job", "watch", job_id, "--wait-for", "enqueued").returncode == 1
+        assert house.run("resend", *flags(), "--wait-for", "enqueued").returncode == 64, "only with --watch"
+        assert house.run("job", "watch", job_id, "--timeout", 0).returncode == 64
 
     def test_a_job_written_without_a_server_is_taken_up_by_the_next_one(self, house, shop, receiver):
         first = house.serve()
@@ -123,7 +157,7 @@ class TestJobs:
         assert [row["job_id"] for row in first["data"]] == [jobs[4], jobs[3]]
         second = house.json("job", "list", "--limit", 3, "--cursor", first["next"])
         assert [row["job_id"] for row in second["data"]] == [jobs[2], jobs[1], jobs[0]] and second["next"] is None
-        assert client.get(RESEND + "?limit=2").json()["data"] == first["data"]
+        assert client.get(RESEND + "?limit=2&include=outcome").json()["data"] == first["data"]
         assert len(house.json("job", "list", "--merchant", 303, "--status", "completed")["data"]) == 5
         assert house.json("job", "list", "--status", "failed") == {"data": [], "next": None}
         assert house.run("job", "list", "--limit", 2).stdout.splitlines()[-1].startswith("More with --cursor c")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.binary import assert_refused
+from harness.binary import LOOPBACK_RECEIVERS, assert_refused
 from harness.bodies import window
 from harness.client import RESEND, acknowledged_payouts, create_payouts, paid_payouts
 from harness.receiver import Receiver
@@ -204,12 +204,20 @@ class TestExplain:
         assert len(explain["by_receiver"]) == 20 and explain["others"] == 6
         assert list(explain) == ["by_status", "by_receiver", "others", "estimated_seconds", "not_matched"]
 
-    def test_says_how_a_receiver_fares(self, server, shop, merchant, receiver):
+    def test_says_how_a_receiver_fares(self, server, shop, house, merchant, receiver):
         acknowledged_payouts(server, shop, receiver, 2)
         one = merchant.expect(200, "GET", "/v2/receivers")["data"][0]["id"]
         merchant.expect(200, "POST", f"/v2/receivers/{one}/pause")
         explain = merchant.expect(200, "POST", RESEND, window(303) | {"dry_run": True, "explain": True})["explain"]
         assert explain["by_receiver"][0]["health"] == "paused"
+        assert explain["estimated_seconds"] is None
+        assert explain["waiting_on"] == [{"receiver": receiver.url("").rstrip("/"), "reason": "receiver_paused"}]
+        assert list(explain) == ["by_status", "by_receiver", "estimated_seconds", "waiting_on", "not_matched"]
+        body = window(303)
+        words = house.run(
+            "resend", "--merchant", 303, "--from", body["start_time"], "--to", body["end_time"], "--dry-run",
+            "--explain", **LOOPBACK_RECEIVERS).stdout
+        assert f"cannot be estimated: {receiver.url('').rstrip('/')} is paused." in words
 
     def test_seconds_at_the_edges(self, server, shop, merchant, house):
         """Windows that begin and end anywhere within a minute, against a count by hand."""

@@ -112,6 +112,96 @@ class TestKilled:
         assert (queued, delivered) == (60, 60)
 
 
+class TestLedger:
+    def test_says_which_failed(self, server, user, platform, mirror, receiver):
+        """C 13.18: which of a range failed, where and why; by pages, whole, and at the terminal."""
+        webhook = user.register(receiver.url(), "CASHOUT")
+        payouts = paid(server, mirror, 30)
+        receiver.wait_for_acknowledged(30)
+        receiver.forget()
+        receiver.answers = [410] * 3
+        log = user.wait_for_log(user.resend(user.range("CASHOUT"))["id"])
+        shown = user.expect(200, "GET", f"{RESEND}/{log['id']}?include=outcome")
+        assert list(shown) == LOG_KEYS + ["total", "queued", "failed", "outcome", "ended", "requested_by", "phase"]
+        assert shown["outcome"] == {"delivered": 27, "undelivered": 3, "pending": 0, "skipped": 0}
+        assert (shown["phase"], shown["ended"]) == ("partly_delivered", "failed")
+        assert user.expect(200, "GET", f"{RESEND}/{log['id']}") == log
+        rows, path = [], f"{RESEND}/{log['id']}/items?limit=7"
+        while path:
+            page = user.expect(200, "GET", path)
+            assert list(page) == ["next", "results"]
+            rows += page["results"]
+            path = page["next"] and page["next"].removeprefix(user.url)
+        assert sorted(int(row["object_reference_id"]) for row in rows) == sorted(payouts)
+        assert {row["webhook_id"] for row in rows} == {webhook}
+        refused = {one.webhook_id for one in receiver.received} - {one.webhook_id for one in receiver.acknowledged}
+        failed = user.expect(200, "GET", f"{RESEND}/{log['id']}/items?outcome=undelivered")["results"]
+        assert {row["message_id"] for row in failed} == refused and len(failed) == 3
+        assert {(row["last_status_code"], row["last_reason"], row["attempts"]) for row in failed} == {(410, "gone", 1)}
+        csv = user.get(f"{RESEND}/{log['id']}/items?format=csv&outcome=undelivered")
+        assert csv.headers["content-type"] == "text/csv" and len(csv.text.splitlines()) == 4
+        house = mirror.house
+        assert house.json("job", "show", log["id"], "--items", "--outcome", "undelivered")["data"] == failed
+        assert house.json("job", "show", log["id"])["outcome"] == shown["outcome"]
+        assert house.json("job", "list", "--logs")["data"][0]["id"] == log["id"]
+        watched = house.run("job", "watch", log["id"])
+        assert watched.returncode == 1 and "3 undelivered" in watched.stderr
+        receiver.forget()
+        again = user.wait_for_log(user.resend(user.range("CASHOUT"))["id"])
+        assert house.run("job", "watch", again["id"]).returncode == 0
+
+
+class TestCancel:
+    def test_ends_as_failed_and_sends_no_more(self, server, user, mirror, receiver):
+        """C 13.18: FAILED, `Canceled.`; the twelve keys, once, for its own user."""
+        user.register(receiver.url(), "CASHOUT")
+        paid(server, mirror, 40)
+        receiver.wait_for_acknowledged(40)
+        receiver.forget()
+        receiver.hold()
+        log = user.resend(user.range("CASHOUT"))
+        receiver.wait_for(1)
+        canceled = user.expect(200, "DELETE", f"{RESEND}/{log['id']}")
+        assert list(canceled) == LOG_KEYS
+        assert (canceled["status"], canceled["error_message"]) == ("FAILED", "Canceled.")
+        assert canceled["processed_at"] == canceled["updated_at"]
+        receiver.let_go()
+        again = user.request("DELETE", f"{RESEND}/{log['id']}")
+        assert (again.status_code, again.json()) == (409, {"message": "The resend log has already ended."})
+        shown = user.expect(200, "GET", f"{RESEND}/{log['id']}?include=outcome")
+        assert (shown["phase"], shown["ended"], shown["outcome"]["pending"]) == ("canceled", "canceled", 0)
+        assert user.log(log["id"]) == canceled
+        assert mirror.house.run("job", "watch", log["id"]).returncode == 1
+        assert mirror.house.run("job", "cancel", log["id"]).returncode == 1
+        mirror.house.json("check", "--deep")
+
+    def test_killed_right_after_its_answer(self, house, mirror, receiver):
+        """Canceled for good: the next server sweeps what was left and sends nothing of it."""
+        server = house.serve()
+        user = mirror.sign_in(server)
+        user.register(receiver.url(), "CASHOUT")
+        paid(server, mirror, 300)
+        receiver.wait_for_acknowledged(300)
+        receiver.forget()
+        receiver.hold()
+        log = user.resend(user.range("CASHOUT"))
+        receiver.wait_for(1)
+        user.expect(200, "DELETE", f"{RESEND}/{log['id']}")
+        server.kill()
+        receiver.let_go()
+        begun = receiver.count
+        server = house.serve()
+        user = mirror.sign_in(server)
+        assert user.log(log["id"])["error_message"] == "Canceled."
+        house.wait_for_row(
+            "SELECT 1 WHERE (SELECT count(*) FROM deliveries WHERE resend_id = ? AND claim_token IS NULL) = 0",
+            log["id"], what="what waited is swept")
+        assert receiver.count == begun
+        skipped = house.rows("SELECT skipped FROM resend_tallies WHERE resend_id = ?", log["id"])[0][0]
+        assert skipped == house.rows("SELECT queued FROM resends WHERE id = ?", log["id"])[0][0] - house.rows(
+            "SELECT delivered FROM resend_tallies WHERE resend_id = ?", log["id"])[0][0]
+
+
 class TestRequests:
     def test_errors(self, server, user, platform, house, mirror):
         other = Mirror(house, merchant_id=404, user_id=247, branch="0001", number="999")

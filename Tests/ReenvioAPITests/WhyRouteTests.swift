@@ -48,6 +48,50 @@ struct WhyRouteTests {
             #expect(body.contains(#""why_not":["no_url"]"#))
             #expect(body.contains("No webhook was ever due for it."))
             #expect(body.contains(#""receiver":null"#))
+            #expect(
+                body.contains(
+                    "Nothing more is planned; a resend of it would be refused (409): "
+                        + "Nothing was ever notified for this payout."))
+        }
+    }
+
+    @Test("what a resend would answer is what it answers: sent, never notified, erased, not allowed")
+    func resends() async throws {
+        try await APIFixture.run { api async throws in
+            _ = try await api.store.createPayouts(1)
+            let path = "/v2/payout/payments/1/notifications/resend"
+            func expect(_ status: Int, _ message: String?, wouldFail: String?, _ sentence: String) async throws {
+                let body = try await Self.why(api, Self.window("07:00:00", "09:00:00"))
+                let words = message.map { "\"\($0)\"" } ?? "null"
+                let reason = wouldFail.map { "\"\($0)\"" } ?? "null"
+                #expect(
+                    body.contains(#""resend":{"status":\#(status),"message":\#(words),"would_fail":\#(reason)}"#),
+                    "\(body)")
+                #expect(body.contains(sentence), "\(body)")
+                #expect(body.contains("It would count as failed there: ") == (wouldFail != nil))
+                let reply = try await api.call(.post, path)
+                #expect(reply.status == status, "\(reply.body)")
+                if let message { #expect(reply.body == #"{"message":"\#(message)"}"#) }
+            }
+            func change(_ sql: String) async throws {
+                try await api.store.engine.write(.intake) { db in _ = try db.run(sql) }
+            }
+            try await expect(
+                409, "Nothing was ever notified for this payout.", wouldFail: nil, "a resend of it would be refused")
+            try await api.store.report(.paid, [1], at: api.clock.wall)
+            try await change("DELETE FROM deliveries")
+            try await expect(202, nil, wouldFail: nil, "Nothing more is planned; a resend sends it again.")
+            try await change("DELETE FROM deliveries")
+            try await change("UPDATE receivers SET paused_at = 1")
+            #expect(try await Self.why(api).contains("a resend would wait: the receiver is paused since"))
+            try await change("UPDATE payouts SET notification_url = 'https://127.0.0.1/hook'")
+            try await expect(
+                409, "The notification_url of this payout is not allowed.", wouldFail: "address_forbidden",
+                "a resend of it would be refused (409): The notification_url of this payout is not allowed.")
+            try await change("UPDATE payouts SET erased_at = 1")
+            try await expect(
+                409, "The data of this payout was erased.", wouldFail: "erased",
+                "a resend of it would be refused (409): The data of this payout was erased.")
         }
     }
 

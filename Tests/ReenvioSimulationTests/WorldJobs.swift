@@ -120,7 +120,7 @@ extension World {
         guard counted == Int64(expected.count) else {
             throw SimulationFault("a dry run counted \(counted), by hand \(expected.count)")
         }
-        let explained = try await store.explain(request)
+        let explained = try await store.explain(request, engine.explainRules)
         let missed = explained.notMatched
         let inWindow = payouts.values.count { payout in
             payout.merchantID == request.merchantID && request.window.contains(payout.changedSecond)

@@ -56,14 +56,14 @@ import Testing
         #expect(try await store.listAudit(accountID: Self.own, CursorPage()).rows.count >= 2)
         #expect(try await store.listAudit(accountID: 99, CursorPage()).rows.isEmpty)
         for account in [nil, Self.own] {
-            #expect(try await store.logsForPage(accountID: account, CursorPage()).logs.isEmpty)
+            #expect(try await store.listLogDetails(accountID: account, CursorPage()).logs.isEmpty)
             #expect(try await store.sickReceivers(accountID: account).isEmpty)
             let page = CursorPage()
             let found = try await store.listReceivers(
                 merchantID: 303, accountID: account, page, isBounded: true)
             #expect(found.receivers.isEmpty)
             #expect(try await store.receiver(id: 1, accountID: account) == nil)
-            #expect(try await store.logForPage(id: 1, accountID: account) == nil)
+            #expect(try await store.logDetails(id: 1, accountID: account) == nil)
         }
     }
 
@@ -115,7 +115,7 @@ import Testing
         let lists = plans.steps(of: "WHERE kind = 'v2-payout' AND id <")
         #expect(!lists.isEmpty && lists.allSatisfy { $0.contains("USING INDEX resends_jobs") }, "\(lists)")
         for account in [nil, Self.own] {
-            #expect(try await store.logsForPage(accountID: account, CursorPage()).logs.isEmpty)
+            #expect(try await store.listLogDetails(accountID: account, CursorPage()).logs.isEmpty)
         }
         let logs = plans.steps(of: "WHERE log_status IS NOT NULL AND id <")
         #expect(logs.count == 2 && logs.allSatisfy { $0.contains("USING INDEX resends_logs") }, "\(logs)")

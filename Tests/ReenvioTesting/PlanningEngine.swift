@@ -17,7 +17,7 @@ package final class PlanningEngine: StoreEngine {
             steps.filter { step in
                 step.contains(" (merchant_id=?)\n") && !step.contains("FROM secrets s")
                     // The last ones by their key.
-                    && !step.contains("SELECT duration_ms FROM attempts")
+                    && !step.contains("duration_ms FROM attempts WHERE")
                     && !few.contains { step.hasPrefix($0) }
             }.sorted()
         }

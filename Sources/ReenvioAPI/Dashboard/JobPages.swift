@@ -34,7 +34,7 @@ struct JobPages: Sendable {
         var status = 200
         var found = JSONObject()
         do {
-            found = try await desk.ask(.get, Self.api, query: query, as: visit)
+            found = try await desk.ask(.get, Self.api, query: query + [(name: "include", value: "outcome")], as: visit)
             view.list("faults", [])
         } catch let faults as Faults {
             status = 422
@@ -46,7 +46,7 @@ struct JobPages: Sendable {
         let filters = ["merchant_id", "status"].compactMap { name in visit.asked(name).map { (name, $0) } }
         view.text("next", Self.next(Self.path, filters, found["next"]?.text))
         let place = visit.asked("logs").flatMap(CursorPage.position)
-        let logs = try await desk.engine.store.logsForPage(accountID: visit.accountID, CursorPage(after: place))
+        let logs = try await desk.engine.store.listLogDetails(accountID: visit.accountID, CursorPage(after: place))
         view.list("logs", logs.logs.map(LogPages.row))
         view.text("logs_next", logs.next.map { "\(Self.path)?logs=\($0)" })
         view.text("curl", desk.curl(.get, Self.api, query: query.filter { $0.name != "cursor" }))
@@ -57,13 +57,16 @@ struct JobPages: Sendable {
         var view = View()
         view.text("job", job["job_id"]?.text)
         view.text("short", job["job_id"]?.text.map { String($0.prefix(8)) })
-        view["state"] = .view(Shown.pill(job["status"]?.text ?? ""))
+        view["state"] = .view(Shown.pill(job["phase"]?.text ?? ""))
         view.text("merchant_id", job["merchant_id"]?.integer)
         view.text("from", job["start_time"]?.text)
         view.text("to", job["end_time"]?.text)
         view.text("total", job["total"]?.integer.map(Shown.number))
         view.text("queued", job["queued"]?.integer.map(Shown.number))
         view.text("failed_items", job["failed"]?.integer.map(Shown.number))
+        for outcome in Progress.outcomes {
+            view.text(outcome, job["outcome"]?.object?[outcome]?.integer.map(Shown.number))
+        }
         view.text("started", Shown.time(job["started_at"]?.text))
         return view
     }
@@ -131,6 +134,7 @@ struct JobPages: Sendable {
                 return view
             })
         view.list("outcomes", Self.choices(LedgerOutcome.allCases.map(\.rawValue), outcome))
+        view.text("outcome_query", outcome.map { "&outcome=\(QueryString.encode($0))" } ?? "")
         view.text(
             "next", Self.next("\(Self.path)/\(jobID)", outcome.map { [("outcome", $0)] } ?? [], page["next"]?.text))
     }
@@ -148,8 +152,9 @@ struct JobPages: Sendable {
         _ = try await state(visit)
         let jobID = visit.parameters["job_id"] ?? ""
         let format = visit.asked("format") ?? "csv"
-        var answer = try await desk.send(
-            .get, "\(Self.api)/\(jobID)/items", query: [("format", format)], as: visit)
+        var query = [(name: "format", value: format)]
+        if let outcome = visit.asked("outcome") { query.append((name: "outcome", value: outcome)) }
+        var answer = try await desk.send(.get, "\(Self.api)/\(jobID)/items", query: query, as: visit)
         answer.headers["Content-Disposition"] = "attachment; filename=\"job-\(jobID).\(format)\""
         return answer
     }
@@ -159,94 +164,5 @@ struct JobPages: Sendable {
         let jobID = visit.parameters["job_id"] ?? ""
         _ = try await desk.ask(.delete, "\(Self.api)/\(jobID)", as: visit)
         return Layout.redirect("\(Self.path)/\(jobID)")
-    }
-}
-
-/// How far a resend is: what the bar shows, and the figures beside it.
-struct Progress {
-    private static let width: Int64 = 1_000
-
-    var total: Int64
-    var queued: Int64
-    var failed: Int64
-    var outcome: [(name: String, count: Int64)]
-    var word: String
-    var isOver: Bool
-    var waitsForPause: Bool
-
-    /// A job's state with its outcome (`docs/contract.md` 13.1).
-    init(_ state: JSONObject) {
-        let counts = state["outcome"]?.object
-        total = state["total"]?.integer ?? 0
-        queued = state["queued"]?.integer ?? 0
-        failed = state["failed"]?.integer ?? 0
-        outcome = ["delivered", "undelivered", "pending", "skipped"].map { ($0, counts?[$0]?.integer ?? 0) }
-        let pending = counts?["pending"]?.integer ?? 0
-        let ended = state["ended"]?.text
-        word = ended ?? (state["status"]?.text == "completed" ? "delivering" : state["status"]?.text ?? "")
-        isOver = state["status"]?.text != "processing" && pending == 0
-        if isOver, ended == nil { word = state["status"]?.text ?? "" }
-        if !isOver, ended == "completed" { word = "delivering" }
-        waitsForPause = state["waiting_on"]?.text == "receiver_paused"
-    }
-
-    /// Of a v3 log.
-    init(_ log: ResendLog, total: Int64, queued: Int64, _ outcome: ResendOutcome) {
-        self.total = total
-        self.queued = queued
-        failed = 0
-        self.outcome = [
-            ("delivered", outcome.delivered), ("undelivered", outcome.undelivered), ("pending", outcome.pending),
-            ("skipped", outcome.skipped),
-        ]
-        word = log.status.rawValue
-        isOver = log.processedAt != nil
-        waitsForPause = false
-    }
-
-    /// The parts of the bar, side by side, in thousandths of its width.
-    private var bars: [(name: String, x: Int64, width: Int64)] {
-        var before: Int64 = 0
-        return outcome.map { name, count in
-            let from = total == 0 ? 0 : before * Self.width / total
-            before += count
-            let to = total == 0 ? 0 : min(Self.width, before * Self.width / total)
-            return (name, from, max(0, to - from))
-        }
-    }
-
-    private var texts: [(name: String, text: String)] {
-        outcome.map { ($0.name, Shown.number($0.count)) } + [
-            ("total", Shown.number(total)), ("queued", Shown.number(queued)), ("failed_items", Shown.number(failed)),
-            ("job_state", Shown.word(word)), ("waits", waitsForPause ? "Waits: the receiver is paused." : ""),
-            ("sentence", sentence),
-        ]
-    }
-
-    private var sentence: String {
-        let delivered = outcome.first { $0.name == "delivered" }?.count ?? 0
-        return "\(delivered) of \(total) delivered"
-    }
-
-    func write(into view: inout View) {
-        for (name, text) in texts { view.text(name, text) }
-        view.text("tone", Shown.tone(word))
-        view.list(
-            "bars",
-            bars.map { bar in
-                var view = View()
-                view.text("bar", bar.name)
-                view.text("x", bar.x)
-                view.text("width", bar.width)
-                return view
-            })
-    }
-
-    var event: JSONObject {
-        var event = JSONObject()
-        event.set("texts", JSONObject.fields(texts))
-        event.set("bars", JSONObject.fields(bars.map { ($0.name, "\($0.x) \($0.width)") }))
-        if isOver { event.set("over", .bool(true)) }
-        return event
     }
 }

@@ -177,9 +177,10 @@ enum Shown {
     /// The class that colours a state.
     static func tone(_ state: String) -> String {
         switch state {
-        case "ok", "acknowledged", "completed", "delivered", "COMPLETED", "Paid": "good"
-        case "broken", "failed", "exhausted", "undelivered", "FAILED", "Rejected", "Invalid Data", "stopped": "bad"
-        case "slow", "paused", "waiting", "pending", "Expired", "Canceled", "canceled", "skipped": "warn"
+        case "ok", "acknowledged", "delivered", "Paid": "good"
+        case "broken", "failed", "exhausted", "undelivered", "Rejected", "Invalid Data", "stopped", "refused": "bad"
+        case "slow", "paused", "waiting", "pending", "Expired", "Canceled", "canceled", "skipped", "partly_delivered":
+            "warn"
         default: "calm"
         }
     }

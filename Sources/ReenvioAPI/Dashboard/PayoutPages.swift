@@ -99,7 +99,7 @@ struct PayoutPages: Sendable {
             below: visit.asked("cursor").flatMap(CursorPage.position), attempts: Limits.attemptsShown)
         view.list("changes", PayoutTimeline(history, log).views)
         view.text("next", next.map { "\(Self.path)/\(id)?cursor=\(CursorPage.cursor($0))#timeline" })
-        view.flag("may_resend", visit.caller.may(.resendWrite) && !why.log.isEmpty)
+        view.flag("may_resend", visit.caller.may(.resendWrite) && why.refusal == nil)
         view.flag("sent", visit.asked("sent") != nil)
         view.text("curl", desk.curl(.get, "\(Self.api)/\(id)/why"))
         return try Layout.page(
@@ -119,7 +119,8 @@ struct PayoutPages: Sendable {
             faults = error
         }
         let found = try await desk.engine.store.why(
-            payoutID: id, accountID: visit.accountID, window: window, now: desk.engine.clock.engine, isBounded: true)
+            payoutID: id, accountID: visit.accountID, window: window, policy: desk.engine.options.policy,
+            now: desk.engine.clock.engine, isBounded: true)
         guard let found else { throw Problem.payoutNotFound }
         return (found, faults)
     }

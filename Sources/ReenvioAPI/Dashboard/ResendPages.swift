@@ -146,7 +146,7 @@ struct ResendPages: Sendable {
     /// What the dry run says of the matched payouts (`docs/contract.md` 13.7).
     private static func explain(_ explain: JSONObject, into view: inout View) {
         view.flag("explained", true)
-        view.text("seconds", explain["estimated_seconds"]?.integer.map { Shown.age(seconds: Double(max(1, $0))) })
+        view.text("estimate", estimate(explain))
         view.list(
             "by_status",
             (explain["by_status"]?.object?.members ?? []).map { member in
@@ -165,7 +165,27 @@ struct ResendPages: Sendable {
             ("other_status", "in a status that was not chosen"),
         ]
         let missed = explain["not_matched"]?.object
-        view.list("not_matched", reasons.map { part($0.1, missed?[$0.0]?.integer) })
+        var parts = reasons.map { part($0.1, missed?[$0.0]?.integer) }
+        if let count = missed?["acknowledged"]?.integer { parts.append(part("acknowledged already", count)) }
+        view.list("not_matched", parts)
+        view.list(
+            "would_fail",
+            (explain["would_fail"]?.object?.members ?? []).filter { $0.value.integer != 0 }.map { member in
+                part(Shown.word(member.key), member.value.integer)
+            })
+    }
+
+    /// How long it takes, or in words why that cannot be known.
+    private static func estimate(_ explain: JSONObject) -> String {
+        if let seconds = explain["estimated_seconds"]?.integer {
+            return "Takes about \(Shown.age(seconds: Double(max(1, seconds))))."
+        }
+        let waits = (explain["waiting_on"]?.array ?? []).compactMap(\.object).compactMap { row in
+            row["reason"]?.text.flatMap(ResendEstimate.Wait.Reason.init).map {
+                ResendEstimate.Wait(origin: row["receiver"]?.text ?? "", reason: $0)
+            }
+        }
+        return ResendEstimate(seconds: nil, waits: waits).sentence
     }
 
     private static func part(_ name: String, _ count: Int64?) -> View {

@@ -42,7 +42,8 @@ package struct DeliveryLogRoutes: Sendable {
         guard try await engine.store.payout(id: id, accountID: accountID) != nil else { throw Problem.payoutNotFound }
         let window = try ResendWindow.optional(call.query)
         let why = try await engine.store.why(
-            payoutID: id, accountID: accountID, window: window, now: engine.clock.engine)
+            payoutID: id, accountID: accountID, window: window, policy: engine.options.policy,
+            now: engine.clock.engine)
         guard let why else { throw Problem.payoutNotFound }
         return .json(headers: ["Cache-Control": "no-store"]) { why.writeMembers(into: &$0) }
     }
@@ -62,9 +63,9 @@ package struct DeliveryLogRoutes: Sendable {
             }
             return Self.answer(webhookID, headers: Answer.replayed)
         case .notFound: throw Problem.payoutNotFound
-        case .neverNotified: throw Problem.conflict("Nothing was ever notified for this payout.")
-        case .erased: throw Problem.conflict("The data of this payout was erased.")
-        case .urlRefused: throw Problem.conflict("The notification_url of this payout is not allowed.")
+        case .neverNotified: throw Problem.conflict(ResendRefusal.neverNotified.message)
+        case .erased: throw Problem.conflict(ResendRefusal.erased.message)
+        case .urlRefused: throw Problem.conflict(ResendRefusal.urlRefused.message)
         case .keyReused: throw Problem.idempotencyKeyReused
         }
     }

@@ -28,7 +28,14 @@ package struct LedgerRoutes: Sendable {
         }
         if let accountID = caller.accountID, accountID != job.accountID { throw ResendRoutes.foreign }
         let query = try LedgerQuery(call.query)
-        if let format = query.format { return try await whole(job, query.outcome, format) }
+        if let format = query.format {
+            let store = engine.store
+            return try await LedgerStream.answer(format, headers: Self.headers) {
+                (after: Int64?) async throws -> (items: [LedgerItem], after: Int64?) in
+                let piece = CursorPage(limit: Limits.ledgerPiece, after: after)
+                return try await store.listLedger(job, outcome: query.outcome, piece)
+            }
+        }
         let found = try await engine.store.listLedger(job, outcome: query.outcome, query.page)
         return .json(headers: Self.headers) { writer in
             writer.array("data") { writer in
@@ -39,23 +46,6 @@ package struct LedgerRoutes: Sendable {
                 publicURL.next(
                     "\(Self.path)/\(job.jobID)/items", call, cursor: found.after.map { CursorPage.cursor($0) },
                     filters: ["outcome"]))
-        }
-    }
-
-    /// Everything, a piece in memory at a time. No snapshot is held while a client reads; each piece is one of its own.
-    /// The first is read before the answer begins, so that a store that cannot be read is 503.
-    private func whole(_ job: Resend, _ outcome: LedgerOutcome?, _ format: LedgerFormat) async throws -> Answer {
-        let store = engine.store
-        let first = try await store.listLedger(job, outcome: outcome, CursorPage(limit: Limits.ledgerPiece))
-        return .streamed(format.contentType, headers: Self.headers) { write in
-            try await write(format.head + format.bytes(first.items))
-            var after = first.after
-            while let position = after {
-                let page = CursorPage(limit: Limits.ledgerPiece, after: position)
-                let next = try await store.listLedger(job, outcome: outcome, page)
-                try await write(format.bytes(next.items))
-                after = next.after
-            }
         }
     }
 }

@@ -64,7 +64,7 @@ package struct ResendRoutes: Sendable {
             let total = try await engine.store.countMatching(request)
             return .json { $0.member("total", total) }
         }
-        let explanation = try await engine.store.explain(request)
+        let explanation = try await engine.store.explain(request, engine.explainRules)
         return .json { writer in
             writer.member("total", explanation.total)
             explanation.write(into: &writer)
@@ -139,6 +139,7 @@ package struct ResendRoutes: Sendable {
         let merchantID = reader.integer("merchant_id")
         let states: [Resend.State] = [.processing, .completed, .failed]
         let state = reader.choice("status", states.map(\.rawValue)).flatMap(Resend.State.init)
+        let includesOutcome = reader.choice("include", ["outcome"]) != nil
         let page = reader.page()
         if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {
             reader.faults.add("merchant_id", "The merchant_id is not associated with your account.")
@@ -148,10 +149,16 @@ package struct ResendRoutes: Sendable {
         let found = try await engine.store.listResends(filter, page)
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in
-                for job in found.jobs { writer.object { job.writeRow(into: &$0) } }
+                for job in found.jobs {
+                    writer.object { writer in
+                        if includesOutcome { job.writeRow(into: &writer) } else { job.resend.writeRow(into: &writer) }
+                    }
+                }
             }
             writer.member(
-                "next", publicURL.next(Self.path, call, cursor: found.next, filters: ["merchant_id", "status"]))
+                "next",
+                publicURL.next(
+                    Self.path, call, cursor: found.next, filters: ["merchant_id", "status", "include"]))
         }
     }
 }

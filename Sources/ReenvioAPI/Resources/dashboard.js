@@ -17,6 +17,9 @@ const show = (event) => {
     const labelled = document.querySelector(`svg[data-label="${name}"]`);
     if (labelled) labelled.setAttribute("aria-label", text);
   }
+  for (const [name, tone] of Object.entries(event.tones ?? {})) {
+    for (const place of document.querySelectorAll(`.pill[data-field="${name}"]`)) place.className = `pill ${tone}`;
+  }
   for (const [name, points] of Object.entries(event.lines ?? {})) {
     document.querySelector(`[data-line="${name}"]`)?.setAttribute("points", points);
   }

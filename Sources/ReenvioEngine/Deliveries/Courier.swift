@@ -107,8 +107,8 @@ package final class Courier: Sendable {
         gates.gate(of: receiverID).open()
     }
 
-    /// Nothing more begins of this job.
-    package func cancel(jobID id: Int64) {
+    /// Nothing more begins of this resend.
+    package func cancel(resendID id: Int64) {
         canceled.add(id)
     }
 

@@ -51,6 +51,11 @@ package final class ResendRunner: Stepping {
         }
         last.withLock { $0 = step.resendID ?? $0 }
         if step.queued > 0 { dispatcherBell.ring() }
+        for (reason, count) in step.failures.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            logger.warning(
+                "resend items could not be queued",
+                metadata: ["resend": "\(step.resendID ?? 0)", "reason": "\(reason.rawValue)", "count": "\(count)"])
+        }
         switch step.progress {
         case .idle: return .wait(Self.idleWait)
         case .waiting: return .wait(Self.backlogWait)

@@ -4,18 +4,21 @@ package struct Why: Sendable, Equatable {
     package var payoutID: Int64
     package var facts: WindowMatch.Facts
     package var isErased: Bool
+    /// Whether the address rules of today refuse its URL.
+    package var isURLRefused: Bool
     package var window: ResendWindow?
     /// Newest first.
     package var log: [LoggedNotification]
     package var receiver: Receiver?
 
     package init(
-        payoutID: Int64, facts: WindowMatch.Facts, isErased: Bool, window: ResendWindow?, log: [LoggedNotification],
-        receiver: Receiver?
+        payoutID: Int64, facts: WindowMatch.Facts, isErased: Bool, isURLRefused: Bool = false, window: ResendWindow?,
+        log: [LoggedNotification], receiver: Receiver?
     ) {
         self.payoutID = payoutID
         self.facts = facts
         self.isErased = isErased
+        self.isURLRefused = isURLRefused
         self.window = window
         self.log = log
         self.receiver = receiver
@@ -23,6 +26,11 @@ package struct Why: Sendable, Equatable {
 
     /// Nil where no window was asked about.
     package var misses: [WindowMiss]? { window.map { WindowMatch.misses(facts, $0) } }
+
+    /// What a resend of it would answer now; nil where one sends it.
+    package var refusal: ResendRefusal? {
+        ResendRefusal(isNotified: !log.isEmpty, isErased: isErased, isURLRefused: isURLRefused)
+    }
 
     /// When something is tried next, by its schedule; nil when nothing is open.
     package var nextAttemptAt: Timestamp? {
@@ -40,7 +48,7 @@ package struct Why: Sendable, Equatable {
             "\(TimeText.plain(Timestamp(seconds: window.startSeconds))) to "
             + "\(TimeText.plain(Timestamp(seconds: window.endSeconds)))"
         if misses.isEmpty {
-            let failed = isErased ? " It would count as failed there: its data was erased." : ""
+            let failed = refusal.map { " It would count as failed there: \($0.message)" } ?? ""
             return ["A resend of \(span) would match it.\(failed)"]
         }
         return ["A resend of \(span) would not match it."] + misses.map { $0.sentence(facts) }
@@ -73,11 +81,21 @@ package struct Why: Sendable, Equatable {
     private var nextSentences: [String] {
         let open = log.flatMap(\.deliveries).filter { $0.state == .waiting || $0.state == .inFlight }
         if open.contains(where: { $0.state == .inFlight }) { return ["An attempt is under way."] }
-        guard let next = nextAttemptAt else { return ["Nothing more is planned; a resend sends it again."] }
+        guard let next = nextAttemptAt else { return ["Nothing more is planned; \(resendSentence)."] }
         switch receiver?.health {
         case .paused: return ["It waits: the receiver is paused since \(since)."]
         case .broken: return ["It waits: the receiver is broken since \(since); probes go out until it answers."]
         default: return ["The next attempt is due at \(TimeText.zulu(next))."]
+        }
+    }
+
+    /// What a resend would do, where nothing is open.
+    private var resendSentence: String {
+        if let refusal { return "a resend of it would be refused (409): \(refusal.message.dropLast())" }
+        return switch receiver?.health {
+        case .paused: "a resend would wait: the receiver is paused since \(since)"
+        case .broken: "a resend would wait: the receiver is broken since \(since)"
+        default: "a resend sends it again"
         }
     }
 
@@ -93,6 +111,11 @@ package struct Why: Sendable, Equatable {
         writer.member("matches", misses.map(\.isEmpty))
         writer.array("why_not") { writer in
             for miss in misses ?? [] { writer.value(miss.rawValue) }
+        }
+        writer.object("resend") { writer in
+            writer.member("status", refusal == nil ? Int64(202) : 409)
+            writer.member("message", refusal?.message)
+            writer.member("would_fail", refusal?.reason?.rawValue)
         }
         writer.member("next_attempt_at", nextAttemptAt.map(TimeText.zulu))
         writer.member("receiver") { writer in

@@ -1,4 +1,5 @@
-/// What became of one payout of a job. A job's counts by outcome are those of `docs/contract.md` 13.1.
+/// What became of one payout of a job, or of one message of a log. The counts of a resend by outcome are those of
+/// `docs/contract.md` 13.1; `failed` is its own count.
 package enum LedgerOutcome: String, Sendable, CaseIterable {
     case delivered
     /// Attempts exhausted or stopped.
@@ -6,6 +7,8 @@ package enum LedgerOutcome: String, Sendable, CaseIterable {
     case pending
     /// Canceled, or acknowledged meanwhile.
     case skipped
+    /// Could not be enqueued.
+    case failed
 
     package init(_ end: DeliveryEnd) {
         switch end {
@@ -16,8 +19,17 @@ package enum LedgerOutcome: String, Sendable, CaseIterable {
     }
 }
 
+/// A row of a ledger, in each of its forms.
+package protocol LedgerRow: Sendable {
+    /// The header row of CSV.
+    static var columns: [String] { get }
+    /// The same in the order of `columns`; null is empty.
+    var fields: [String] { get }
+    func writeMembers(into writer: inout JSONWriter)
+}
+
 /// One payout of a job, and what was sent for it (`docs/contract.md` 13.4).
-package struct LedgerItem: Sendable, Equatable {
+package struct LedgerItem: LedgerRow, Equatable {
     package var payoutID: Int64
     package var invoice: String?
     /// Of the notification sent last, or of the payout's latest where nothing was sent.
@@ -43,6 +55,18 @@ package struct LedgerItem: Sendable, Equatable {
         self.lastStatusCode = lastStatusCode
         self.lastReason = lastReason
         self.lastAttemptAt = lastAttemptAt
+    }
+
+    package static let columns = [
+        "payout_id", "invoice", "webhook_id", "outcome", "attempts", "last_status_code", "last_reason",
+        "last_attempt_at",
+    ]
+
+    package var fields: [String] {
+        [
+            String(payoutID), invoice ?? "", webhookID?.description ?? "", outcome.rawValue, String(attempts),
+            lastStatusCode.map { String($0) } ?? "", lastReason ?? "", lastAttemptAt.map(TimeText.zulu) ?? "",
+        ]
     }
 
     package func writeMembers(into writer: inout JSONWriter) {
@@ -71,19 +95,18 @@ package enum LedgerFormat: String, Sendable, CaseIterable {
         }
     }
 
-    /// What stands before the first item.
-    package var head: [UInt8] {
+    /// The bytes before the first item.
+    package func head<Row: LedgerRow>(of _: Row.Type) -> [UInt8] {
         switch self {
-        case .csv:
-            Array("payout_id,invoice,webhook_id,outcome,attempts,last_status_code,last_reason,last_attempt_at\r\n".utf8)
+        case .csv: Self.line(Row.columns)
         case .ndjson: []
         }
     }
 
-    package func bytes(_ items: [LedgerItem]) -> [UInt8] {
+    package func bytes(_ items: [some LedgerRow]) -> [UInt8] {
         items.flatMap { item in
             switch self {
-            case .csv: return Self.csvLine(item)
+            case .csv: return Self.line(item.fields)
             case .ndjson:
                 var writer = JSONWriter()
                 writer.object { item.writeMembers(into: &$0) }
@@ -92,13 +115,8 @@ package enum LedgerFormat: String, Sendable, CaseIterable {
         }
     }
 
-    private static func csvLine(_ item: LedgerItem) -> [UInt8] {
-        let fields = [
-            String(item.payoutID), item.invoice ?? "", item.webhookID?.description ?? "", item.outcome.rawValue,
-            String(item.attempts), item.lastStatusCode.map { String($0) } ?? "", item.lastReason ?? "",
-            item.lastAttemptAt.map(TimeText.zulu) ?? "",
-        ]
-        return Array((fields.map(quoted).joined(separator: ",") + "\r\n").utf8)
+    private static func line(_ fields: [String]) -> [UInt8] {
+        Array((fields.map(quoted).joined(separator: ",") + "\r\n").utf8)
     }
 
     /// By bytes: CR LF is one character of Swift, and equal to neither of its halves.
@@ -109,7 +127,7 @@ package enum LedgerFormat: String, Sendable, CaseIterable {
     }
 }
 
-/// What `GET .../resend/{job_id}/items` asks for, checked as a whole (`docs/contract.md` 13.4).
+/// What `GET .../resend/{job_id}/items` asks for, checked as a whole (`docs/contract.md` 13.4; of a log, 13.18).
 package struct LedgerQuery: Sendable, Equatable {
     package var outcome: LedgerOutcome?
     /// Nil: a page of JSON.
@@ -122,11 +140,7 @@ package struct LedgerQuery: Sendable, Equatable {
         outcome = reader.choice("outcome", LedgerOutcome.allCases.map(\.rawValue)).flatMap(LedgerOutcome.init)
         format = reader.choice("format", LedgerFormat.allCases.map(\.rawValue)).flatMap(LedgerFormat.init)
         page = reader.page()
-        if format != nil {
-            for name in ["limit", "cursor"] where reader.isGiven(name) && reader.faults[name] == nil {
-                reader.faults.add(name, "The \(name) field cannot be used with format.")
-            }
-        }
+        if format != nil { reader.refuse(["limit", "cursor"], with: "format") }
         try reader.throwFaults()
     }
 }

@@ -13,7 +13,7 @@ package struct LogFailure: Equatable, Sendable {
         case (_, .receiverBroken): self = .receiverPaused
         case (_, .canceled): self = .webhookDeleted
         case (_, .erased): self = .erased
-        case (_, .addressForbidden): text = "address not allowed"
+        case (_, .addressForbidden): self = .addressForbidden
         default:
             let isAnswered = statusCode.map { $0 < 500 && $0 != 429 } ?? false
             text = isAnswered ? "HTTP \(statusCode ?? 0)" : "external service unavailable"

@@ -5,12 +5,30 @@ package struct ResendExplanation: Equatable, Sendable {
         package var origin: String
         package var total: Int64
         package var health: ReceiverHealth
+        /// The address rules refuse it: what goes there would fail (`docs/contract.md` 5).
+        package var isRefused: Bool
 
-        package init(origin: String, total: Int64, health: ReceiverHealth) {
+        package init(origin: String, total: Int64, health: ReceiverHealth, isRefused: Bool = false) {
             self.origin = origin
             self.total = total
             self.health = health
+            self.isRefused = isRefused
         }
+
+        package var healthWord: String { isRefused ? "refused" : health.rawValue }
+    }
+
+    /// Matched payouts that a job would count as `failed`, each once.
+    package struct WouldFail: Equatable, Sendable {
+        package var erased: Int64 = 0
+        package var addressForbidden: Int64 = 0
+
+        package init(erased: Int64 = 0, addressForbidden: Int64 = 0) {
+            self.erased = erased
+            self.addressForbidden = addressForbidden
+        }
+
+        package var total: Int64 { erased + addressForbidden }
     }
 
     /// Each payout of the window that does not match, once; the first reason in this order.
@@ -41,33 +59,21 @@ package struct ResendExplanation: Equatable, Sendable {
     package var byReceiver: [ReceiverShare]
     /// Matched payouts at receivers that are not listed.
     package var others: Int64
-    package var estimatedSeconds: Int64
+    package var wouldFail: WouldFail
+    package var estimate: ResendEstimate
     package var notMatched: NotMatched
 
     package init(
         total: Int64, byStatus: [StatusShare], byReceiver: [ReceiverShare], others: Int64,
-        estimatedSeconds: Int64, notMatched: NotMatched
+        wouldFail: WouldFail = WouldFail(), estimate: ResendEstimate, notMatched: NotMatched
     ) {
         self.total = total
         self.byStatus = byStatus
         self.byReceiver = byReceiver
         self.others = others
-        self.estimatedSeconds = estimatedSeconds
+        self.wouldFail = wouldFail
+        self.estimate = estimate
         self.notMatched = notMatched
-    }
-
-    /// How long a job takes about, whose receivers answer as they did lately: at its own pace, no faster than a node
-    /// resends beside live changes, and no faster than its busiest receiver takes it. Rounded up.
-    /// - Parameter latency: how long this merchant's attempts took lately; nil where there were none.
-    package static func estimate(
-        total: Int64, maxPerSecond: Int64?, busiest: Int64, latency: Duration?
-    ) -> Int64 {
-        let perSecond = min(maxPerSecond ?? .max, ResendPace.perSecond)
-        let byPace = (total + perSecond - 1) / perSecond
-        let microseconds = busiest.multipliedReportingOverflow(by: latency?.microseconds ?? 0)
-        guard !microseconds.overflow else { return byPace }
-        let each = Int64(Limits.connectionsPerReceiver) * 1_000_000
-        return max(byPace, (microseconds.partialValue + each - 1) / each)
     }
 
     package func write(into writer: inout JSONWriter) {
@@ -80,12 +86,28 @@ package struct ResendExplanation: Equatable, Sendable {
                     writer.object { writer in
                         writer.member("receiver", share.origin)
                         writer.member("total", share.total)
-                        writer.member("health", share.health.rawValue)
+                        writer.member("health", share.healthWord)
                     }
                 }
             }
             if others > 0 { writer.member("others", others) }
-            writer.member("estimated_seconds", estimatedSeconds)
+            if wouldFail.total > 0 {
+                writer.object("would_fail") { writer in
+                    writer.member(AttemptFailure.erased.rawValue, wouldFail.erased)
+                    writer.member(AttemptFailure.addressForbidden.rawValue, wouldFail.addressForbidden)
+                }
+            }
+            writer.member("estimated_seconds", estimate.seconds)
+            if estimate.seconds == nil {
+                writer.array("waiting_on") { writer in
+                    for wait in estimate.waits {
+                        writer.object { writer in
+                            writer.member("receiver", wait.origin)
+                            writer.member("reason", wait.reason.rawValue)
+                        }
+                    }
+                }
+            }
             writer.object("not_matched") { writer in
                 writer.member("no_url", notMatched.noURL)
                 writer.member("not_notifiable_now", notMatched.notNotifiableNow)

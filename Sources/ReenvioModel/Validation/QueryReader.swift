@@ -106,11 +106,24 @@ package struct QueryReader {
 
     /// The page of a list that is walked by cursor.
     package mutating func page() -> CursorPage {
+        let page = page(CursorPage.position)
+        return CursorPage(limit: page.limit, after: page.after)
+    }
+
+    /// The same of a list whose places are no ids.
+    package mutating func page<Place>(_ place: (String) -> Place?) -> (limit: Int64, after: Place?) {
         let limit = integer("limit", in: 1...Limits.pageSizeMax) ?? Limits.pageSizeDefault
-        guard let text = values["cursor"] else { return CursorPage(limit: limit) }
-        let after = CursorPage.position(text)
+        guard let text = values["cursor"] else { return (limit, nil) }
+        let after = place(text)
         if after == nil { faults.add("cursor", "The cursor field is not a cursor of this list.") }
-        return CursorPage(limit: limit, after: after)
+        return (limit, after)
+    }
+
+    /// Parameters that make no sense beside another one.
+    package mutating func refuse(_ names: [String], with other: String) {
+        for name in names where isGiven(name) && faults[name] == nil {
+            faults.add(name, "The \(name) field cannot be used with \(other).")
+        }
     }
 }
 

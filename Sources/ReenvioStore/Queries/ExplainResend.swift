@@ -1,20 +1,47 @@
 package import ReenvioModel
 
+/// What a dry run judges receivers by.
+package struct ExplainRules: Sendable {
+    /// Today's address rules: what they refuse would fail.
+    package var policy: AddressPolicy
+    /// The wait before first attempts (`REENVIO_RETRY_SCHEDULE`).
+    package var firstWait: Duration
+    /// Engine time.
+    package var now: Timestamp
+
+    package init(policy: AddressPolicy, firstWait: Duration, now: Timestamp) {
+        self.policy = policy
+        self.firstWait = firstWait
+        self.now = now
+    }
+}
+
 extension Store {
-    /// A dry run that says what it would send where, and what it would leave out (`docs/contract.md` 13.7), in one
-    /// snapshot. Like a dry run it adds up counters; its cost grows with the receivers of the window, with what changed
-    /// in the minutes at its edges where those are not whole, and with the payouts in it that told nobody.
-    package func explain(_ request: ResendRequest) async throws -> ResendExplanation {
-        try await engine.read { db in try ExplainResend(request).run(in: db) }
+    /// A dry run that says what it would send where, what would fail, and what it would leave out (`docs/contract.md`
+    /// 13.7), in one snapshot. Like a dry run it adds up counters; its cost grows with the receivers of the window,
+    /// with what changed in the minutes at its edges where those are not whole, with the payouts in it that told
+    /// nobody, and with the merchant's erased payouts.
+    package func explain(_ request: ResendRequest, _ rules: ExplainRules) async throws -> ResendExplanation {
+        try await engine.read { db in try ExplainResend(request, rules).run(in: db) }
     }
 }
 
 private struct ExplainResend {
     private let request: ResendRequest
+    private let rules: ExplainRules
     private let wanted: Set<Int64>
 
-    init(_ request: ResendRequest) {
+    private struct Found {
+        var origin: String
+        var total: Int64
+        var erased: Int64
+        var state: ReceiverState
+        var isRefused: Bool
+    }
+
+    init(_ request: ResendRequest, _ rules: ExplainRules) {
         self.request = request
+        self.rules = rules
         wanted = Set(request.statuses)
     }
 
@@ -22,16 +49,20 @@ private struct ExplainResend {
         let matching = try CountMatching.byStatus(of: request, in: db)
         let byStatus = matching.filter { wanted.contains($0.key) && $0.value > 0 }.sorted { $0.key < $1.key }
         let total = byStatus.reduce(0) { $0 + $1.value }
-        let byReceiver = try totalsByReceiver(in: db).filter { $0.value > 0 }
-            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-        let named = try byReceiver.prefix(Limits.explainedReceivers).map { try share($0.key, $0.value, in: db) }
+        let receivers = try receivers(in: db)
+        let named = receivers.prefix(Limits.explainedReceivers).map { receiver in
+            ResendExplanation.ReceiverShare(
+                origin: receiver.origin, total: receiver.total, health: receiver.state.health,
+                isRefused: receiver.isRefused)
+        }
         return ResendExplanation(
             total: total, byStatus: byStatus.map { ResendExplanation.StatusShare(id: $0.key, total: $0.value) },
             byReceiver: named, others: total - named.reduce(0) { $0 + $1.total },
-            estimatedSeconds: ResendExplanation.estimate(
-                total: total, maxPerSecond: request.options.maxPerSecond, busiest: byReceiver.first?.value ?? 0,
-                latency: try latency(in: db)),
-            notMatched: try notMatched(matching, in: db))
+            wouldFail: receivers.reduce(into: ResendExplanation.WouldFail()) { sum, receiver in
+                sum.erased += receiver.erased
+                if receiver.isRefused { sum.addressForbidden += receiver.total - receiver.erased }
+            },
+            estimate: try estimate(receivers, in: db), notMatched: try notMatched(matching, in: db))
     }
 
     // MARK: Receivers
@@ -56,23 +87,69 @@ private struct ExplainResend {
         return totals
     }
 
-    private func share(
-        _ receiverID: Int64, _ total: Int64, in db: any SQLConnection
-    ) throws -> ResendExplanation.ReceiverShare {
-        let found = try db.first("SELECT origin FROM receivers WHERE id = $1", [.int(receiverID)]) { $0.text(0) }
-        let health = try ReceiverState.load(receiverID, in: db)?.health
-        return ResendExplanation.ReceiverShare(origin: found ?? "", total: total, health: health ?? .ok)
+    /// Those that matched payouts go to, the ones with most first.
+    private func receivers(in db: any SQLConnection) throws -> [Found] {
+        let totals = try totalsByReceiver(in: db).filter { $0.value > 0 }
+        let erased = try erasedByReceiver(in: db)
+        var rows = SQLRows([("id", .int)])
+        for id in totals.keys.sorted() { rows.append([.int(id)]) }
+        var found: [Found] = []
+        try db.batch(
+            """
+            SELECT r.id, r.merchant_id, r.paused_at, r.broken_at, r.failed_probes, r.acked_probes, r.resume_at,
+                r.is_slow, r.health_since, r.probe_at, r.origin
+            FROM receivers r, {rows} WHERE r.id = rows.id
+            """, rows
+        ) { row in
+            let (state, origin) = (ReceiverState(row), row.text(10))
+            found.append(
+                Found(
+                    origin: origin, total: totals[state.id] ?? 0, erased: erased[state.id] ?? 0, state: state,
+                    isRefused: (try? ReceiverURL(parsing: origin + "/", policy: rules.policy)) == nil))
+        }
+        return found.sorted { ($1.total, $0.state.id) < ($0.total, $1.state.id) }
     }
 
-    /// The mean of this merchant's last attempts.
-    private func latency(in db: any SQLConnection) throws -> Duration? {
-        let last = try db.all(
-            """
-            SELECT duration_ms FROM attempts WHERE merchant_id = $1
-            ORDER BY merchant_id DESC, delivery_id DESC LIMIT $2
-            """, [.int(request.merchantID), .int(Limits.attemptsLookedBackAt)]
-        ) { $0.int(0) }
-        return last.isEmpty ? nil : .milliseconds(last.reduce(0, +) / Int64(last.count))
+    /// Matched payouts whose people's data was destroyed.
+    private func erasedByReceiver(in db: any SQLConnection) throws -> [Int64: Int64] {
+        var erased: [Int64: Int64] = [:]
+        try db.query(
+            Self.erased,
+            [
+                .int(request.merchantID), .int(request.window.startSeconds), .int(request.window.endSeconds),
+                .bool(request.options.onlyUnacknowledged),
+            ]
+        ) { row in
+            if wanted.contains(row.int(1)) { erased[row.int(0), default: 0] += row.int(2) }
+        }
+        return erased
+    }
+
+    // MARK: How long it takes
+
+    private func estimate(_ receivers: [Found], in db: any SQLConnection) throws -> ResendEstimate {
+        let latencies = try latencies(in: db)
+        let shares = receivers.filter { !$0.isRefused }.map { receiver in
+            ResendEstimate.Share(
+                origin: receiver.origin, total: receiver.total - receiver.erased, health: receiver.state.health,
+                latency: latencies.byReceiver[receiver.state.id] ?? latencies.all,
+                hold: receiver.state.heldUntil.flatMap { $0 > rules.now ? $0 - rules.now : nil })
+        }
+        return ResendEstimate(
+            maxPerSecond: request.options.maxPerSecond, firstWait: rules.firstWait, shares)
+    }
+
+    /// The means of this merchant's last attempts, by receiver where the payouts say which.
+    private func latencies(in db: any SQLConnection) throws -> (all: Duration?, byReceiver: [Int64: Duration]) {
+        var sums: [Int64: (milliseconds: Int64, count: Int64)] = [:]
+        try db.query(Self.lastAttempts, [.int(request.merchantID), .int(Limits.attemptsLookedBackAt)]) { row in
+            let id = row.intIfPresent(0) ?? 0
+            let before = sums[id] ?? (0, 0)
+            sums[id] = (before.milliseconds + row.int(1), before.count + 1)
+        }
+        let count = sums.values.reduce(0) { $0 + $1.count }
+        let all = count == 0 ? nil : Duration.milliseconds(sums.values.reduce(0) { $0 + $1.milliseconds } / count)
+        return (all, sums.filter { $0.key != 0 }.mapValues { .milliseconds($0.milliseconds / $0.count) })
     }
 
     // MARK: What does not match
@@ -131,6 +208,24 @@ private struct ExplainResend {
         WHERE c.merchant_id = $1 AND c.notification_id IS NOT NULL AND c.changed_s BETWEEN $2 AND $3
             AND c.superseded_seq IS NULL AND n.acked_at IS NULL
         GROUP BY p.receiver_id, c.status_id
+        """
+
+    /// Erased payouts are few, and have an index of their own.
+    private static let erased = """
+        SELECT p.receiver_id, c.status_id, count(*) FROM payouts p
+        JOIN status_changes c ON c.merchant_id = p.merchant_id AND c.seq = p.latest_seq
+        JOIN notifications n ON n.id = c.notification_id
+        WHERE p.merchant_id = $1 AND p.erased_at IS NOT NULL AND c.changed_s BETWEEN $2 AND $3
+            AND (CAST($4 AS BIGINT) = 0 OR n.acked_at IS NULL)
+        GROUP BY p.receiver_id, c.status_id
+        """
+
+    private static let lastAttempts = """
+        SELECT p.receiver_id, a.duration_ms FROM (
+            SELECT notification_id, duration_ms FROM attempts WHERE merchant_id = $1
+            ORDER BY merchant_id DESC, delivery_id DESC LIMIT $2) AS a
+        LEFT JOIN notifications n ON n.id = a.notification_id
+        LEFT JOIN payouts p ON p.id = n.payout_id
         """
 
     private static let silent = """

@@ -34,12 +34,45 @@ extension Store {
         try await engine.read { db in
             let found = try db.first(
                 "\(Self.resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], Self.resend)
-            guard let job = found, let outcome = try Self.outcome(of: job.id, in: db) else { return nil }
-            let ended = try db.first("SELECT ended FROM resends WHERE id = $1", [.int(job.id)]) { $0.textIfPresent(0) }
-            let canOnlyWait = try outcome.pending > 0 && Self.waitsForPause(job, in: db)
-            return ResendDetails(
-                resend: job, outcome: outcome, ended: ended ?? nil, waitingOn: canOnlyWait ? "receiver_paused" : nil)
+            guard let job = found, var details = try Self.details(of: [job], in: db).first else { return nil }
+            let isWaiting =
+                try details.outcome.pending > 0
+                && Self.waitsForPause(merchantID: job.merchantID, job.id, OpenOfResend(isLog: false), in: db)
+            details.waitingOn = isWaiting ? "receiver_paused" : nil
+            return details
         }
+    }
+
+    /// The same of a page of jobs, with one look at their tallies.
+    static func details(of jobs: [Resend], in db: any SQLConnection) throws -> [ResendDetails] {
+        let ends = try ends(of: jobs.map(\.id), in: db)
+        return jobs.compactMap { job in
+            ends[job.id].map { ResendDetails(resend: job, outcome: $0.outcome, ended: $0.ended) }
+        }
+    }
+
+    /// What resends came to, by id.
+    static func ends(
+        of ids: [Int64], in db: any SQLConnection
+    ) throws -> [Int64: (outcome: ResendOutcome, ended: String?)] {
+        var rows = SQLRows([("id", .int)])
+        for id in ids { rows.append([.int(id)]) }
+        var found: [Int64: (outcome: ResendOutcome, ended: String?)] = [:]
+        try db.batch(
+            """
+            SELECT r.id, r.ended, r.queued, CAST(coalesce(sum(t.delivered), 0) AS BIGINT),
+                CAST(coalesce(sum(t.undelivered), 0) AS BIGINT), CAST(coalesce(sum(t.skipped), 0) AS BIGINT)
+            FROM resends r
+            LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id, {rows}
+            WHERE r.id = rows.id GROUP BY r.id, r.ended, r.queued
+            """, rows
+        ) { row in
+            let outcome = ResendOutcome(
+                delivered: row.int(3), undelivered: row.int(4),
+                pending: row.int(2) - row.int(3) - row.int(4) - row.int(5), skipped: row.int(5))
+            found[row.int(0)] = (outcome, row.textIfPresent(1))
+        }
+        return found
     }
 
     /// What became of a resend's deliveries: the four always add up to `queued` (`docs/contract.md` 13.1).
@@ -65,15 +98,17 @@ extension Store {
         }
     }
 
-    /// Whether everything pending of a job waits at paused receivers. No more than so many deliveries are looked at,
-    /// however many wait.
-    private static func waitsForPause(_ job: Resend, in db: any SQLConnection) throws -> Bool {
+    /// Whether everything pending of a resend waits at paused receivers. No more than `Limits.pendingLookedAt`
+    /// deliveries are looked at, however many wait.
+    static func waitsForPause(
+        merchantID: Int64, _ id: Int64, _ open: OpenOfResend, in db: any SQLConnection
+    ) throws -> Bool {
         let queues = try db.all(
             """
             SELECT queue_id FROM deliveries WHERE merchant_id = $1 AND id IN (
                 SELECT i.id FROM deliveries i
-                WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL LIMIT $3)
-            """, [.int(job.merchantID), .int(job.id), .int(Limits.pendingLookedAt)]
+                WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.\(open.condition) LIMIT $3)
+            """, [.int(merchantID), .int(id), .int(Limits.pendingLookedAt)]
         ) { QueueID(raw: $0.int(0)) }
         let receivers = Set(queues.compactMap { $0?.receiverID })
         let isPaused = try receivers.allSatisfy { id in
@@ -82,61 +117,24 @@ extension Store {
             } != nil
         }
         guard !receivers.isEmpty, isPaused else { return false }
-        return try queues.count < Limits.pendingLookedAt || !isElsewhere(job, in: db)
+        return try queues.count < Limits.pendingLookedAt || !isElsewhere(merchantID: merchantID, id, in: db)
     }
 
-    /// Whether something of a job is at the head of a queue whose receiver is not paused.
-    private static func isElsewhere(_ job: Resend, in db: any SQLConnection) throws -> Bool {
+    /// Whether something of a resend is at the head of a queue whose receiver is not paused.
+    private static func isElsewhere(merchantID: Int64, _ id: Int64, in db: any SQLConnection) throws -> Bool {
         let queues = try db.all(
             """
             SELECT q.id FROM queues q JOIN receivers r ON r.id = q.receiver_id
             WHERE q.merchant_id = $1 AND q.lane = $2 AND r.paused_at IS NULL LIMIT $3
-            """, [.int(job.merchantID), .int(Lane.resend.rawValue), .int(Limits.pendingLookedAt)]
+            """, [.int(merchantID), .int(Lane.resend.rawValue), .int(Limits.pendingLookedAt)]
         ) { $0.int(0) }
         return try queues.contains { queue in
             try db.first(
                 """
                 SELECT 1 FROM (SELECT resend_id FROM deliveries WHERE merchant_id = $1 AND queue_id = $2
                     ORDER BY due_at LIMIT $3) AS head WHERE resend_id = $4
-                """, [.int(job.merchantID), .int(queue), .int(Limits.pendingLookedAt), .int(job.id)]
+                """, [.int(merchantID), .int(queue), .int(Limits.pendingLookedAt), .int(id)]
             ) { $0.int(0) } != nil
         }
-    }
-}
-
-/// A job as `include=outcome` shows it (`docs/contract.md` 13.1).
-package struct ResendDetails: Sendable, Equatable {
-    package var resend: Resend
-    package var outcome: ResendOutcome
-    /// `completed`, `canceled` or `failed`; nil while it runs.
-    package var ended: String?
-    /// `receiver_paused` while it can only wait.
-    package var waitingOn: String?
-
-    package func writeMembers(into writer: inout JSONWriter) {
-        resend.writeState(into: &writer)
-        writer.object("outcome") { writer in
-            writer.member("delivered", outcome.delivered)
-            writer.member("undelivered", outcome.undelivered)
-            writer.member("pending", outcome.pending)
-            writer.member("skipped", outcome.skipped)
-        }
-        writer.member("ended", ended)
-        writer.member("requested_by", resend.requestedBy)
-        if let waitingOn { writer.member("waiting_on", waitingOn) }
-    }
-}
-
-package struct ResendOutcome: Sendable, Equatable {
-    package var delivered: Int64
-    package var undelivered: Int64
-    package var pending: Int64
-    package var skipped: Int64
-
-    package init(delivered: Int64, undelivered: Int64, pending: Int64, skipped: Int64) {
-        self.delivered = delivered
-        self.undelivered = undelivered
-        self.pending = pending
-        self.skipped = skipped
     }
 }

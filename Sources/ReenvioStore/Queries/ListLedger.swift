@@ -2,7 +2,7 @@ package import ReenvioModel
 
 extension Store {
     /// A page of a v2 job's ledger, by payout id, and the id to go on after; nil after the last
-    /// (`docs/contract.md` 13.4). A page is one snapshot, in which each payout is open or ended, never both. With an
+    /// (`docs/contract.md` 13.4). A page is one snapshot, in which each payout is open, ended or failed. With an
     /// outcome no more than `Limits.ledgerLookedAt` rows are looked at: a page may be short, or empty, and go on.
     package func listLedger(
         _ job: Resend, outcome: LedgerOutcome? = nil, _ page: CursorPage
@@ -16,7 +16,7 @@ extension Store {
     }
 }
 
-/// Walks a job's deliveries by payout id, the open ones beside the ended ones.
+/// Walks a job's items by payout id: open deliveries, ended ones, and what could not be enqueued.
 package struct Ledger {
     /// A row before its payout and its attempts are looked up.
     private struct Entry {
@@ -29,13 +29,6 @@ package struct Ledger {
         /// Of an ended one, and of an open one of a canceled job, which ends so; of others the last attempt says it.
         var reason: String?
         var isSettled: Bool
-    }
-
-    private struct Attempt {
-        var notificationID: Int64
-        var startedAt: Timestamp
-        var statusCode: Int64?
-        var reason: String?
     }
 
     private struct Payout {
@@ -91,7 +84,14 @@ package struct Ledger {
                     reason: openOutcome == .skipped ? AttemptFailure.canceled.rawValue : nil, isSettled: false)
             }
         }
-        if wanted != .pending {
+        if wanted == nil || wanted == .failed {
+            found += try db.all(Self.failed, parameters) { row in
+                Entry(
+                    payoutID: row.int(0), deliveryID: 0, outcome: .failed, attempts: 0, notificationID: nil,
+                    statusCode: nil, reason: row.text(1), isSettled: true)
+            }
+        }
+        if wanted != .pending, wanted != .failed {
             found += try db.all(Self.ended, parameters) { row in
                 guard let end = DeliveryEnd(rawValue: row.text(6)) else {
                     throw StoreError.failed("a settled row has an unknown state")
@@ -111,6 +111,11 @@ package struct Ledger {
         ORDER BY payout_id LIMIT $4
         """
 
+    package static let failed = """
+        SELECT object_id, reason FROM resend_failures
+        WHERE merchant_id = $1 AND resend_id = $2 AND object_id > $3 ORDER BY object_id LIMIT $4
+        """
+
     /// Keys first: asked for all columns at once, SQLite prefers the primary key, and walks everything that the
     /// merchant ever sent.
     package static let ended = """
@@ -126,14 +131,15 @@ package struct Ledger {
 
 extension Ledger {
     func items(in db: any SQLConnection) throws -> [LedgerItem] {
-        let attempts = try attempts(in: db)
+        let attempts = try LastAttempt.find(
+            merchantID: job.merchantID, of: entries.filter { $0.outcome != .failed }.map(\.deliveryID), in: db)
         let payouts = try payouts(in: db)
         // What was sent last; what ended unsent, or whose attempts are forgotten, names what it ended with.
         let notifications = entries.map { entry in
             attempts[entry.deliveryID]?.notificationID ?? entry.notificationID
                 ?? payouts[entry.payoutID]?.latestNotificationID
         }
-        let webhookIDs = try webhookIDs(notifications, in: db)
+        let webhookIDs = try WebhookIDs.find(notifications, in: db)
         return zip(entries, notifications).map { entry, notificationID in
             let last = attempts[entry.deliveryID]
             return LedgerItem(
@@ -144,29 +150,6 @@ extension Ledger {
         }
     }
 
-    /// The last attempt of each delivery that has one; of two with one number, which a late result leaves behind, the
-    /// later.
-    private func attempts(in db: any SQLConnection) throws -> [Int64: Attempt] {
-        var rows = SQLRows([("merchant_id", .int), ("id", .int)], reserving: entries.count)
-        for entry in entries { rows.append([.int(job.merchantID), .int(entry.deliveryID)]) }
-        var found: [Int64: Attempt] = [:]
-        try db.batch(
-            """
-            SELECT a.delivery_id, a.notification_id, a.started_at, a.status_code, a.reason FROM attempts a, {rows}
-            WHERE a.merchant_id = rows.merchant_id AND a.delivery_id = rows.id AND a.number = (
-                SELECT max(b.number) FROM attempts b
-                WHERE b.merchant_id = rows.merchant_id AND b.delivery_id = rows.id)
-            """, rows
-        ) { row in
-            let attempt = Attempt(
-                notificationID: row.int(1), startedAt: row.time(2), statusCode: row.intIfPresent(3),
-                reason: row.textIfPresent(4))
-            if let other = found[row.int(0)], other.startedAt > attempt.startedAt { return }
-            found[row.int(0)] = attempt
-        }
-        return found
-    }
-
     private func payouts(in db: any SQLConnection) throws -> [Int64: Payout] {
         var rows = SQLRows([("id", .int)], reserving: entries.count)
         for entry in entries { rows.append([.int(entry.payoutID)]) }
@@ -174,16 +157,6 @@ extension Ledger {
         try db.batch(
             "SELECT p.id, p.invoice, p.latest_notification_id FROM payouts p, {rows} WHERE p.id = rows.id", rows
         ) { row in found[row.int(0)] = Payout(invoice: row.text(1), latestNotificationID: row.intIfPresent(2)) }
-        return found
-    }
-
-    private func webhookIDs(_ ids: [Int64?], in db: any SQLConnection) throws -> [Int64: WebhookID] {
-        var rows = SQLRows([("id", .int)], reserving: ids.count)
-        for case let id? in ids { rows.append([.int(id)]) }
-        var found: [Int64: WebhookID] = [:]
-        try db.batch("SELECT n.id, n.nonce FROM notifications n, {rows} WHERE n.id = rows.id", rows) { row in
-            found[row.int(0)] = WebhookID(id: row.int(0), nonce: UInt64(bitPattern: row.int(1)))
-        }
         return found
     }
 }

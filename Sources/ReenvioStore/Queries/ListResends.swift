@@ -29,13 +29,16 @@ package struct ResendFilter: Sendable, Equatable {
 }
 
 extension Store {
-    /// Jobs, newest first, and the cursor of the next page; nil after the last.
+    /// Jobs with their outcomes, newest first, in one snapshot, and the cursor of the next page; nil after the last.
     package func listResends(_ filter: ResendFilter, _ page: CursorPage) async throws -> (
-        jobs: [Resend], next: String?
+        jobs: [ResendDetails], next: String?
     ) {
         let (sql, parameters) = filter.statement(page)
-        let found = try await engine.read { db in try db.all(sql, parameters, Self.resend) }
-        let jobs = Array(found.prefix(Int(page.limit)))
-        return (jobs, found.count > jobs.count ? jobs.last.map { CursorPage.cursor($0.id) } : nil)
+        return try await engine.read { db in
+            let found = try db.all(sql, parameters, Self.resend)
+            let jobs = Array(found.prefix(Int(page.limit)))
+            let next = found.count > jobs.count ? jobs.last.map { CursorPage.cursor($0.id) } : nil
+            return (try Self.details(of: jobs, in: db), next)
+        }
     }
 }

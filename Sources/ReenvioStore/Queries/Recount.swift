@@ -123,6 +123,16 @@ private enum Recount {
                 """
         ),
         Check(
+            what: "resend [id, failed, rows] names other items than failed",
+            sql: """
+                SELECT id, failed, named FROM (
+                    SELECT r.id, r.failed, r.failed_unnamed, (SELECT count(*) FROM resend_failures f
+                        WHERE f.merchant_id = r.merchant_id AND f.resend_id = r.id) AS named
+                    FROM resends r) AS counted
+                WHERE failed <> named + failed_unnamed
+                """
+        ),
+        Check(
             what: "resend [id, queued + failed, total] does not add up",
             sql: """
                 SELECT id, queued + failed, total FROM resends

@@ -81,4 +81,24 @@ extension Tables {
         "ALTER TABLE resends ADD COLUMN canary_passed INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE deliveries ADD COLUMN has_slot INTEGER NOT NULL DEFAULT 0",
     ]
+    /// Items of resends that could not be enqueued, written with the chunk that counts them as failed: object_id is the
+    /// payout, or the event in v3; registration_id is 0 and notification_id null in v2. failed_unnamed counts those
+    /// from before this table.
+    static let failedItems = [
+        """
+        CREATE TABLE resend_failures (
+            merchant_id INTEGER NOT NULL,
+            resend_id INTEGER NOT NULL,
+            object_id INTEGER NOT NULL,
+            registration_id INTEGER NOT NULL,
+            notification_id INTEGER,
+            reason TEXT NOT NULL,
+            PRIMARY KEY (merchant_id, resend_id, object_id, registration_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "ALTER TABLE resends ADD COLUMN failed_unnamed INTEGER NOT NULL DEFAULT 0",
+        "UPDATE resends SET failed_unnamed = failed",
+        // Neither column changes but when a payout is erased: payouts stay on their pages.
+        "CREATE INDEX payouts_erased ON payouts (merchant_id, id) WHERE erased_at IS NOT NULL",
+    ]
 }

@@ -39,6 +39,8 @@ package enum Schema {
         Migration(
             version: 10, name: "one registration per URL and type", statements: Tables.registrationsOnce, needs: 4),
         Migration(version: 11, name: "resends over ranges and merchants", statements: Tables.resendBatches),
+        // An older node would neither name failed items nor sweep what a canceled log left behind.
+        Migration(version: 12, name: "failed items of resends", statements: Tables.failedItems),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }
@@ -80,5 +82,6 @@ package enum Schema {
         return missing.map(\.version)
     }
 }
+
 
 

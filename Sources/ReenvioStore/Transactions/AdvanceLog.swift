@@ -25,11 +25,12 @@ struct LogChunk {
     private var cursorSeq: Int64
     private var isAtEnd = false
     private var queued = 0
-    private var failed = 0
+    private var failures: FailedItems
     private var failure: LogFailure?
 
     init(_ resend: RunningResend, _ category: EventCategory, _ rules: ChunkRules) {
         self.resend = resend
+        failures = FailedItems(merchantID: resend.merchantID, resendID: resend.id)
         self.category = category
         self.rules = rules
         cursorSecond = resend.cursorSecond
@@ -44,7 +45,7 @@ struct LogChunk {
         let ended = try chunk.save(in: db)
         return ResendStep(
             progress: ended.map { .ended($0) } ?? .advanced, resendID: resend.id, queued: chunk.queued,
-            failed: chunk.failed)
+            failures: chunk.failures.reasons)
     }
 
     /// Those that exist when the first chunk begins; later chunks keep to them, deleted or not.
@@ -140,8 +141,9 @@ struct LogChunk {
         for event in events {
             for registration in registrations where registration.selection.takes(event.type) {
                 if let why = refusal(event, registration, erased) {
-                    failed += 1
-                    failure = why
+                    failures.add(
+                        event: event.id, registration: registration.id, notification: event.notificationID, why)
+                    failure = LogFailure(.stopped, reason: why, statusCode: nil)
                 } else {
                     messages.append((event, registration))
                 }
@@ -162,12 +164,13 @@ struct LogChunk {
         }
         try db.send(Self.insertDeliveries, rows)
         try wakes.save(in: db)
+        try failures.save(in: db)
         queued = rows.count
     }
 
-    private func refusal(_ event: Event, _ registration: Registration, _ erased: Set<Int64>) -> LogFailure? {
+    private func refusal(_ event: Event, _ registration: Registration, _ erased: Set<Int64>) -> AttemptFailure? {
         if erased.contains(event.notificationID) { return .erased }
-        if registration.isDeleted { return .webhookDeleted }
+        if registration.isDeleted { return .canceled }
         let isAllowed = (try? ReceiverURL(parsing: registration.url, policy: rules.policy)) != nil
         return isAllowed ? nil : .addressForbidden
     }
@@ -194,8 +197,8 @@ struct LogChunk {
             RETURNING total
             """,
             [
-                .int(resend.id), .int(queued), .int(failed), .int(cursorSecond), .int(cursorSeq), .time(rules.now),
-                .int(resend.cursorSecond), .int(resend.cursorSeq),
+                .int(resend.id), .int(queued), .int(failures.count), .int(cursorSecond), .int(cursorSeq),
+                .time(rules.now), .int(resend.cursorSecond), .int(resend.cursorSeq),
                 .text(registrations.map { String($0.id) }.joined(separator: ",")), .optional(failure?.text),
                 .text(isAtEnd ? Resend.State.awaiting.rawValue : Resend.State.processing.rawValue),
             ]

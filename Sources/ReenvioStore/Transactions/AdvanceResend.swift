@@ -17,7 +17,10 @@ package struct ResendStep: Sendable, Equatable {
     package var resendID: Int64?
     /// Deliveries enqueued by the step.
     package var queued = 0
-    package var failed = 0
+    /// Items that it could not enqueue, by reason.
+    package var failures: [AttemptFailure: Int] = [:]
+
+    package var failed: Int { failures.values.reduce(0, +) }
 }
 
 /// A resend whose next chunk cannot be written, however often it is tried.

@@ -41,34 +41,58 @@ extension Store {
         guard let current, current.ended != "canceled", current.isRunning || pending > 0 else {
             return .alreadyEnded
         }
-        try db.run(
-            """
-            UPDATE resends SET ended = 'canceled', sweep_pending = 1,
-                updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END,
-                reason = CASE WHEN state = 'processing' THEN 'Canceled.' ELSE reason END,
-                ended_at = coalesce(ended_at, CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END),
-                state = CASE WHEN state = 'processing' THEN 'failed' ELSE state END
-            WHERE id = $1
-            """, [.int(job.id), .time(now)])
-        var tallies = ResendTallies()
-        tallies.skip(pending, merchantID: job.merchantID, resendID: job.id)
-        try tallies.save(now: now, in: db)
+        try CanceledJobs.mark(job.id, merchantID: job.merchantID, pending: pending, now: now, in: db)
         let entry = Audit.Entry(
             at: now, accountID: job.accountID, by: requester, action: "resend.cancel", target: "job \(jobID)")
         try Audit.write(entry, in: db)
         let canceled = try db.first("\(resendColumns) WHERE id = $1", [.int(job.id)], resend)
         return canceled.map { .canceled($0) } ?? .notFound
     }
+}
 
-    /// Ends deliveries that canceled jobs left behind; what is under way ends with its result. Bounded; `now` is wall
-    /// time, `engineNow` engine time.
+/// What became of a request to cancel a v3 log (`docs/contract.md` 13.18).
+package enum LogCanceled: Sendable, Equatable {
+    case canceled(ResendLogDetails)
+    /// There is none, or the caller does not see it.
+    case notFound
+    case alreadyEnded
+}
+
+extension Store {
+    /// Stops a log, as `cancelResend` stops a job. The user or the account that it must belong to; nil is every one.
+    package func cancelLog(
+        id: Int64, userID: Int64? = nil, accountID: Int64? = nil, by requester: Requester, now: Timestamp
+    ) async throws -> LogCanceled {
+        try await engine.write(.intake) { db in
+            // The row is locked before its tallies are read, as whoever counts an outcome of a log does.
+            try EndLogs.lock(CollectionOfOne(id), in: db)
+            guard let log = try Self.logDetails(id: id, userID: userID, accountID: accountID, in: db) else {
+                return .notFound
+            }
+            guard log.state == .processing || log.state == .awaiting else { return .alreadyEnded }
+            try CanceledJobs.mark(
+                id, merchantID: log.merchantID, pending: log.outcome.pending, now: max(now, log.log.createdAt), in: db)
+            let entry = Audit.Entry(
+                at: now, accountID: log.accountID, by: requester, action: "resend.cancel", target: "log \(id)")
+            try Audit.write(entry, in: db)
+            let canceled = try Self.logDetails(id: id, in: db)
+            return canceled.map { .canceled($0) } ?? .notFound
+        }
+    }
+}
+
+extension Store {
+    /// Ends deliveries that canceled resends left behind; what is under way ends with its result. Bounded; `now` is
+    /// wall time, `engineNow` engine time.
     /// - Returns: how many were ended, and whether some are left.
     package func sweepCanceled(now: Timestamp, engineNow: Timestamp) async throws -> (ended: Int, hasMore: Bool) {
         try await engine.write(.janitor) { db in
             let jobs = try db.all(
-                "SELECT merchant_id, id FROM resends WHERE sweep_pending = 1 ORDER BY id LIMIT $1",
-                [.int(Limits.registrationsPerSweep)]
-            ) { (merchantID: $0.int(0), id: $0.int(1)) }
+                """
+                SELECT merchant_id, id, log_status IS NOT NULL FROM resends WHERE sweep_pending = 1
+                ORDER BY id LIMIT $1
+                """, [.int(Limits.registrationsPerSweep)]
+            ) { (merchantID: $0.int(0), id: $0.int(1), open: OpenOfResend(isLog: $0.bool(2))) }
             var ended = EndedDeliveries(now: now, counts: false)
             var hasMore = false
             for job in jobs {
@@ -81,7 +105,7 @@ extension Store {
                     CanceledJobs.load + """
                          WHERE d.merchant_id = $1 AND (d.claim_token IS NULL OR d.due_at <= $3) AND d.id IN (
                             SELECT i.id FROM deliveries i
-                            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL LIMIT $4)
+                            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.\(job.open.condition) LIMIT $4)
                         LIMIT $5
                         """,
                     [
@@ -95,7 +119,7 @@ extension Store {
                 let isLeft = try db.first(
                     """
                     SELECT 1 FROM deliveries
-                    WHERE merchant_id = $1 AND resend_id = $2 AND payout_id IS NOT NULL LIMIT 1
+                    WHERE merchant_id = $1 AND resend_id = $2 AND \(job.open.condition) LIMIT 1
                     """,
                     [.int(job.merchantID), .int(job.id)]
                 ) { $0.int(0) }
@@ -110,8 +134,36 @@ extension Store {
     }
 }
 
-/// Jobs that were canceled: what ends for them later is skipped, whatever was answered, and is counted already.
+/// Which open deliveries are a resend's: each kind has an index of its own.
+struct OpenOfResend {
+    let isLog: Bool
+
+    /// On a column of `deliveries`.
+    var condition: String { isLog ? "event_id IS NOT NULL" : "payout_id IS NOT NULL" }
+}
+
+/// Resends that were canceled: what ends for them later is skipped, whatever was answered, and is counted already.
 enum CanceledJobs {
+    /// Ends a resend whose row and tallies are locked: what is pending counts as skipped from this commit on. A job
+    /// that had completed keeps its status.
+    static func mark(
+        _ id: Int64, merchantID: Int64, pending: Int64, now: Timestamp, in db: any SQLConnection
+    ) throws {
+        try db.run(
+            """
+            UPDATE resends SET ended = 'canceled', sweep_pending = 1,
+                updated_at = CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END,
+                reason = CASE WHEN state IN ('processing', 'awaiting') THEN 'Canceled.' ELSE reason END,
+                ended_at = coalesce(ended_at, CASE WHEN updated_at < $2 THEN $2 ELSE updated_at END),
+                state = CASE WHEN state IN ('processing', 'awaiting') THEN 'failed' ELSE state END,
+                log_status = CASE WHEN log_status IS NULL THEN NULL ELSE 'FAILED' END
+            WHERE id = $1
+            """, [.int(id), .time(now)])
+        var tallies = ResendTallies()
+        tallies.skip(pending, merchantID: merchantID, resendID: id)
+        try tallies.save(now: now, in: db)
+    }
+
     static func among(_ resendIDs: Set<Int64>, in db: any SQLConnection) throws -> Set<Int64> {
         if resendIDs.isEmpty { return [] }
         var rows = SQLRows([("id", .int)])
@@ -128,10 +180,11 @@ enum CanceledJobs {
         try db.all("SELECT id FROM resends WHERE sweep_pending = 1") { $0.int(0) }
     }
 
-    /// The columns that `EndedDeliveries.add` reads, of a job's deliveries called `d`.
+    /// The columns that `EndedDeliveries.add` reads, of a resend's deliveries called `d`.
     static let load = """
-        SELECT d.merchant_id, d.id, d.payout_id, d.queue_id, p.latest_notification_id, d.resend_id, d.registration_id,
-            d.attempts, d.created_at
+        SELECT d.merchant_id, d.id, coalesce(d.payout_id, d.event_id), d.queue_id,
+            coalesce(d.notification_id, p.latest_notification_id), d.resend_id, d.registration_id, d.attempts,
+            d.created_at
         FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
         """
 }

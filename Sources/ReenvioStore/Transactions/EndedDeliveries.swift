@@ -5,18 +5,40 @@ struct EndedDeliveries {
     private let now: Timestamp
     private let counts: Bool
     private var deleted = SQLRows([("merchant_id", .int), ("id", .int)])
-    private var settled: [(row: [SQLValue], tally: Tally?, exhausted: ExhaustedDelivery?)] = []
+    private var open: [Open] = []
     private var seen: Set<Int64> = []
 
-    private struct Tally {
-        var end: DeliveryEnd
+    private struct Open {
         var merchantID: Int64
-        var resendID: Int64
-        var isLog: Bool
+        var id: Int64
+        var objectID: Int64
+        var queue: QueueID
+        var notificationID: Int64
+        var resendID: Int64?
+        var registrationID: Int64?
+        var attempts: Int
+        var createdAt: Timestamp
+        var end: DeliveryEnd
+        var reason: AttemptFailure?
         var failure: LogFailure?
+
+        var isLog: Bool { registrationID != nil }
+
+        var exhausted: ExhaustedDelivery {
+            ExhaustedDelivery(
+                merchantID: merchantID, receiverID: queue.receiverID, notificationID: notificationID,
+                attempts: attempts, reason: reason)
+        }
+
+        func settled(as end: DeliveryEnd, _ reason: AttemptFailure?, at now: Timestamp) -> [SQLValue] {
+            Settling.row(
+                merchantID: merchantID, objectID: objectID, deliveryID: id, queue: queue,
+                notificationID: notificationID, resendID: resendID, registrationID: registrationID, end: end,
+                reason: reason, attempts: attempts, statusCode: nil, createdAt: createdAt, endedAt: now)
+        }
     }
 
-    /// `counts`: whether their resends' tallies change; those of a canceled job were counted when it was canceled.
+    /// `counts`: whether their resends' tallies change; those of a canceled resend were counted by the cancel.
     init(now: Timestamp, counts: Bool = true) {
         self.now = now
         self.counts = counts
@@ -41,41 +63,34 @@ struct EndedDeliveries {
     ) {
         guard let queue = QueueID(raw: row.int(3)), seen.insert(row.int(1)).inserted else { return }
         deleted.append([.int(row.int(0)), .int(row.int(1))])
-        let ended = Settling.row(
-            merchantID: row.int(0), objectID: row.int(2), deliveryID: row.int(1), queue: queue,
-            notificationID: row.int(4), resendID: row.intIfPresent(5), registrationID: row.intIfPresent(6),
-            end: end, reason: reason, attempts: Int(row.int(7)), statusCode: nil, createdAt: row.time(8),
-            endedAt: now)
-        var tally: Tally?
-        if counts, let resendID = row.intIfPresent(5) {
-            let isLog = !row.isNull(6)
-            tally = Tally(
-                end: end, merchantID: row.int(0), resendID: resendID, isLog: isLog,
-                failure: isLog ? failure ?? LogFailure(end, reason: reason, statusCode: nil) : nil)
-        }
-        var exhausted: ExhaustedDelivery?
-        if end == .exhausted {
-            exhausted = ExhaustedDelivery(
-                merchantID: row.int(0), receiverID: queue.receiverID, notificationID: row.int(4),
-                attempts: Int(row.int(7)), reason: reason)
-        }
-        settled.append((ended, tally, exhausted))
+        let isLog = !row.isNull(6)
+        let logFailure = isLog ? failure ?? LogFailure(end, reason: reason, statusCode: nil) : nil
+        open.append(
+            Open(
+                merchantID: row.int(0), id: row.int(1), objectID: row.int(2), queue: queue, notificationID: row.int(4),
+                resendID: row.intIfPresent(5), registrationID: row.intIfPresent(6), attempts: Int(row.int(7)),
+                createdAt: row.time(8), end: end, reason: reason, failure: logFailure))
     }
 
-    /// Ends those that are still open: another node may have ended some since they were read.
+    /// Ends those that are still open: another node may have ended some since they were read. What belongs to a
+    /// canceled log is skipped and was counted by the cancel.
     /// - Returns: those of them that were given up.
     @discardableResult
     func save(in db: any SQLConnection) throws -> [ExhaustedDelivery] {
+        let logs = Set(open.lazy.compactMap { $0.isLog ? $0.resendID : nil })
+        if counts { try EndLogs.lock(logs, in: db) }
+        let canceled = try counts ? CanceledJobs.among(logs, in: db) : []
         var rows = SQLRows(Settling.columns)
         var tallies = ResendTallies()
         var given: [ExhaustedDelivery] = []
-        for ((row, tally, exhausted), isOurs) in zip(settled, try db.effects(Self.delete, deleted)) where isOurs {
-            rows.append(row)
-            if let exhausted { given.append(exhausted) }
-            guard let tally else { continue }
+        for (found, isOurs) in zip(open, try db.effects(Self.delete, deleted)) where isOurs {
+            let isCanceled = found.resendID.map(canceled.contains) ?? false
+            let end = isCanceled ? .skipped : found.end
+            rows.append(found.settled(as: end, isCanceled ? .canceled : found.reason, at: now))
+            if end == .exhausted { given.append(found.exhausted) }
+            guard counts, !isCanceled, let resendID = found.resendID else { continue }
             tallies.add(
-                tally.end, merchantID: tally.merchantID, resendID: tally.resendID, isLog: tally.isLog,
-                failure: tally.failure)
+                end, merchantID: found.merchantID, resendID: resendID, isLog: found.isLog, failure: found.failure)
         }
         try db.send(Settling.insert, rows)
         try tallies.save(now: now, in: db)

@@ -42,6 +42,7 @@ private struct BrokenQueue {
         before: Timestamp, limit: Int, into exhausted: inout [ExhaustedDelivery], in db: any SQLConnection
     ) throws -> Int {
         var open = try open(before: before, limit: limit, in: db)
+        try EndLogs.lock(open.lazy.compactMap { $0.isLog ? $0.tallyKey?.resendID : nil }, in: db)
         try ResendTallies.lock(open.lazy.compactMap { $0.isLog ? nil : $0.tallyKey }, in: db)
         let canceled = try CanceledJobs.among(Set(open.lazy.compactMap { $0.tallyKey?.resendID }), in: db)
         open.removeAll { $0.tallyKey.map { canceled.contains($0.resendID) } ?? false }

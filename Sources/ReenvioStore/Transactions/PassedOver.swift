@@ -37,7 +37,7 @@ package struct ClaimedResends: Sendable {
     }
 }
 
-/// Deliveries of resends that a claim met in a queue and that do not go out now: those of a job canceled a moment ago,
+/// Deliveries of resends that a claim met in a queue and that do not go out now: those of one canceled a moment ago,
 /// those acknowledged meanwhile where only others were asked for (`docs/contract.md` 13.5), and those that have no slot
 /// of their resend's pace (13.6).
 struct PassedOver {
@@ -72,7 +72,7 @@ struct PassedOver {
     /// Whether the delivery of a row of `ClaimDeliveries.load` is one of them.
     mutating func takes(_ row: any SQLRow, of resend: ClaimedResends.Found) -> Bool {
         let key: [SQLValue] = [.int(candidate.merchantID), .int(row.int(0))]
-        if canceled.contains(resend.id), row.isNull(15) {
+        if canceled.contains(resend.id) {
             dropped.append(key)
             return true
         }

@@ -172,12 +172,12 @@ struct RecordOutcomes {
         }
         try ResendTallies.lock(
             ended.lazy.compactMap { $0.record.claimed.event == nil ? $0.record.claimed.tallyKey : nil }, in: db)
-        let canceled = try CanceledJobs.among(
-            Set(ended.lazy.compactMap { $0.record.claimed.event == nil ? $0.record.claimed.resendID : nil }), in: db)
+        // Rows of logs are locked since `lockClocks`, tallies of jobs since now: a cancel comes before or after.
+        let canceled = try CanceledJobs.among(Set(ended.lazy.compactMap { $0.record.claimed.resendID }), in: db)
         var settled = SQLRows(Settling.columns, reserving: rows.count)
         for ((record, end), isTheirs) in zip(ended, try db.effects(Self.deleteClaimed, rows)) where isTheirs {
             let claimed = record.claimed
-            // What was under way when its job was canceled counts as skipped, whatever was answered.
+            // What was under way when its resend was canceled counts as skipped, whatever was answered.
             let isCanceled = claimed.resendID.map(canceled.contains) ?? false
             settled.append(
                 Settling.row(

@@ -22,12 +22,12 @@ struct ResendChunk {
     func run(in db: any SQLConnection) throws -> ResendStep {
         var chunk = self
         try chunk.walk(in: db)
-        let failed = try chunk.enqueue(in: db)
-        let queued = chunk.payoutIDs.count - failed
-        let ended = try chunk.save(queued: queued, failed: failed, in: db)
+        let failures = try chunk.enqueue(in: db)
+        let queued = chunk.payoutIDs.count - failures.count
+        let ended = try chunk.save(queued: queued, failed: failures.count, in: db)
         return ResendStep(
-            progress: ended.map { .ended($0) } ?? .advanced, resendID: resend.id, queued: queued, failed: failed
-        )
+            progress: ended.map { .ended($0) } ?? .advanced, resendID: resend.id, queued: queued,
+            failures: failures.reasons)
     }
 
     /// Collects the next payouts of the frozen set. The walk is bounded by entries looked at, too: an empty step still
@@ -85,25 +85,37 @@ struct ResendChunk {
             && (!resend.options.onlyUnacknowledged || happenedLater(5))
     }
 
-    /// Writes the chunk's deliveries and returns how many payouts could not be enqueued.
-    private func enqueue(in db: any SQLConnection) throws -> Int {
+    /// Writes the chunk's deliveries, and those payouts that could not be enqueued, with the reason.
+    private func enqueue(in db: any SQLConnection) throws -> FailedItems {
         var wanted = SQLRows([("id", .int)])
         for id in payoutIDs { wanted.append([.int(id)]) }
         var targets: [(payoutID: Int64, receiverID: Int64)] = []
+        var failures = FailedItems(merchantID: resend.merchantID, resendID: resend.id)
         var judged: [String: Bool] = [:]
         try db.batch(
             """
-            SELECT p.id, p.receiver_id, p.notification_url FROM payouts p, {rows}
-            WHERE p.id = rows.id AND p.erased_at IS NULL
+            SELECT p.id, p.receiver_id, p.notification_url, p.erased_at IS NOT NULL FROM payouts p, {rows}
+            WHERE p.id = rows.id
             """, wanted
         ) { row in
-            guard let receiverID = row.intIfPresent(1), let url = row.textIfPresent(2) else { return }
+            if row.bool(3) { return failures.add(payout: row.int(0), .erased) }
+            guard let receiverID = row.intIfPresent(1), let url = row.textIfPresent(2) else {
+                return failures.add(payout: row.int(0), .addressForbidden)
+            }
             let isAllowed = judged[url] ?? ((try? ReceiverURL(parsing: url, policy: rules.policy)) != nil)
             if judged.count < Limits.resendChunk { judged[url] = isAllowed }
-            if isAllowed { targets.append((row.int(0), receiverID)) }
+            if isAllowed {
+                targets.append((row.int(0), receiverID))
+            } else {
+                failures.add(payout: row.int(0), .addressForbidden)
+            }
+        }
+        guard targets.count + failures.count == payoutIDs.count else {
+            throw StoreError.failed("resend \(resend.id) met payouts that are not stored")
         }
         try insert(targets, in: db)
-        return payoutIDs.count - targets.count
+        try failures.save(in: db)
+        return failures
     }
 
     private func insert(_ targets: [(payoutID: Int64, receiverID: Int64)], in db: any SQLConnection) throws {

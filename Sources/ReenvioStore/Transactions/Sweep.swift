@@ -212,17 +212,26 @@ extension Store {
 
     private func sweepResends(endedBefore: Timestamp, in db: any SQLConnection) throws -> Int {
         let ended = try db.all(
-            "SELECT merchant_id, id FROM resends WHERE ended_at < $1 ORDER BY ended_at LIMIT $2",
+            "SELECT merchant_id, id, failed > 0 FROM resends WHERE ended_at < $1 ORDER BY ended_at LIMIT $2",
             [.time(endedBefore), .int(Self.sweepMax)]
-        ) { ($0.int(0), $0.int(1)) }
+        ) { (merchantID: $0.int(0), id: $0.int(1), hasFailures: $0.bool(2)) }
         var rows = SQLRows([("merchant_id", .int), ("id", .int)])
-        for (merchantID, id) in ended { rows.append([.int(merchantID), .int(id)]) }
+        // A resend goes once its failed items are gone, of which there may be more than one sweep removes.
+        var room = Self.sweepMax
+        for resend in ended where room > 0 {
+            if resend.hasFailures {
+                room -= try FailedItems.forget(
+                    merchantID: resend.merchantID, resendID: resend.id, limit: room, in: db)
+            }
+            if room > 0 { rows.append([.int(resend.merchantID), .int(resend.id)]) }
+        }
         try db.send(
             """
             DELETE FROM resend_tallies USING {rows}
             WHERE resend_tallies.merchant_id = rows.merchant_id AND resend_tallies.resend_id = rows.id
             """, rows
         )
-        return try db.changes("DELETE FROM resends USING {rows} WHERE resends.id = rows.id", rows)
+        let deleted = try db.changes("DELETE FROM resends USING {rows} WHERE resends.id = rows.id", rows)
+        return room > 0 ? deleted : Self.sweepMax
     }
 }

@@ -20,6 +20,12 @@ struct CommandOptions: ParsableArguments {
         return try reader.settings()
     }
 
+    /// The address rules under which a server with these settings sends.
+    func policy() async throws -> AddressPolicy {
+        let settings = try await settings()
+        return settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
+    }
+
     /// Runs `body` on the opened store and closes it.
     func withStore<T>(_ body: (Store, Timestamp) async throws -> T) async throws -> T {
         let now = Terminal.now

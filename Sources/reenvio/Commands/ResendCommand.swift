@@ -27,10 +27,14 @@ struct ResendCommand: AsyncParsableCommand {
     @Option(help: "At most so many attempts per second, over all nodes, 1 to 10,000.") var maxPerSecond: Int64?
     @Option(help: "So many go first, 1 to 1,000; the rest follow when 95 % of them were acknowledged.")
     var canary: Int64?
-    @Flag(help: "Draw the progress until the job has ended.") var watch = false
+    @Flag(help: "Draw the progress until the job is delivered (see `reenvio job watch`).") var watch = false
+    @OptionGroup var watching: WatchOptions
     @Flag(help: "Send again what an equal batch of the last 24 hours sent.") var again = false
 
     func validate() throws {
+        if !watch, watching.isGiven {
+            throw ValidationError("--wait-for and --timeout go with --watch")
+        }
         if dryRun, watch { throw ValidationError("--dry-run starts no job that could be watched") }
         if explain, !dryRun { throw ValidationError("--explain explains a count: it needs --dry-run") }
         if (merchant == nil) != allMerchants { throw ValidationError("give either --merchant or --all-merchants") }
@@ -39,12 +43,15 @@ struct ResendCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             try await options.withStore { store, now in
-                if isBatch { return try await BatchDispatch(store, options).run(batchBody, watch: watch, now: now) }
+                if isBatch {
+                    return try await BatchDispatch(store, options).run(
+                        batchBody, watch: watch, untilDelivered: watching.goal == .delivered, now: now)
+                }
                 let (request, owner) = try await request(store)
                 if dryRun { return try await count(request, store) }
                 let job = try await dispatch(request, accountID: owner.accountID, store, now)
                 if watch {
-                    try await JobWatch(store: store, jobID: job.jobID).show(options)
+                    try await JobWatch(store: store, name: .job(job.jobID)).show(options, watching)
                 } else {
                     options.report("Job \(job.jobID) dispatched; \(job.total) payouts match.") {
                         job.writeDispatch(into: &$0)
@@ -60,7 +67,10 @@ struct ResendCommand: AsyncParsableCommand {
             options.report("\(total) payouts match.") { $0.member("total", total) }
             return
         }
-        let explanation = try await store.explain(request)
+        let settings = try await options.settings()
+        let rules = ExplainRules(
+            policy: try await options.policy(), firstWait: settings.retrySchedule.firstWait, now: Terminal.engineNow)
+        let explanation = try await store.explain(request, rules)
         options.report(Self.words(explanation)) { writer in
             writer.member("total", explanation.total)
             explanation.write(into: &writer)
@@ -68,14 +78,19 @@ struct ResendCommand: AsyncParsableCommand {
     }
 
     private static func words(_ explanation: ResendExplanation) -> String {
-        var lines = ["\(explanation.total) payouts match; sending them takes about \(explanation.estimatedSeconds) s."]
+        var lines = ["\(explanation.total) payouts match. \(explanation.estimate.sentence)"]
         for share in explanation.byStatus {
             lines.append("matched by status    \(share.id) \(PayoutStatus(id: share.id)?.name ?? ""): \(share.total)")
         }
         for share in explanation.byReceiver {
-            lines.append("matched by receiver  \(share.origin) (\(share.health.rawValue)): \(share.total)")
+            lines.append("matched by receiver  \(share.origin) (\(share.healthWord)): \(share.total)")
         }
         if explanation.others > 0 { lines.append("matched by receiver  others: \(explanation.others)") }
+        let failing = explanation.wouldFail
+        if failing.erased > 0 { lines.append("would fail           data erased: \(failing.erased)") }
+        if failing.addressForbidden > 0 {
+            lines.append("would fail           address not allowed: \(failing.addressForbidden)")
+        }
         let missed = explanation.notMatched
         lines.append("not matched          no URL: \(missed.noURL)")
         lines.append("not matched          status sends no webhook: \(missed.notNotifiableNow)")

@@ -18,9 +18,11 @@ struct WhyCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             let window = try ResendWindow.optional([("start_time", from ?? ""), ("end_time", to ?? "")])
+            let policy = try await options.policy()
             try await options.withStore { store, _ in
                 let now = SystemClock().engine
-                let why = try await store.why(payoutID: payoutID, accountID: nil, window: window, now: now)
+                let why = try await store.why(
+                    payoutID: payoutID, accountID: nil, window: window, policy: policy, now: now)
                 guard let why else { throw CreationRefused(description: "there is no payout \(payoutID)") }
                 options.report(why.explanation.joined(separator: "\n")) { why.writeMembers(into: &$0) }
             }

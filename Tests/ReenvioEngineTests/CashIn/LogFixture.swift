@@ -1,3 +1,4 @@
+import Logging
 import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
@@ -19,9 +20,11 @@ struct LogFixture {
     init(
         on kind: TestEngine = .standard, schedule: RetrySchedule = .standard,
         transport: ScriptedTransport = ScriptedTransport(),
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws {
-        base = try await EngineFixture(on: kind, schedule: schedule, transport: transport, wrapping: wrap)
+        base = try await EngineFixture(
+            on: kind, schedule: schedule, transport: transport, logger: logger, wrapping: wrap)
         try await base.store.createMirror(id: Self.mirrorID)
         user = try await base.store.createUser(id: 246)
     }

@@ -265,7 +265,7 @@ struct PacedJobTests {
                 merchantID: 303, window: ResendWindow(startSeconds: second - 90, endSeconds: second + 90),
                 statuses: [.paid], dryRun: true, options: ResendOptions(onlyUnacknowledged: isOnly))
             _ = try await fixture.store.countMatching(request)
-            _ = try await fixture.store.explain(request)
+            _ = try await fixture.store.explain(request, fixture.engine.explainRules)
         }
         let more = try await fixture.store.createPayouts(9, prefix: "more", now: fixture.clock.wall)
         try await fixture.store.report(.paid, more, at: fixture.clock.wall, due: fixture.clock.engine + .seconds(99))

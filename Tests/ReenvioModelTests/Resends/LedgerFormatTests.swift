@@ -35,9 +35,36 @@ struct LedgerFormatTests {
 
     @Test func `the header row has the keys of the pages`() {
         let line = text(.ndjson, [item(invoice: "x")])
-        let names = String(decoding: LedgerFormat.csv.head, as: UTF8.self).dropLast().split(separator: ",")
+        let head = String(decoding: LedgerFormat.csv.head(of: LedgerItem.self), as: UTF8.self)
+        let names = head.dropLast().split(separator: ",")
         let places = names.compactMap { line.firstRange(of: "\"\($0)\":")?.lowerBound }
         #expect(places.count == 8 && places == places.sorted())
-        #expect(LedgerFormat.ndjson.head.isEmpty)
+        #expect(LedgerFormat.ndjson.head(of: LedgerItem.self).isEmpty)
+    }
+
+    @Test func `a message of a log has its keys in both forms`() {
+        let item = LogLedgerItem(
+            eventID: 9, registrationID: 2, objectID: 66, type: "PIX_CASHOUT_SUCCESS",
+            webhookID: WebhookID(id: 1, nonce: 2), outcome: .failed, attempts: 0, lastStatusCode: nil,
+            lastReason: "erased", lastAttemptAt: nil)
+        let message = WebhookID(id: 1, nonce: 2)
+        #expect(
+            String(
+                decoding: LedgerFormat.csv.head(of: LogLedgerItem.self) + LedgerFormat.csv.bytes([item]), as: UTF8.self)
+                == "object_reference_id,type,webhook_id,message_id,outcome,attempts,last_status_code,last_reason,"
+                + "last_attempt_at\r\n66,PIX_CASHOUT_SUCCESS,2,\(message),failed,0,,erased,\r\n")
+        let line =
+            #"{"object_reference_id":"66","type":"PIX_CASHOUT_SUCCESS","webhook_id":2,"message_id":"\#(message)","#
+            + #""outcome":"failed","attempts":0,"last_status_code":null,"last_reason":"erased","#
+            + #""last_attempt_at":null}"# + "\n"
+        #expect(String(decoding: LedgerFormat.ndjson.bytes([item]), as: UTF8.self) == line)
+    }
+
+    @Test func `the cursor of a log's ledger reads back, and nothing else reads`() {
+        let place = LogLedgerPlace(eventID: 4_711, registrationID: 12)
+        #expect(LogLedgerPlace(cursor: place.cursor) == place)
+        for text in ["", "c", "c1", "c1.", "c.1", "c0.1", "c1.0", "c-1.1", "c1.1.1", "1.1", "cz.1", "c1.1 "] {
+            #expect(LogLedgerPlace(cursor: text) == nil, "\(text)")
+        }
     }
 }

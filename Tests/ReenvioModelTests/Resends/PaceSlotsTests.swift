@@ -104,28 +104,3 @@ import Testing
         #expect(verdict(acknowledged: 19, failedBehind: 1) == .undecided, "it would be enough as it is")
     }
 }
-
-/// `docs/contract.md` 13.7: how long a job takes about.
-@Suite struct ResendEstimateTests {
-    private func estimate(
-        _ total: Int64, maxPerSecond: Int64? = nil, busiest: Int64? = nil, latency: Duration? = nil
-    ) -> Int64 {
-        ResendExplanation.estimate(
-            total: total, maxPerSecond: maxPerSecond, busiest: busiest ?? total, latency: latency)
-    }
-
-    @Test func byThePaceAskedForOrTheNodes() {
-        #expect(estimate(0) == 0)
-        #expect(estimate(87) == 1)
-        #expect(estimate(5_000) == 2)
-        #expect(estimate(5_001) == 3)
-        #expect(estimate(100, maxPerSecond: 10) == 10)
-        #expect(estimate(50_000, maxPerSecond: 10_000) == 20, "a pace above the node's changes nothing")
-    }
-
-    @Test func byWhatTheBusiestReceiverTakes() {
-        #expect(estimate(1_280, latency: .seconds(1)) == 10)
-        #expect(estimate(1_280, busiest: 128, latency: .milliseconds(500)) == 1)
-        #expect(estimate(.max / 2, maxPerSecond: 10_000, latency: .seconds(5)) > 0, "no overflow")
-    }
-}
