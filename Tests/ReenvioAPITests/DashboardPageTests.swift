@@ -62,12 +62,15 @@ import Testing
     /// What a receiver answers is text, its control characters are visible, and a redirect says where to.
     @Test func answersOfReceiversAreHarmless() async throws {
         let answer = WireAnswer(
-            statusCode: 302, location: "https://shop.example/<new>\u{202E}", body: Array("\u{1B}[2J<b>no</b>\u{0}".utf8))
+            statusCode: 302, location: "https://shop.example/<new>\u{202E}",
+            body: Array("\u{1B}[2J<b>no</b>\u{0}".utf8))
         try await APIFixture.run(transport: ScriptedTransport { _ in .answered(answer) }) { api in
             let id = try await Self.payout(api)
             let path = "/v2/payout/payments/\(id)"
             #expect(
                 try await api.call(.post, "\(path)/transition", #"{"status_id":3}"#, as: .operatorKey).status == 200)
+            // The first step of the fixture's schedule is a day.
+            api.clock.advance(by: .seconds(86_401))
             try await api.dispatch()
             let log = try await api.call(.get, "\(path)/notifications", as: .operatorKey).body
             #expect(log.contains(#""location":"https://shop.example/<new>"#), "\(log)")

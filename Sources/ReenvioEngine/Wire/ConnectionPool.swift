@@ -188,12 +188,18 @@ final class ConnectionPool: Sendable {
                 return (job, false)
             }
             pool.slots -= 1
-            pool.isRetired = pool.slots == 0
+            retireIfEmpty(&pool, now: now)
             return (nil, pool.isRetired)
         }
         for job in late { job.end(.notStarted, now: now) }
         if let job { dial(job) }
         if isRetired { wire.strike(self) }
+    }
+
+    /// A pool without a connection is forgotten, once it need not remember when it was renewed.
+    private func retireIfEmpty(_ pool: inout State, now: ContinuousClock.Instant) {
+        guard pool.slots == 0, !pool.renewal.isRecent(now: now, every: wire.limits.renewEvery) else { return }
+        pool.isRetired = true
     }
 
     /// Dials again with the slot of a connection that was lost.
@@ -204,7 +210,7 @@ final class ConnectionPool: Sendable {
 
     /// Ends requests that waited beyond `startBy`, and connections that were idle for longer than `idleLimit`.
     func sweep(now: ContinuousClock.Instant, idleLimit: Duration) {
-        let (late, tired) = state.withLock { pool -> ([Job], [Idle]) in
+        let (late, tired, isRetired) = state.withLock { pool -> ([Job], [Idle], Bool) in
             var late: [Job] = []
             for lane in pool.waiting.indices where pool.waiting[lane].contains(where: { $0.request.startBy < now }) {
                 late += pool.waiting[lane].filter { $0.request.startBy < now }
@@ -212,8 +218,10 @@ final class ConnectionPool: Sendable {
             }
             let tired = Array(pool.idle.prefix { $0.since + idleLimit <= now })
             pool.idle.removeFirst(tired.count)
-            return (late, tired)
+            retireIfEmpty(&pool, now: now)
+            return (late, tired, pool.isRetired)
         }
+        if isRetired { wire.strike(self) }
         for job in late { job.end(.notStarted, now: now) }
         dismiss(tired)
     }

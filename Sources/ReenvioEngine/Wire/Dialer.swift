@@ -122,6 +122,8 @@ struct Dialer: Sendable {
     ) -> EventLoopFuture<any Channel> {
         let left = deadline - .now
         guard left > .zero else { return loop.makeFailedFuture(DialFailure(reason: .timedOut)) }
+        // Whatever used them up, the last descriptors are not ours: libdispatch ends the process where it finds none.
+        guard !LocalResources.areDescriptorsShort else { return loop.makeFailedFuture(DialFailure(.descriptors)) }
         let contender = NIOLoopBound(contender, eventLoop: loop)
         return loop.makeCompletedFuture {
             try SocketAddress(packedIPAddress: ByteBuffer(bytes: address.bytes), port: Int(port))

@@ -3,7 +3,8 @@ import NIOCore
 
 /// What the system gives to this process, asked for where an error alone does not say whose fault it is.
 package enum LocalResources {
-    /// Descriptors that are kept free for what does not wait: an attempt so near to the limit may have lacked one.
+    /// Descriptors that deliveries never take: for the store, for callers, and for libdispatch, which reads files of its
+    /// threads every second and crashes without a descriptor.
     private static let descriptorsLeft = 32
 
     /// The limit of open files of this process: what holds now, and what it may be raised to.
@@ -23,7 +24,7 @@ package enum LocalResources {
         return openFiles.soft
     }
 
-    /// Whether the process has hardly a descriptor left: the system's resolver does not say so, it only fails.
+    /// Whether the process has hardly a descriptor left. Three cheap calls of the system.
     static var areDescriptorsShort: Bool {
         let probe = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
         guard probe >= 0 else { return errno == EMFILE || errno == ENFILE }

@@ -25,6 +25,11 @@ struct Renewal {
         return now - renewedAt >= pause
     }
 
+    /// Whether it is so recent that the pool must remember it, even without a connection.
+    func isRecent(now: ContinuousClock.Instant, every pause: Duration) -> Bool {
+        renewedAt.map { now - $0 < pause } ?? false
+    }
+
     mutating func began(now: ContinuousClock.Instant) {
         renewedAt = now
         answeredSince = false

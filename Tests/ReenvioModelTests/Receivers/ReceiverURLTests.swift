@@ -164,7 +164,7 @@ import Testing
         "[::ffff:0177.0.0.1]", "[::ffff:127.1]", "::1]",
     ])
     func refusesMalformedBrackets(host: String) {
-        #expect(fault("https://\(host)/") == (host.contains(" ") ? .blanks : .hostSpelling))
+        #expect(fault("https://\(host)/") == (host.contains(" ") ? .blanks : host.first == ":" ? .hostMissing : .hostSpelling))
     }
 
     @Test(arguments: [
