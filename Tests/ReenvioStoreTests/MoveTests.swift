@@ -183,9 +183,10 @@ struct MoveTests {
             let draft = RegistrationDraft(
                 url: try ReceiverURL(parsing: url, policy: AddressPolicy()), selection: .category(.cashOut),
                 authorizationToken: token)
-            return try #require(
-                try await store.createRegistration(draft, of: merchant, by: Self.requester, now: Fixtures.start)
-            ).id
+            let outcome = try await store.createRegistration(
+                draft, of: merchant, by: Self.requester, now: Fixtures.start)
+            guard case .saved(let registration) = outcome else { throw Fixtures.Missing() }
+            return registration.id
         }
         let first = try await register("https://a.example/one", token: "secret")
         let second = try await register("https://a.example/two", token: nil)

@@ -21,7 +21,7 @@ extension MerchantCommands {
 
         func run() async throws {
             try await reportingFailures {
-                let policy = try await options.addressPolicy
+                let policy = try await options.policy()
                 try await options.withStore { store, now in
                     guard try await store.merchant(id: id, accountID: nil) != nil else {
                         throw CreationRefused(description: "there is no merchant \(id)")
@@ -87,7 +87,7 @@ struct PayoutCommands: AsyncParsableCommand {
 
         func run() async throws {
             try await reportingFailures {
-                let policy = try await options.addressPolicy
+                let policy = try await options.policy()
                 var writer = JSONWriter()
                 writer.object { $0.member("notification_url", url) }
                 guard case .object(let body) = try JSONParser.parse(writer.bytes) else { throw Faults() }
@@ -105,16 +105,6 @@ struct PayoutCommands: AsyncParsableCommand {
                     }
                 }
             }
-        }
-    }
-}
-
-extension CommandOptions {
-    /// How a server of these settings judges URLs.
-    fileprivate var addressPolicy: AddressPolicy {
-        get async throws {
-            let settings = try await settings()
-            return settings.addressPolicy(listening: OwnAddresses.all(of: settings.listen.host))
         }
     }
 }
