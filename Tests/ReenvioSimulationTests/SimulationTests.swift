@@ -44,7 +44,8 @@ struct SimulationTests {
     }
 
     @Test(
-        "a live delivery that would be acknowledged never waits behind others of its host", arguments: TestEngine.allCases)
+        "a live delivery that would be acknowledged never waits behind others of its host",
+        arguments: TestEngine.allCases)
     func hostsHold(_ kind: TestEngine) async throws {
         let seeds = Self.seeds(kind)
         var seen = SeenHosts()

@@ -287,6 +287,10 @@ struct ResendTests {
                 "ALTER TABLE receivers DROP COLUMN held_until", "ALTER TABLE receivers DROP COLUMN probed_at",
                 "ALTER TABLE receivers DROP COLUMN probing_since", "ALTER TABLE receivers DROP COLUMN failed_url",
                 "ALTER TABLE receivers DROP COLUMN well_url", "ALTER TABLE receivers DROP COLUMN acked_at",
+                "DROP INDEX registrations_once", "DROP TABLE resend_batches", "DROP TABLE resend_batch_merchants",
+                "DROP INDEX resends_of_batch", "DROP INDEX resends_of_batch_running",
+                "ALTER TABLE resends DROP COLUMN batch_id", "DROP TABLE resend_failures",
+                "ALTER TABLE resends DROP COLUMN failed_unnamed", "DROP INDEX payouts_erased",
                 db.dialect == .postgres
                     ? "DROP SEQUENCE ids_notice" : "DELETE FROM id_sequences WHERE name = 'notice'",
                 "DROP TABLE dashboard_sessions", "DROP INDEX payouts_end_to_end", "DROP INDEX audit_of_account",

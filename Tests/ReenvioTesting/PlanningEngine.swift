@@ -16,6 +16,8 @@ package final class PlanningEngine: StoreEngine {
         return steps.withLock { steps in
             steps.filter { step in
                 step.contains(" (merchant_id=?)\n") && !step.contains("FROM secrets s")
+                    // An index of the erased alone.
+                    && !step.contains("INDEX payouts_erased ")
                     // The last ones by their key.
                     && !step.contains("duration_ms FROM attempts WHERE")
                     && !few.contains { step.hasPrefix($0) }

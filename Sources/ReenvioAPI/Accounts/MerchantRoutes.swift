@@ -80,4 +80,3 @@ package struct MerchantRoutes: Sendable {
         }
     }
 }
-

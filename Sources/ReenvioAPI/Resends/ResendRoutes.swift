@@ -135,7 +135,7 @@ package struct ResendRoutes: Sendable {
     /// Jobs of the caller's merchants (`docs/contract.md` 13.3).
     private func list(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        var reader = QueryReader(call.query, known: ["merchant_id", "status"] + QueryReader.pageNames)
+        var reader = QueryReader(call.query, known: ["merchant_id", "status", "include"] + QueryReader.pageNames)
         let merchantID = reader.integer("merchant_id")
         let states: [Resend.State] = [.processing, .completed, .failed]
         let state = reader.choice("status", states.map(\.rawValue)).flatMap(Resend.State.init)

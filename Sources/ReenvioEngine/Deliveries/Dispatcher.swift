@@ -185,7 +185,7 @@ package final class Dispatcher: Stepping {
         for receiverID in broken { courier.hold(receiverID) }
     }
 
-    /// Lets attempts begin again to receivers whose breaker has closed, or did not open because another node knew better.
+    /// Lets attempts begin again to receivers whose breaker closed, or stayed closed because another node knew better.
     private func reopen(_ changes: [ReceiverChange], _ events: [ReceiverEvent]) {
         if changes.isEmpty { return }
         let opened = Set(events.lazy.filter(\.isOpening).map(\.receiverID))

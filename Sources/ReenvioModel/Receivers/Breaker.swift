@@ -1,5 +1,5 @@
-/// A receiver whose machine failed too often in a row: nothing goes to it but probes, until two of them are acknowledged
-/// (`docs/contract.md` 3.4). A value: the store keeps it, every node follows it.
+/// A receiver whose machine failed too often in a row: nothing goes to it but probes, until two of them are
+/// acknowledged (`docs/contract.md` 3.4). A value: the store keeps it, every node follows it.
 package struct Breaker: Sendable, Equatable {
     package static let acknowledgementsToClose = 2
     private static let firstWait: Duration = .seconds(5)

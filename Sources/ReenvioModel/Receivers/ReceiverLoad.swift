@@ -1,5 +1,5 @@
-/// How many attempts at once one node makes to a receiver, learned from their outcomes. A value; it is forgotten when the
-/// receiver is idle.
+/// How many attempts at once one node makes to a receiver, learned from their outcomes. A value; it is forgotten when
+/// the receiver is idle.
 package struct ReceiverLoad: Sendable, Equatable {
     /// Attempts at once that a receiver of which nothing is known gets.
     package static let slotsAtFirst = 16

@@ -170,4 +170,3 @@ private struct DeliveryURLs {
         return move.moved(url) ?? receiver.originText
     }
 }
-

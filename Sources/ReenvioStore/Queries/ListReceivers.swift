@@ -45,7 +45,7 @@ extension Store {
     static func receiver(_ row: any SQLRow) -> Receiver {
         let state = ReceiverState(row)
         return Receiver(
-            id: state.id, merchantID: state.merchantID, origin: row.text(ReceiverState.selectedCount), health: state.health, since: state.since,
-            waiting: row.int(ReceiverState.selectedCount + 1))
+            id: state.id, merchantID: state.merchantID, origin: row.text(ReceiverState.selectedCount),
+            health: state.health, since: state.since, waiting: row.int(ReceiverState.selectedCount + 1))
     }
 }

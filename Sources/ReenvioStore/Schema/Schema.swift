@@ -82,6 +82,3 @@ package enum Schema {
         return missing.map(\.version)
     }
 }
-
-
-

@@ -8,7 +8,7 @@ import Testing
 struct ReceiverTests {
     private static let requester = Requester(actor: "key:test")
 
-    private static func paid(
+    static func paid(
         _ count: Int, _ fixture: EngineFixture, url: String = Fixtures.receiverURL, prefix: String = "inv",
         merchantID: Int64 = Fixtures.merchantID
     ) async throws -> [Int64] {
@@ -17,13 +17,13 @@ struct ReceiverTests {
         return ids
     }
 
-    private static func receiver(_ fixture: EngineFixture, _ id: Int64 = 1) async throws -> Receiver {
+    static func receiver(_ fixture: EngineFixture, _ id: Int64 = 1) async throws -> Receiver {
         let page = try await fixture.store.listReceivers(merchantID: nil, accountID: nil, CursorPage(limit: 100))
         return try #require(page.receivers.first { $0.id == id })
     }
 
     /// Answers everything in flight, until nothing is.
-    private static func answerAll(
+    static func answerAll(
         _ fixture: EngineFixture, _ answer: (ScriptedTransport.Exchange) -> Void
     ) async throws -> Int {
         var count = 0
@@ -37,13 +37,13 @@ struct ReceiverTests {
         return count
     }
 
-    private static func breakIt(_ fixture: EngineFixture) async throws -> [Int64] {
+    static func breakIt(_ fixture: EngineFixture) async throws -> [Int64] {
         let ids = try await paid(10, fixture)
         #expect(try await answerAll(fixture) { $0.answer(500) } == 10)
         return ids
     }
 
-    private static func attempts(_ fixture: EngineFixture) async throws -> Int64 {
+    static func attempts(_ fixture: EngineFixture) async throws -> Int64 {
         try await fixture.store.number("SELECT count(*) FROM attempts") ?? -1
     }
 
@@ -64,104 +64,6 @@ struct ReceiverTests {
         #expect(fixture.transport.count == 0)
         #expect(try await Self.attempts(fixture) == 10, "deferred without spending an attempt")
         #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
-    }
-
-    @Test("a live delivery that arrives at an open breaker is the probe, once a second; the others wait")
-    func arrivals() async throws {
-        let fixture = try await EngineFixture()
-        _ = try await Self.breakIt(fixture)
-        _ = try await Self.paid(5, fixture, prefix: "more")
-        try await fixture.dispatch()
-        #expect(fixture.transport.count == 0, "the breaker opened a moment ago")
-        fixture.clock.advance(by: .seconds(1))
-        try await fixture.dispatch()
-        let first = fixture.transport.take()
-        #expect(first.count == 1)
-        let late = try await Self.paid(1, fixture, prefix: "late")
-        fixture.clock.advance(by: .milliseconds(990))
-        try await fixture.dispatch()
-        #expect(fixture.transport.count == 0)
-        fixture.clock.advance(by: .milliseconds(14))
-        try await fixture.dispatch()
-        let second = fixture.transport.take()
-        #expect(second.compactMap { $0.request.payoutID } == late, "although the one before is under way")
-        first.forEach { $0.end(.failed(.timedOut)) }
-        second.forEach { $0.answer(200) }
-        try await fixture.dispatch()
-        fixture.transport.take().forEach { $0.answer(200) }
-        try await fixture.dispatch()
-        #expect(try await Self.receiver(fixture).health != .broken, "two acknowledgements")
-        fixture.clock.advance(by: .seconds(400))
-        #expect(try await Self.answerAll(fixture) { $0.answer(200) } > 0)
-        #expect(try await fixture.store.number("SELECT count(*) FROM deliveries") == 0)
-        #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
-    }
-
-    @Test("answers about messages open no breaker, however many; another URL of the host goes at once")
-    func refusals() async throws {
-        let codes = [409, 404, 422, 410, 301, 201, 204, 400, 403]
-        let fixture = try await EngineFixture()
-        _ = try await Self.paid(300, fixture, url: "https://a.example/refuses", prefix: "bad")
-        var next = 0
-        let refused = try await Self.answerAll(fixture) { exchange in
-            exchange.answer(codes[next % codes.count])
-            next += 1
-        }
-        #expect(refused == 300)
-        #expect(try await Self.receiver(fixture).health == .ok)
-        let good = try await Self.paid(20, fixture, url: "https://a.example/takes", prefix: "good")
-        try await fixture.dispatch()
-        #expect(fixture.transport.count == 16, "the slots of a new receiver")
-        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == good.count)
-    }
-
-    @Test("an open breaker: a probe that is refused fails nothing and closes nothing; what follows goes at once")
-    func refusedProbe() async throws {
-        let fixture = try await EngineFixture()
-        _ = try await Self.breakIt(fixture)
-        fixture.clock.advance(by: .seconds(6))
-        #expect(try await Self.answerAll(fixture) { $0.answer(409) } == 10, "one after the other")
-        #expect(try await Self.receiver(fixture).health == .broken)
-        #expect(try await Self.attempts(fixture) == 20)
-        _ = try await Self.paid(2, fixture, prefix: "good")
-        fixture.clock.advance(by: .seconds(1))
-        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 2)
-        #expect(try await Self.receiver(fixture).health != .broken)
-    }
-
-    @Test("messages that a working receiver cannot digest stop nobody: their retries end on schedule")
-    func poison() async throws {
-        let fixture = try await EngineFixture(
-            schedule: RetrySchedule(waits: [.zero, .seconds(1), .seconds(6)]))
-        _ = try await Self.paid(1_100, fixture, prefix: "good")
-        _ = try await Self.paid(100, fixture, url: "https://a.example/poison", prefix: "poison")
-        let answer = { (exchange: ScriptedTransport.Exchange) in
-            exchange.answer(exchange.request.url.text.hasSuffix("poison") ? 500 : 200)
-        }
-        #expect(try await Self.answerAll(fixture, answer) == 1_200)
-        fixture.clock.advance(by: .milliseconds(1_100))
-        #expect(try await Self.answerAll(fixture, answer) == 100)
-        fixture.clock.advance(by: .milliseconds(6_600))
-        #expect(try await Self.answerAll(fixture, answer) == 100)
-        #expect(try await fixture.store.number("SELECT count(*) FROM settled WHERE state = 'exhausted'") == 100)
-        #expect(try await Self.receiver(fixture).health != .broken)
-    }
-
-    @Test("what waits at another URL than the failed ones is probed a second after the breaker opened")
-    func otherURL() async throws {
-        let fixture = try await EngineFixture()
-        _ = try await Self.paid(16, fixture, url: "https://a.example/poison", prefix: "poison")
-        try await fixture.dispatch()
-        let good = try await Self.paid(3, fixture, url: "https://a.example/takes", prefix: "good")
-        fixture.transport.take().forEach { $0.answer(500) }
-        try await fixture.dispatch()
-        #expect(try await Self.receiver(fixture).health == .broken)
-        #expect(fixture.transport.count == 0)
-        fixture.clock.advance(by: .seconds(1))
-        try await fixture.dispatch()
-        #expect(fixture.transport.requests.compactMap(\.payoutID) == Array(good.suffix(1)))
-        #expect(try await Self.answerAll(fixture) { $0.answer(200) } == 3)
-        #expect(try await Self.receiver(fixture).health != .broken)
     }
 
     @Test("one probe after 5 s, the next after 10 s, and two acknowledgements let everything through")
@@ -400,15 +302,5 @@ struct ReceiverTests {
         try await fixture.dispatch()
         #expect(try await fixture.store.number("SELECT count(*) FROM attempts") == 1_200, "crowded out is no attempt")
         #expect(try await fixture.store.recount(engineNow: fixture.clock.engine).isEmpty)
-    }
-}
-
-extension WireRequest {
-    /// The payout of which its body speaks.
-    fileprivate var payoutID: Int64? {
-        guard case .object(let members) = try? JSONParser.parse(body), case .number(let id) = members["id"] else {
-            return nil
-        }
-        return id.integer
     }
 }

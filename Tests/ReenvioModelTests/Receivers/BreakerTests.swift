@@ -7,7 +7,8 @@ struct MachineHealthTests {
 
     static let signals: [(AttemptOutcome, AttemptOutcome.Signal)] =
         [(.acknowledged, .acknowledged)]
-        + [201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 415,
+        + [
+            201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 415,
             417, 418, 421, 422, 423, 424, 426, 428, 431, 451, 499,
         ].map { (.answered(statusCode: $0, retryAfter: nil), .message) }
         + [408, 425, 429, 500, 501, 502, 503, 504, 505, 507, 508, 511, 520, 529, 599].map {
