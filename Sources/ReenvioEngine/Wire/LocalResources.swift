@@ -3,8 +3,8 @@ import NIOCore
 
 /// What the system gives to this process, asked for where an error alone does not say whose fault it is.
 package enum LocalResources {
-    /// Descriptors that deliveries never take: for the store, for callers, and for libdispatch, which reads files of its
-    /// threads every second and crashes without a descriptor.
+    /// Descriptors that deliveries never take: for the store, for callers, and for libdispatch, which reads files about
+    /// its threads every second and crashes without a descriptor.
     private static let descriptorsLeft = 32
 
     /// The limit of open files of this process: what holds now, and what it may be raised to.
