@@ -10,7 +10,7 @@ from harness.delivery_log import first_attempt, log_of, paid, resend_path, wait_
 from harness.peers import Peer, answers, certificate, is_silent, resets, says
 from harness.waiting import eventually
 
-ATTEMPT_KEYS = ["number", "at", "duration_ms", "status_code", "reason", "answer"]
+ATTEMPT_KEYS = ["number", "at", "duration_ms", "status_code", "reason", "answer", "location"]
 DELIVERY_KEYS = ["url", "kind", "resend", "state", "next_attempt_at", "attempts"]
 NOTIFICATION_KEYS = ["webhook_id", "status", "sequence", "created_at", "acknowledged_at", "deliveries"]
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

@@ -36,14 +36,12 @@ struct AddressRaceTests {
         return (result, took, receiver.log.value.accepted)
     }
 
-    /// With the time shared out among two addresses, nothing would be left for an answer that takes this long.
+    /// With the time shared out among two addresses, the first would take half a minute of it.
     @Test(arguments: [false, true])
     func `the time is the receiver's, whatever its first address swallows`(proxied: Bool) async throws {
-        var limits = WireFixture.limits
-        limits.headWithin = .seconds(4)
-        let one = try await result(
-            ["127.0.0.3", "127.0.0.1"], answersAfter: .milliseconds(2_500), limits: limits, proxied: proxied)
+        let one = try await result(["127.0.0.3", "127.0.0.1"], answersAfter: .milliseconds(50), proxied: proxied)
         #expect(one.result == ok)
+        #expect(one.took < .seconds(25))
     }
 
     @Test func `the next address starts a moment after the one before`() async throws {
