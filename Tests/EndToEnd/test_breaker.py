@@ -126,8 +126,6 @@ def test_a_live_webhook_that_arrives_is_the_probe(world):
             (arrived,) = scene.paid()
             came = scene.hook.wait_for(OPENS_AT + 1 + number, within=3, what="the webhook that arrived was a probe")[-1]
             assert json.loads(came.body)["id"] == arrived
-        starts = [one.at for one in scene.hook.received[OPENS_AT - 1:]]
-        assert all(later - earlier >= 0.9 for earlier, later in zip(starts, starts[1:]))
         assert scene.is_broken()
         scene.hook.default = 200
         ids = scene.paid(20)
@@ -434,9 +432,11 @@ def test_killed_while_the_breaker_is_open(world):
             never(lambda: scene.hook.count > seen + 1, "a broken receiver was stormed after a restart", watch=1)
             server.kill()
             assert_counters_are_the_rows(house)
+            # What was a probe meanwhile has spent its attempt.
+            waited = set(known) - {json.loads(one.body)["id"] for one in scene.hook.received}
             scene.hook.default = 200
             scene.moved_to(house.serve(**ONE_TRY))
-            eventually(lambda: scene.told() >= set(known), "all that had waited came", within=50)
+            eventually(lambda: scene.told() >= waited, "all that had waited came", within=50)
             eventually(
                 lambda: len({json.loads(one.body)["id"] for one in scene.hook.of_job(job_id)}) == 40, "the job's came")
             assert not scene.is_broken()

@@ -68,7 +68,9 @@ def send_often(house, payout_id, deliveries, attempts):
                 (merchant, payout_id, delivery, notification, attempts, at, at))
             for number in range(1, attempts + 1):
                 store.execute(
-                    "INSERT INTO attempts VALUES (?, ?, ?, randomblob(16), ?, ?, 70, 502, 'http_status', ?)",
+                    """INSERT INTO attempts (merchant_id, delivery_id, number, attempt_id, notification_id, started_at,
+                    duration_ms, status_code, reason, answer)
+                    VALUES (?, ?, ?, randomblob(16), ?, ?, 70, 502, 'http_status', ?)""",
                     (merchant, delivery, number, notification, at, answer))
 
 

@@ -17,6 +17,9 @@ struct AnswerFields {
         ]
     }
 
+    /// A value of folds, or of repeated fields, grows no further: an endless one would cost its square.
+    private static let valueMax = 2_048
+
     private var values: [Name: [UInt8]] = [:]
     /// The field read last, to which a folded line still belongs.
     private var open: (name: Name?, value: [UInt8])?
@@ -24,8 +27,7 @@ struct AnswerFields {
     /// Takes a line in; false where it is not as a sender must write it.
     mutating func add(_ line: [UInt8]) -> Bool {
         guard let first = line.first, first != 0x20, first != 0x09 else {
-            // Replace a fold by a blank; ignore one before the first field.
-            if let (name, value) = open { open = (name, Self.trimmed(value) + [0x20] + Self.trimmed(line)) }
+            fold(line)
             return false
         }
         let isRegular = finish()
@@ -35,6 +37,14 @@ struct AnswerFields {
         let isNamed = !bare.isEmpty && name[bare.endIndex...].allSatisfy { $0 == 0x20 || $0 == 0x09 }
         if isNamed { open = (Name(bare), Array(line[(colon + 1)...])) }
         return isRegular && isNamed && bare.count == name.count
+    }
+
+    /// Replaces a fold by a blank, in place; ignores one before the first field, and what makes a value too long.
+    private mutating func fold(_ line: [UInt8]) {
+        guard let (name, value) = open, name != nil, value.count < Self.valueMax else { return }
+        while open?.value.last == 0x20 || open?.value.last == 0x09 { open?.value.removeLast() }
+        open?.value.append(0x20)
+        open?.value.append(contentsOf: line.drop { $0 == 0x20 || $0 == 0x09 })
     }
 
     /// The last field is whole; false where its value has a control character.
@@ -47,7 +57,12 @@ struct AnswerFields {
         switch name {
         case .contentType, .location, .retryAfter: if values[name] == nil { values[name] = trimmed }
         case .connection, .contentEncoding, .contentLength, .transferEncoding:
-            values[name] = values[name].map { $0 + [UInt8(ascii: ",")] + trimmed } ?? trimmed
+            guard let known = values[name] else {
+                values[name] = trimmed
+                break
+            }
+            if known.count >= Self.valueMax { return false }
+            values[name]? += [UInt8(ascii: ",")] + trimmed
         }
         return isClean
     }

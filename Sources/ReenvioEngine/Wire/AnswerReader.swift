@@ -32,6 +32,7 @@ struct AnswerReader {
     private var line: [UInt8] = []
     private var headBytes = 0
     private var bodyBytes = 0
+    private var bodyBytesKept = 0
     private var minorVersion: UInt8 = 0
     private var statusCode: Int?
     private var fields = AnswerFields()
@@ -175,6 +176,8 @@ extension AnswerReader {
 extension AnswerReader {
     private mutating func beginBody() {
         part = bodyPart()
+        // Compressed bytes and wide characters: four times the bytes shown are enough for them.
+        bodyBytesKept = fields.isPlainText ? limits.answerBytesKept + 3 : 4 * limits.answerBytesKept
     }
 
     /// How the message ends (RFC 9112, 6.3).
@@ -200,9 +203,7 @@ extension AnswerReader {
     private mutating func take(_ bytes: UnsafeRawBufferPointer, _ place: inout Int, atMost most: Int) -> Int {
         let count = min(most, bytes.count - place)
         bodyBytes += count
-        // Compressed bytes and wide characters: four times the bytes shown are enough for them.
-        let kept = fields.isPlainText ? limits.answerBytesKept + 3 : 4 * limits.answerBytesKept
-        body.append(contentsOf: bytes[place..<place + count].prefix(max(0, kept - body.count)))
+        body.append(contentsOf: bytes[place..<place + count].prefix(max(0, bodyBytesKept - body.count)))
         place += count
         if bodyBytes > limits.bodyBytes { part = .broken }
         return count

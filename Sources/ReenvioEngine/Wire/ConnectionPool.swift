@@ -198,8 +198,8 @@ final class ConnectionPool: Sendable {
 
     /// A pool without a connection is forgotten, once it need not remember when it was renewed.
     private func retireIfEmpty(_ pool: inout State, now: ContinuousClock.Instant) {
-        guard pool.slots == 0, !pool.renewal.isRecent(now: now, every: wire.limits.renewEvery) else { return }
-        pool.isRetired = true
+        let isRemembering = !pool.isClosing && pool.renewal.isRecent(now: now, every: wire.limits.renewEvery)
+        if pool.slots == 0, !isRemembering { pool.isRetired = true }
     }
 
     /// Dials again with the slot of a connection that was lost.
@@ -228,15 +228,17 @@ final class ConnectionPool: Sendable {
 
     /// No further request is taken; what waits is refused, what is idle closes, what runs may end.
     func close() {
-        let (waiting, idle) = state.withLock { pool -> ([Job], [Idle]) in
+        let now = ContinuousClock.now
+        let (waiting, idle, isRetired) = state.withLock { pool -> ([Job], [Idle], Bool) in
             pool.isClosing = true
             defer {
                 for lane in pool.waiting.indices { pool.waiting[lane].removeAll() }
                 pool.idle.removeAll()
             }
-            return (pool.waiting.flatMap { $0 }, pool.idle)
+            retireIfEmpty(&pool, now: now)
+            return (pool.waiting.flatMap { $0 }, pool.idle, pool.isRetired)
         }
-        let now = ContinuousClock.now
+        if isRetired { wire.strike(self) }
         for job in waiting { job.end(.notStarted, now: now) }
         dismiss(idle)
     }

@@ -3,7 +3,7 @@ import NIOCore
 
 /// What the system gives to this process, asked for where an error alone does not say whose fault it is.
 package enum LocalResources {
-    /// Descriptors that deliveries never take: for the store, for callers, and for libdispatch, which reads files of
+    /// Descriptors that deliveries never take: for the store, for callers, and for libdispatch, which reads files about
     /// its threads every second and crashes without a descriptor.
     private static let descriptorsLeft = 32
 

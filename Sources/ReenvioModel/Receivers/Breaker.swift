@@ -139,6 +139,20 @@ extension Breaker {
         return (isUnlikely ? 1 : 0, candidate.lane.rawValue, candidate.due, candidate.id)
     }
 
+    /// What is probed with now, and why: the live deliveries that arrived, where they need not wait any more; and one by
+    /// schedule, where it is due, unless its URL is among theirs.
+    package func probes(among candidates: [Candidate], at now: Timestamp) -> [(Candidate, Occasion)] {
+        var chosen: [(Candidate, Occasion)] =
+            nextArrivalProbe <= now ? arrivalProbes(among: candidates).map { ($0, .arrival) } : []
+        guard nextProbe <= now, let next = scheduledProbe(among: candidates) else { return chosen }
+        if let place = chosen.firstIndex(where: { $0.0.url == next.url }) {
+            chosen[place].1 = .schedule
+        } else {
+            chosen.insert((next, .schedule), at: 0)
+        }
+        return chosen
+    }
+
     /// The live deliveries that are probes before their schedule: of each URL the one that arrived last, unless that
     /// URL failed after its arrival.
     package func arrivalProbes(among candidates: [Candidate]) -> [Candidate] {

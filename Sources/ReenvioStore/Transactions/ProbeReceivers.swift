@@ -32,14 +32,8 @@ enum ProbeReceivers {
         state.lookAt = nil
         guard let breaker = state.breaker, breaker.heldUntil ?? order.now <= order.now else { return 0 }
         let candidates = try candidates(state, order.now, in: db)
-        let arrivals = breaker.arrivalProbes(among: candidates)
-        var chosen: [(Breaker.Candidate, Breaker.Occasion)] = []
-        if breaker.nextProbe <= order.now, let next = breaker.scheduledProbe(among: candidates) {
-            chosen.append((next, .schedule))
-        }
-        if breaker.nextArrivalProbe <= order.now {
-            chosen += arrivals.filter { $0 != chosen.first?.0 }.map { ($0, .arrival) }
-        } else if !arrivals.isEmpty {
+        let chosen = breaker.probes(among: candidates, at: order.now)
+        if breaker.nextArrivalProbe > order.now, !breaker.arrivalProbes(among: candidates).isEmpty {
             state.lookAt = breaker.nextArrivalProbe
         }
         var started = 0

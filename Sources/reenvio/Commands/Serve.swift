@@ -31,7 +31,7 @@ struct Serve: AsyncParsableCommand {
             let logger = LogSetup.logger(settings)
             defer { LogWriter.shared.flush() }
             for warning in settings.warnings { logger.warning("\(warning)") }
-            raiseOpenFiles(logger)
+            let openFiles = LocalResources.raiseOpenFiles()
             let registry = MetricsRegistry()
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
             // Nodes share a PostgreSQL; a SQLite file has one server.
@@ -47,6 +47,7 @@ struct Serve: AsyncParsableCommand {
                 settings: settings, store: store, clock: clock, registry: registry, isDraining: isDraining,
                 logger: logger
             ) { addresses in
+                Self.log(openFiles: openFiles, logger)
                 var writer = JSONWriter()
                 writer.object { writer in
                     writer.member("listening", addresses.listening)
@@ -70,8 +71,7 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// Each connection is an open file: the limit that a shell or service manager gives is a default, not a wish.
-    private func raiseOpenFiles(_ logger: Logger) {
-        let files = LocalResources.raiseOpenFiles()
+    private static func log(openFiles files: UInt64, _ logger: Logger) {
         let metadata: Logger.Metadata = ["open_files": "\(files)"]
         if files < Limits.openFilesWanted {
             logger.warning("the limit of open files is low; deliveries may have to wait", metadata: metadata)

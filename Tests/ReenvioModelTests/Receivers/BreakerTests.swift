@@ -205,6 +205,20 @@ struct BreakerTests {
         #expect(breaker.arrivalProbes(among: many).map(\.id) == [11, 10, 9, 8, 7, 6, 5, 4])
     }
 
+    @Test("of a URL that is due by schedule and on arrival, one goes: what arrived")
+    func scheduleAndArrival() {
+        let breaker = Breaker(openedAt: Self.start, failedURL: 1)
+        let candidates = [Self.candidate(1, .live, due: 1, url: 1), Self.candidate(2, .live, due: 6, url: 1)]
+        func chosen(_ seconds: Int64, _ more: [Breaker.Candidate] = []) -> [Int64: Breaker.Occasion] {
+            let all = breaker.probes(among: candidates + more, at: Self.start + .seconds(seconds))
+            return Dictionary(uniqueKeysWithValues: all.map { ($0.0.id, $0.1) })
+        }
+        #expect(chosen(0) == [:])
+        #expect(chosen(4) == [2: .arrival])
+        #expect(chosen(6) == [2: .schedule])
+        #expect(chosen(6, [Self.candidate(3, .retry, due: 0, url: 2)]) == [2: .arrival, 3: .schedule])
+    }
+
     @Test("probes are unbroken while none is far from the one before; a receiver that asks for an hour makes no break")
     func probingSince() {
         var breaker = Breaker(openedAt: Self.start)

@@ -164,9 +164,8 @@ import Testing
         "[::ffff:0177.0.0.1]", "[::ffff:127.1]", "::1]",
     ])
     func refusesMalformedBrackets(host: String) {
-        let expected: ReceiverURLFault =
-            host.contains(" ") ? .blanks : host.first == ":" ? .hostMissing : .hostSpelling
-        #expect(fault("https://\(host)/") == expected)
+        let other: ReceiverURLFault = host.first == ":" ? .hostMissing : .hostSpelling
+        #expect(fault("https://\(host)/") == (host.contains(" ") ? .blanks : other))
     }
 
     @Test(arguments: [
