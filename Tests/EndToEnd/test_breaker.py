@@ -3,6 +3,7 @@ stories mostly wait, so they run at the same time on one server."""
 
 import json
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -102,7 +103,7 @@ def stories(request, shared_house, shared_shop, other_shop, tmp_path_factory):
 @story
 def test_opens_after_ten_failures_and_probes(world):
     """Ten in a row, not nine; then nothing goes until there is a reason to probe; two acknowledgements close it."""
-    with world.scene() as scene:
+    with own_house(world, "opens") as scene:
         scene.hook.default = 500
         scene.fail(9)
         assert not scene.is_broken()
@@ -154,7 +155,7 @@ def test_refused_messages_stop_nobody(world):
 @story
 def test_a_duplicate_refused_stops_nobody(world):
     """A receiver that answers 409 to an id that it has seen: after a bulk resend the next live webhook goes at once."""
-    with world.scene() as scene:
+    with own_house(world, "duplicates") as scene:
         seen = set()
 
         def once(request):
@@ -175,7 +176,7 @@ def test_a_duplicate_refused_stops_nobody(world):
 @story
 def test_a_probe_that_is_refused_fails_nothing(world):
     """409 to a probe: the machine is well, so the next probe goes at once; it closes nothing by itself."""
-    with world.scene() as scene:
+    with own_house(world, "refused") as scene:
         scene.broken()
         scene.hook.default = 409
         ids = [json.loads(one.body)["id"] for one in scene.hook.received]
@@ -408,6 +409,17 @@ def own_scene(world, name, **more):
     house = House(world.folder / name)
     house.folder.mkdir()
     return house, Scene(house.serve(**ONE_TRY), Shop(house), **more)
+
+
+@contextmanager
+def own_house(world, name):
+    """The same to its end, for stories that resend: that brings forward the probes of every receiver of a merchant."""
+    house, scene = own_scene(world, name)
+    try:
+        with scene:
+            yield scene
+    finally:
+        house.close()
 
 
 @story

@@ -289,4 +289,5 @@ class TestBadInput:
     def test_a_key_that_may_not_read(self, server, shared_house, shared_shop):
         make = ("key", "create", "--account", shared_shop.account_id, "--name", "k", "--scope", "resend:write")
         answer = server.client(shared_house.json(*make)["key"]).get(f"{PAYMENTS}/1/notifications")
-        assert (answer.status_code, answer.json()) == (403, {"message": "This key may not do that."})
+        refused = {"message": "This key may not do that.", "errors": {"scope": ["payouts:read"]}}
+        assert (answer.status_code, answer.json()) == (403, refused)
