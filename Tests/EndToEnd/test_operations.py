@@ -140,8 +140,8 @@ class TestResend:
             "reenvio: The status_ids.2 field must be an integer.",
             "reenvio: There is no merchant 999.",
         ]
-        late = house.run("resend", "--merchant", 303, "--from", "2026-03-24 08:00:00", "--to", "2026-03-24 11:00:01")
-        assert_refused(late, "The time range must not exceed 3 hours.")
+        late = house.run("resend", "--merchant", 303, "--from", "2026-03-24 08:00:00", "--to", "2026-04-24 08:00:01")
+        assert_refused(late, "The time range must not exceed 31 days.")
 
     def test_watching_a_dry_run_is_wrong_usage(self, house, shop):
         assert house.run("resend", *flags(), "--dry-run", "--watch").returncode == 64

@@ -7,7 +7,7 @@ package struct ReceiverLoad: Sendable, Equatable {
     private static let toleratedShare = 10
     /// Fewest attempts at once while the receiver acknowledges others: messages that it cannot digest must not stand in
     /// their way.
-    private static let slotsWhileProven = 4
+    private static let slotsWhileProven = 8
 
     /// Attempts at once that it may have, 1 to its ceiling.
     package private(set) var slots: Int

@@ -292,11 +292,11 @@ struct ReceiverLoadTests {
         #expect(load.slots == 64)
     }
 
-    @Test("four remain while the receiver acknowledges others")
+    @Test("eight remain while the receiver acknowledges others")
     func provenFloor() {
         var load = ReceiverLoad(ceiling: 128, slots: 64)
         for _ in 0..<1_000 { load.note(.answered(statusCode: 500, retryAfter: nil), isProven: true) }
-        #expect(load.slots == 4)
+        #expect(load.slots == 8)
         load = ReceiverLoad(ceiling: 128, slots: 2)
         for _ in 0..<1_000 { load.note(.failed(.timedOut), isProven: true) }
         #expect(load.slots == 2, "none are added")
