@@ -289,5 +289,5 @@ class TestBadInput:
     def test_a_key_that_may_not_read(self, server, shared_house, shared_shop):
         make = ("key", "create", "--account", shared_shop.account_id, "--name", "k", "--scope", "resend:write")
         answer = server.client(shared_house.json(*make)["key"]).get(f"{PAYMENTS}/1/notifications")
-        refused = {"message": "This key may not do that.", "errors": {"scope": ["payouts:read"]}}
+        refused = {"message": "This key may not do that.", "errors": {"scope": ["The key lacks the scope payouts:read."]}}
         assert (answer.status_code, answer.json()) == (403, refused)

@@ -6,7 +6,7 @@ import Testing
 
 /// Names with several addresses (RFC 8305): attempts to the judged ones overlap, the first to connect wins, and the
 /// time is the receiver's.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AddressRaceTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
 

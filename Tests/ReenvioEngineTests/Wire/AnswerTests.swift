@@ -6,7 +6,7 @@ import Testing
 
 /// What a recipient must make of answers that are not as they should be (RFC 9110, RFC 9112, `docs/contract.md` 3.3):
 /// once the status is read it stands, and after anything irregular the connection is closed.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AnswerTests {
     struct Case: Sendable, CustomTestStringConvertible {
         var name: String

@@ -4,7 +4,7 @@ import ReenvioTesting
 import Testing
 
 /// One connection after another request: when it is used again, when it must not be, and what waits for it.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ConnectionReuseTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
 

@@ -7,7 +7,7 @@ import Testing
 
 /// The guard dials what it judged, and nothing else (`docs/architecture.md` rule 10). The receivers listen on all of
 /// 127.0.0.0/8; the policy lets only 127.0.0.1 through, so every connection to another address would be counted.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct GuardTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
 

@@ -5,7 +5,7 @@ import Testing
 
 /// Receivers that answer wrongly, late, too much or not at all: each ends as `docs/contract.md` 3.3 says, exactly
 /// once, and leaves nothing open (`withReceiver` checks both).
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HostileReceiverTests {
     private func answered(_ status: Int, _ body: String = "") -> WireResult {
         .answered(WireAnswer(statusCode: status, body: Array(body.utf8)))

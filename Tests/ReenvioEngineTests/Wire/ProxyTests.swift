@@ -7,7 +7,7 @@ import Testing
 
 /// Deliveries through an egress proxy (`docs/decisions/0004-egress-proxy.md`): the guard judges as ever, the proxy is
 /// asked for a judged address, TLS is the receiver's, and each way to fail has its reason.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ProxyTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
     private let certificates: Certificates
@@ -171,7 +171,7 @@ struct ProxyTests {
 }
 
 /// What a proxy that does not do its work makes of an attempt.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct BadProxyTests {
     /// The result of one request through a proxy that acts so when it hears the CONNECT.
     private func result(

@@ -7,7 +7,7 @@ import Testing
 
 /// After a failure that speaks of the machine the next attempt asks for the name and dials anew; after an answer about
 /// the message it does not (`docs/contract.md` 3.4).
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RenewalTests {
     /// A wire to a receiver that answers with these codes in turn and then with 200, and how often its name was asked.
     private func withCodes(

@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// What this machine lacks says nothing of a receiver: it is no attempt (`docs/contract.md` 3.4).
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ShortageTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
 

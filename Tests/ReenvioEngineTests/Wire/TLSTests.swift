@@ -6,7 +6,7 @@ import Testing
 
 /// TLS to receivers: TLS 1.2 at least, the certificate checked in full, and a reason of its own for each way to fail
 /// (`docs/contract.md` 13.10).
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TLSTests {
     private let ok: WireResult = .answered(WireAnswer(statusCode: 200, body: Array("ok".utf8)))
     private let certificates: Certificates
