@@ -29,7 +29,7 @@ package struct APIServer: Sendable {
         package var publicURL: PublicURL
         /// Whether health, metrics and the dashboard have an address of their own (`docs/contract.md` 10).
         package var isSplit: Bool
-        /// Of the program, for whoever asks at `/`.
+        /// Version of the program, shown at `/`.
         package var version: String
         /// Raised when the server is told to stop: connections then end with their next answer.
         package var isDraining: Flag

@@ -50,7 +50,7 @@ package struct DocumentNumber: Hashable, Sendable {
         !text.utf8.allSatisfy { $0.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20) }
     }
 
-    /// Whether a text is this number, however it is written: as somebody's document, or as a PIX key.
+    /// Whether a text is this number, however it is written: as a document or as a PIX key.
     package func isWritten(as text: String) -> Bool {
         text.utf8.count <= 64 && Self(written: text) == self
     }

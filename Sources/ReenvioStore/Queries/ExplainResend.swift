@@ -19,8 +19,8 @@ package struct ExplainRules: Sendable {
 extension Store {
     /// A dry run that says what it would send where, what would fail, and what it would leave out (`docs/contract.md`
     /// 13.7), in one snapshot. Like a dry run it adds up counters; its cost grows with the receivers of the window,
-    /// with what changed in the minutes at its edges where those are not whole, with the payouts in it that told
-    /// nobody, and with the merchant's erased payouts.
+    /// with what changed in the minutes at its edges where those are not whole, with the payouts in it without
+    /// a webhook, and with the merchant's erased payouts.
     package func explain(_ request: ResendRequest, _ rules: ExplainRules) async throws -> ResendExplanation {
         try await engine.read { db in try ExplainResend(request, rules).run(in: db) }
     }

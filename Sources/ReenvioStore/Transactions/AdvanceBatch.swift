@@ -5,7 +5,7 @@ package struct BatchTurn: Sendable, Equatable {
     var batchID: Int64
     /// Nil: every merchant has had its turn, and no job runs.
     var merchantID: Int64?
-    /// Windows of the range: so many job ids are needed at the most.
+    /// Windows of the range: the most job ids that are needed.
     package var windows: Int
 }
 

@@ -64,7 +64,7 @@ extension Store {
         id: Int64, userID: Int64? = nil, accountID: Int64? = nil, by requester: Requester, now: Timestamp
     ) async throws -> LogCanceled {
         try await engine.write(.intake) { db in
-            // The row is locked before its tallies are read, as whoever counts an outcome of a log does.
+            // Locks the row before it reads the tallies, in the same order as the recorder of log outcomes.
             try EndLogs.lock(CollectionOfOne(id), in: db)
             guard let log = try Self.logDetails(id: id, userID: userID, accountID: accountID, in: db) else {
                 return .notFound

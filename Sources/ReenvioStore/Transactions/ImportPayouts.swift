@@ -102,8 +102,8 @@ private struct ImportPayouts {
         return .imported(id: 0)
     }
 
-    /// A line that is stored already may say that its webhook was acknowledged, which nobody knew so far. The first
-    /// acknowledgement counts; a line without one says nothing of it.
+    /// Acknowledges the stored webhook of a line that was imported before without `acknowledged_at`. The first
+    /// acknowledgement counts; a line without one changes nothing.
     private mutating func acknowledge(_ line: ImportLine, at position: Int) -> ImportOutcome {
         guard let at = line.acknowledgedAt else { return .unchanged }
         if let place = known.acceptedPlace(position) {

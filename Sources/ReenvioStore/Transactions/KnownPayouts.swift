@@ -9,7 +9,7 @@ struct KnownPayouts {
         var at: Timestamp
         var seq: Int64?
         var notificationID: Int64?
-        /// Whether it has a webhook that nobody acknowledged.
+        /// Whether it has an unacknowledged webhook.
         var isUnacked = false
     }
 
@@ -95,7 +95,7 @@ struct KnownPayouts {
         return isBlocked ? .refused(.invoiceTaken) : nil
     }
 
-    /// The stored webhook at a place, where nobody acknowledged it so far; it counts as acknowledged from now on.
+    /// Returns the stored webhook at a place if it is unacknowledged, and counts it as acknowledged from now on.
     mutating func acknowledge(_ position: Int) -> Unacknowledged? {
         let known = payouts[position]
         guard let id = known.id, let change = known.change, change.isUnacked, let seq = change.seq,

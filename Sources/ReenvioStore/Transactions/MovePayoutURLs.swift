@@ -7,7 +7,7 @@ struct MovePayoutURLs {
         var id: Int64
         var merchantID: Int64
         var latestSeq: Int64
-        /// Nil where it had no URL, and so told nobody.
+        /// Nil where the payout had no URL, and so no webhook.
         var from: Int64?
         var to: Int64
         var url: String

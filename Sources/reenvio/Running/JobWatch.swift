@@ -27,7 +27,7 @@ struct WatchOptions: ParsableArguments {
 /// A job or a log followed at a terminal. Reads the store only: the server moves it.
 struct JobWatch {
     private static let interval: Duration = .milliseconds(200)
-    /// Without progress for so long, a line says why that may be.
+    /// After this long without progress, a line says why that may be.
     private static let patience: Duration = .seconds(10)
 
     let store: Store
