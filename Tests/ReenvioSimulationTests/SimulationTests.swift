@@ -6,7 +6,7 @@ import Testing
 /// `REENVIO_SEED` runs a single one again.
 struct SimulationTests {
     private static let actionsPerSeed = 120
-    private static let defaultSeeds: UInt64 = 200
+    private static let defaultSeeds: UInt64 = 80
     /// A world on PostgreSQL takes about as long as this many on SQLite.
     private static let postgresShare: UInt64 = 8
 

@@ -269,7 +269,7 @@ private final class Meeting: Sendable {
         }
         if left == 0 { here.signal() }
         if left < 0 { return }
-        _ = here.wait(timeout: .now() + .seconds(10))
+        _ = here.wait(timeout: .now() + .seconds(120))
         here.signal()
     }
 }

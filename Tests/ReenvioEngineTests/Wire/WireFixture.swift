@@ -17,14 +17,23 @@ struct WireFixture: Sendable {
         limits.headWithin = .seconds(60)
         limits.bodyWithin = .seconds(60)
         limits.sweepEvery = .milliseconds(20)
+        limits.idleConnection = .seconds(600)
+        limits.connectionAge = .seconds(600)
         return limits
     }
 
-    /// As above, with a head and a body due soon.
+    /// As above, with a head and a body due soon: for answers that never come.
     static var hastyLimits: WireLimits {
         var limits = Self.limits
         limits.headWithin = .milliseconds(400)
         limits.bodyWithin = .milliseconds(300)
+        return limits
+    }
+
+    /// As above, with time for the head, however busy the machine is, and none for the body.
+    static var hastyBodyLimits: WireLimits {
+        var limits = Self.hastyLimits
+        limits.headWithin = .seconds(60)
         return limits
     }
 
@@ -59,7 +68,7 @@ struct WireFixture: Sendable {
     func post(
         _ id: Int, to url: String, merchant: Int64 = 303, headers: [(name: String, value: String)] = [],
         lateHeaders: @escaping @Sendable (inout HeaderLines) -> Void = { _ in },
-        body: [UInt8] = Array("{}".utf8), lane: Lane = .live, startWithin: Duration = .seconds(15)
+        body: [UInt8] = Array("{}".utf8), lane: Lane = .live, startWithin: Duration = .seconds(120)
     ) throws {
         let request = WireRequest(
             url: try self.url(url), merchantID: merchant, lane: lane, headers: headers, lateHeaders: lateHeaders,
