@@ -77,6 +77,20 @@ class TestCurl:
         with pytest.raises(requests.exceptions.ConnectionError):
             requests.get(f"http://{server.address}/healthz", timeout=10)
 
+        def handshake(*options):
+            done = subprocess.run(
+                ["openssl", "s_client", "-connect", server.address, "-CAfile", certificate, *options],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+            return done.returncode == 0 and "Verify return code: 0 (ok)" in done.stdout
+
+        assert handshake("-tls1_3") and handshake("-tls1_2")
+        assert handshake("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256")
+        # The client is willing to use what the server must refuse.
+        for old in (["-tls1"], ["-tls1_1"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
+                    ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384"], ["-tls1_2", "-cipher", "ALL:!AEAD"]):
+            cipher = [] if "-cipher" in old else ["-cipher", "ALL:@SECLEVEL=0"]
+            assert not handshake(*old, *cipher), old
+
 
 class TestRequests:
     def test_reads_json_with_its_length(self, merchant):

@@ -101,7 +101,7 @@ class TestFormats:
     def test_csv(self, merchant, job):
         """RFC 4180, as Python's own reader takes it."""
         answer = merchant.get(items(job[0], "?format=csv"))
-        assert answer.status_code == 200 and answer.headers["content-type"] == "text/csv"
+        assert answer.status_code == 200 and answer.headers["content-type"] == "text/csv; charset=utf-8"
         header, *lines = csv.reader(io.StringIO(answer.content.decode(), newline=""), strict=True)
         assert header == KEYS
         expected = [

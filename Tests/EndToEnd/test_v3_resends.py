@@ -139,7 +139,7 @@ class TestLedger:
         assert {row["message_id"] for row in failed} == refused and len(failed) == 3
         assert {(row["last_status_code"], row["last_reason"], row["attempts"]) for row in failed} == {(410, "gone", 1)}
         csv = user.get(f"{RESEND}/{log['id']}/items?format=csv&outcome=undelivered")
-        assert csv.headers["content-type"] == "text/csv" and len(csv.text.splitlines()) == 4
+        assert csv.headers["content-type"] == "text/csv; charset=utf-8" and len(csv.text.splitlines()) == 4
         house = mirror.house
         assert house.json("job", "show", log["id"], "--items", "--outcome", "undelivered")["data"] == failed
         assert house.json("job", "show", log["id"])["outcome"] == shown["outcome"]

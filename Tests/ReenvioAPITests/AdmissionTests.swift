@@ -112,8 +112,17 @@ struct AdmissionTests {
         #expect(resolve("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2") == "1.2.3.4", "the last that is no proxy")
         #expect(resolve("10.0.0.1", "6.6.6.6", "1.2.3.4") == "1.2.3.4")
         #expect(resolve("10.0.0.1") == "10.0.0.1")
-        #expect(resolve("10.0.0.1", "nonsense") == "10.0.0.1")
-        #expect(resolve("10.0.0.1", "nonsense, 10.0.0.3") == "10.0.0.3")
+        for port in ["1.2.3.4:1234", " 1.2.3.4:80\t", "6.6.6.6:1, 1.2.3.4:65535, 10.0.0.2:9"] {
+            #expect(resolve("10.0.0.1", port) == "1.2.3.4", "\(port)")
+        }
+        for bracketed in ["[2001:db9::1]", "[2001:db9::1]:443", "2001:db9::1"] {
+            #expect(resolve("10.0.0.1", bracketed) == "2001:db9::1", "\(bracketed)")
+        }
+        let unreadable = [
+            "unknown", "_hidden", "nonsense, 10.0.0.3", "1.2.3.4:", "1.2.3.4:port", "[1.2.3.4]", "[2001:db9::1", "[]",
+            "[2001:db9::1]x", "1.2.3.4, ",
+        ]
+        for entry in unreadable { #expect(resolve("10.0.0.1", entry) == nil, "\(entry)") }
         #expect(resolve("::ffff:10.0.0.1", "::ffff:1.2.3.4") == "1.2.3.4")
         #expect(resolve("::1", "2001:db9::1") == "2001:db9::1")
         #expect(resolve(nil, "1.2.3.4") == nil)

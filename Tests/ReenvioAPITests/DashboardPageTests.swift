@@ -159,7 +159,7 @@ import Testing
             let page = try await visitor.get(job)
             #expect(page.body.contains("order-1") && page.body.contains("pending"))
             let csv = try await visitor.get(job + "/ledger?format=csv")
-            #expect(csv.header("content-type") == "text/csv" && csv.body.contains("order-1"))
+            #expect(csv.header("content-type") == "text/csv; charset=utf-8" && csv.body.contains("order-1"))
             #expect(try await visitor.post(job + "/cancel").status == 303)
             let events = try await visitor.get(job + "/events")
             #expect(events.header("content-type") == "text/event-stream")

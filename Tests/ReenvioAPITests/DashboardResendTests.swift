@@ -102,7 +102,8 @@ import Testing
             #expect(try await visitor.get("/dashboard/logs/1?outcome=lost").status == 422)
             let csv = try await visitor.get("/dashboard/logs/1/ledger?format=csv&outcome=failed")
             #expect(
-                csv.header("content-type") == "text/csv" && csv.body.hasSuffix(",,7,,failed,0,,address_forbidden,\r\n"))
+                csv.header("content-type") == "text/csv; charset=utf-8"
+                    && csv.body.hasSuffix(",,7,,failed,0,,address_forbidden,\r\n"))
             #expect(try await visitor.get("/dashboard/logs/1").body.contains("/dashboard/logs/1/cancel"))
             #expect(try await visitor.post("/dashboard/logs/1/cancel").status == 303)
             let canceled = try await visitor.get("/dashboard/logs/1").body

@@ -48,7 +48,7 @@ struct LedgerRouteTests {
             let job = try await Self.job(count, api)
             let csv = try await api.call(.get, "\(Self.path)/\(job)/items?format=csv")
             #expect(csv.status == 200)
-            #expect(csv.header("Content-Type") == "text/csv")
+            #expect(csv.header("Content-Type") == "text/csv; charset=utf-8")
             let lines = csv.body.split(separator: "\r\n", omittingEmptySubsequences: false)
             #expect(lines.count == count + 2)
             #expect(lines.first?.hasPrefix("payout_id,invoice,webhook_id,outcome,attempts,") == true)

@@ -100,7 +100,7 @@ struct LogActionRouteTests {
             }
             #expect(seen == 5)
             let csv = try await api.call(.get, Self.path + "/1/items?format=csv", as: user)
-            #expect(csv.header("Content-Type") == "text/csv")
+            #expect(csv.header("Content-Type") == "text/csv; charset=utf-8")
             #expect(csv.body.split(separator: "\r\n").count == 6)
             #expect(csv.body.hasSuffix(",,7,,failed,0,,erased,\r\n"))
             for (query, fields) in [

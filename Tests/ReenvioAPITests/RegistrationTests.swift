@@ -326,7 +326,7 @@ struct RegistrationTests {
         }
     }
 
-    @Test("a user with an HMAC key has to sign a create, before its body is looked at; nothing else")
+    @Test("a user with an HMAC key has to sign creates, updates and deletes, before a body is looked at")
     func hmac() async throws {
         try await Self.run { api, user in
             let key = "hmac-test-0001"
@@ -352,8 +352,49 @@ struct RegistrationTests {
             #expect(try await post(Self.body, right).status == 201)
             // Behind the signature, which is right in either case: the URL is registered already.
             #expect(try await post(Self.body, right.uppercased()).status == 422)
-            #expect(try await api.call(.patch, "\(Self.path)/1", "{}", as: user).status == 200)
-            #expect(try await api.call(.delete, "\(Self.path)/1", as: user).status == 200)
+            let one = "\(Self.path)/1"
+            let change = #"{"url":"https://other.example/hook"}"#
+            for (method, body, signed) in [(HTTPRequest.Method.patch, change, change), (.delete, "", one)] {
+                for wrong in ["", sign(signed + " "), sign(Self.path), sign("{}")] {
+                    let reply = try await api.call(method, one, body, as: user, headers: ["hmac": wrong])
+                    #expect(reply.status == 401, "\(method) \(wrong)")
+                }
+                let reply = try await api.call(method, one, body, as: user, headers: ["hmac": sign(signed)])
+                #expect(reply.status == 200)
+            }
+        }
+    }
+
+    @Test("a URL of another origin takes no token along that is not given again; the audit names both origins")
+    func tokensStayAtTheirOrigin() async throws {
+        try await Self.run { api, user in
+            let create = Self.body.replacing(
+                "{", with: #"{"authorization_token":"a","x_functions_key":"f","#, maxReplacements: 1)
+            #expect(try await api.call(.post, Self.path, create, as: user).status == 201)
+            func tokens(after body: String) async throws -> [Bool] {
+                let reply = try await api.call(.patch, "\(Self.path)/1", body, as: user)
+                #expect(reply.status == 200, "\(reply.body)")
+                return ["authorization_token_set", "x_functions_key_set"].map { reply.body.contains("\"\($0)\":true") }
+            }
+            #expect(
+                try await tokens(after: #"{"url":"https://a.example:443/elsewhere"}"#) == [true, true],
+                "the same origin")
+            #expect(try await tokens(after: #"{"url":"https://b.example/x"}"#) == [false, false])
+            _ = try await tokens(after: #"{"authorization_token":"a","x_functions_key":"f"}"#)
+            for (url, body, expected) in [
+                ("https://b.example:8443/x", #","authorization_token":"b""#, [true, false]),
+                ("https://c.example:8443/x", #","x_functions_key":"g""#, [false, true]),
+                ("https://c.example/x", #","x_functions_key":"g","authorization_token":null"#, [false, true]),
+            ] {
+                #expect(try await tokens(after: "{\"url\":\"\(url)\"\(body)}") == expected, "\(url)")
+            }
+            let parameters = try await api.store.engine.read { db in
+                try db.all("SELECT parameters FROM audit ORDER BY id DESC LIMIT 1") { $0.text(0) }
+            }
+            #expect(
+                parameters == [
+                    "url, authorization_token, x_functions_key; from https://c.example:8443 to https://c.example:443"
+                ])
         }
     }
 }

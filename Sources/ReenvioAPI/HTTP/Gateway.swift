@@ -65,9 +65,15 @@ package struct Gateway: Sendable {
             body = try await admitResend(request, context, caller)
         } else {
             if let caller { try admit(caller, to: endpoint) }
-            body =
-                endpoint.takesBody
-                ? try await readBody(request, context, signedBy: endpoint.isSigned ? caller : nil) : Body()
+            let signer = endpoint.isSigned ? caller : nil
+            if endpoint.takesBody {
+                body = try await readBody(request, context, signedBy: signer)
+            } else {
+                body = Body()
+                if case .user(let user)? = signer {
+                    try await verifySignature(request, ByteBuffer(string: request.uri.path), of: user)
+                }
+            }
         }
         var parameters: [String: String] = [:]
         for (name, value) in context.parameters { parameters[String(name)] = String(value) }
@@ -207,11 +213,12 @@ package struct Gateway: Sendable {
         return object
     }
 
-    /// The `hmac` header over the bytes as they came, where the user has a key (`docs/contract.md` 9).
-    private func verifySignature(_ request: Request, _ body: ByteBuffer, of user: User) async throws {
+    /// The `hmac` header over the body's bytes as they came, or over the path where there is no body, if the user has
+    /// a key (`docs/contract.md` 9).
+    private func verifySignature(_ request: Request, _ signed: ByteBuffer, of user: User) async throws {
         guard let key = try await authenticator.hmacKey(userID: user.id) else { return }
         let shown = HTTPField.Name("hmac").flatMap { request.headers[$0] }
-        guard let shown, BodySignature.isValid(shown, of: body.readableBytesView, key: key) else {
+        guard let shown, BodySignature.isValid(shown, of: signed.readableBytesView, key: key) else {
             throw Problem.unauthorized
         }
     }

@@ -18,8 +18,8 @@ package struct RegistrationRoutes: Sendable {
             Endpoint(.post, Self.path, .token, takesBody: true, isSigned: true, create),
             Endpoint(.get, Self.path, .token, limit: .read, list),
             Endpoint(.get, "/v3/accounts/webhooks", .token, limit: .read, list),
-            Endpoint(.patch, Self.path + "/{webhook_id}", .token, takesBody: true, update),
-            Endpoint(.delete, Self.path + "/{webhook_id}", .token, delete),
+            Endpoint(.patch, Self.path + "/{webhook_id}", .token, takesBody: true, isSigned: true, update),
+            Endpoint(.delete, Self.path + "/{webhook_id}", .token, isSigned: true, delete),
         ]
     }
 

@@ -121,6 +121,14 @@ package struct RegistrationChange: Sendable {
         return names
     }
 
+    /// The same with tokens that are not given cleared.
+    package var clearingTokens: RegistrationChange {
+        var change = self
+        if change.authorizationToken == .unchanged { change.authorizationToken = .cleared }
+        if change.functionsKey == .unchanged { change.functionsKey = .cleared }
+        return change
+    }
+
     /// Reads the body of a PATCH of a registration of `account`.
     /// - Throws: every fault at once.
     package static func read(

@@ -83,14 +83,15 @@ package struct LedgerItem: LedgerRow, Equatable {
 
 /// The forms in which a whole ledger is sent at once (`docs/contract.md` 13.4).
 package enum LedgerFormat: String, Sendable, CaseIterable {
-    /// RFC 4180: a header row, lines end with CR LF, null is empty.
+    /// RFC 4180: a header row, lines end with CR LF, null is empty. A field that a spreadsheet would take for a formula
+    /// begins with an apostrophe.
     case csv
     /// A JSON object a line.
     case ndjson
 
     package var contentType: String {
         switch self {
-        case .csv: "text/csv"
+        case .csv: "text/csv; charset=utf-8"
         case .ndjson: "application/x-ndjson"
         }
     }
@@ -119,8 +120,14 @@ package enum LedgerFormat: String, Sendable, CaseIterable {
         Array((fields.map(quoted).joined(separator: ",") + "\r\n").utf8)
     }
 
+    /// Spreadsheets evaluate what begins with these, and send what is in other cells where a formula says so.
+    private static let formulaStarts = Array("=+-@\t\r\n".utf8)
+
     /// By bytes: CR LF is one character of Swift, and equal to neither of its halves.
     private static func quoted(_ field: String) -> String {
+        if let first = field.utf8.first, formulaStarts.contains(first) {
+            return "\"'" + field.replacing("\"", with: "\"\"") + "\""
+        }
         let special = Array(",\"\r\n".utf8)
         guard field.utf8.contains(where: special.contains) else { return field }
         return "\"" + field.replacing("\"", with: "\"\"") + "\""

@@ -60,7 +60,7 @@ extension Store {
     }
 
     /// Changes what is asked for and leaves the rest. Where the URL goes to another receiver from now on, the row says
-    /// that what waits has to follow.
+    /// that what waits has to follow, and a token that is not given again is cleared: it was meant for the old origin.
     package func updateRegistration(
         id: Int64, _ change: RegistrationChange, by requester: Requester, now: Timestamp
     ) async throws -> RegistrationOutcome {
@@ -71,6 +71,8 @@ extension Store {
             guard let known = try Self.lockRegistration(id, in: db) else { return .notFound }
             if change.fields.isEmpty { return .saved(known) }
             if try Self.isTaken(change, known, in: db) { return .alreadyRegistered }
+            let origin = try Self.origin(of: known, in: db)
+            let isLeaving = change.url.map { $0.origin != origin } ?? false
             if let url = change.url {
                 let receiverID = try Self.receiverID(of: url, merchantID: known.merchantID, now, in: db)
                 try db.run(
@@ -86,11 +88,14 @@ extension Store {
                     "UPDATE registrations SET type = $3 WHERE merchant_id = $1 AND id = $2",
                     [.int(known.merchantID), .int(id), .text(selection.rawValue)])
             }
+            let change = isLeaving ? change.clearingTokens : change
             try replace(change.authorizationToken, .authorization, of: known, in: db)
             try replace(change.functionsKey, .functionsKey, of: known, in: db)
+            var parameters = change.fields.joined(separator: ", ")
+            if isLeaving, let url = change.url { parameters += "; from \(origin ?? "nowhere") to \(url.origin)" }
             try Self.audit(
-                webhook: id, of: try Self.accountID(of: known, in: db), "webhook.update",
-                parameters: change.fields.joined(separator: ", "), by: requester, now, in: db)
+                webhook: id, of: try Self.accountID(of: known, in: db), "webhook.update", parameters: parameters,
+                by: requester, now, in: db)
             return try Self.findRegistration(id, in: db).map { .saved($0) } ?? .notFound
         }
     }
@@ -138,6 +143,17 @@ extension Store {
         return try registeredURLs(of: known.merchantID, in: db).contains {
             $0.id != known.id && $0.url == url && $0.type == type
         }
+    }
+
+    /// Where it goes now; nil for one whose receiver is not known.
+    private static func origin(of registration: Registration, in db: any SQLConnection) throws -> String? {
+        try db.first(
+            """
+            SELECT e.origin FROM registrations r JOIN receivers e ON e.id = r.receiver_id
+            WHERE r.merchant_id = $1 AND r.id = $2
+            """,
+            [.int(registration.merchantID), .int(registration.id)]
+        ) { $0.text(0) }
     }
 
     private static func lockRegistration(_ id: Int64, in db: any SQLConnection) throws -> Registration? {

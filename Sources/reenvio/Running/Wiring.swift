@@ -90,11 +90,20 @@ enum Wiring {
         return OperatorHook.Target(url: try ReceiverURL(parsing: url, policy: policy), secret: secret)
     }
 
+    /// For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325, 4.2). TLS 1.3 has nothing else.
+    private static let tls12Suites = [
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+    ].joined(separator: ":")
+
     private static func tls(_ settings: Settings) throws -> TLSConfiguration? {
         guard let certificate = settings.tlsCertificate, let key = settings.tlsKey else { return nil }
-        return TLSConfiguration.makeServerConfiguration(
+        var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
             privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
         )
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.cipherSuites = tls12Suites
+        return configuration
     }
 }

@@ -15,7 +15,10 @@ struct LedgerFormatTests {
 
     @Test(arguments: [
         ("plain", "plain"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("a\r\nb", "\"a\r\nb\""),
-        ("a\nb", "\"a\nb\""), ("a\rb", "\"a\rb\""), ("=1+1", "=1+1"), (" é ", " é "), (nil, ""),
+        ("a\nb", "\"a\nb\""), ("a\rb", "\"a\rb\""), ("a=1", "a=1"),
+        ("=1+1", "\"'=1+1\""), ("+1", "\"'+1\""), ("-1", "\"'-1\""), ("@a", "\"'@a\""), ("\tx", "\"'\tx\""),
+        ("\r=x", "\"'\r=x\""), ("\r\n=x", "\"'\r\n=x\""), ("=\"x\"", "\"'=\"\"x\"\"\""),
+        (" é ", " é "), (nil, ""),
     ])
     func `csv quotes what must be quoted, and nothing else`(_ invoice: String?, _ field: String) {
         let rest = "\(WebhookID(id: 1, nonce: 2)),undelivered,2,500,http_status,2026-03-24T08:00:00Z\r\n"
