@@ -17,7 +17,8 @@ package struct ClientAddress: Sendable {
         let forwarded = forwardedFor().joined(separator: ",")
         if forwarded.isEmpty { return address }
         var nearest = address
-        for entry in forwarded.split(separator: ",", omittingEmptySubsequences: false).reversed() {
+        let entries = forwarded.split(separator: ",", omittingEmptySubsequences: false)
+        for entry in entries.reversed() {
             guard let hop = Self.address(in: entry)?.unwrapped else { return nil }
             nearest = hop
             if !isTrusted(hop) { return hop }

@@ -135,7 +135,8 @@ package struct Endpoint: Sendable {
     package var takesBody: Bool
     /// The bucket that a call takes from; nil where calls are not limited.
     package var limit: RateLimits.Kind?
-    /// Whether a user with an HMAC key must have signed the body, or the path where there is none (`docs/contract.md` 9).
+    /// Whether a user with an HMAC key must have signed the body, or the path where there is none
+    /// (`docs/contract.md` 9).
     package var isSigned: Bool
     package var handle: @Sendable (Call) async throws -> Answer
 
