@@ -6,11 +6,11 @@ import ReenvioTesting
 import Synchronization
 
 /// One host of one merchant that serves many URLs: some acknowledge, some refuse every message, some cannot digest any,
-/// one acknowledges all but a few. The host dies and comes back, nodes are killed. The world's books know how long each
+/// one acknowledges all but a few, one never answers, one answers late. The host dies and comes back, nodes are killed. The world's books know how long each
 /// live delivery to a URL that would acknowledge has waited for its first attempt.
 final class HostWorld {
     private enum Path: String, CaseIterable {
-        case takes, alsoTakes = "also-takes", refuses, poison, mixed
+        case takes, alsoTakes = "also-takes", refuses, poison, mixed, hangs, late
 
         var url: String { "https://host.example/\(rawValue)" }
         var acknowledges: Bool { self == .takes || self == .alsoTakes }
@@ -40,6 +40,9 @@ final class HostWorld {
     private var waiting: [Int64: Timestamp] = [:]
     private var isDead = false
     private var wasBroken = false
+    /// Requests that have no answer yet, and when they end.
+    private var hanging: [(exchange: ScriptedTransport.Exchange, began: Timestamp)] = []
+    private(set) var hung = 0
 
     init(seed: UInt64, on kind: TestEngine) async throws {
         folder = try ScratchFolder()
@@ -120,11 +123,20 @@ final class HostWorld {
     private func kill() {
         kills += 1
         transport = ScriptedTransport()
+        hanging = []
         engine = Self.engine(store, transport, clock, entropy)
     }
 
     /// Lets the host answer whatever comes, until nothing does.
     private func dispatch() async throws {
+        for (exchange, began) in hanging where clock.engine - began >= Self.hangs(exchange) {
+            if exchange.request.url.text.hasSuffix(Path.late.rawValue), !isDead {
+                exchange.end(.answered(WireAnswer(statusCode: 200)), after: Self.hangs(exchange))
+            } else {
+                exchange.end(.failed(.timedOut), after: Self.hangs(exchange))
+            }
+        }
+        hanging.removeAll { clock.engine - $0.began >= Self.hangs($0.exchange) }
         for _ in 0..<500 {
             let step = try await engine.dispatcher.step(now: clock.now)
             let exchanges = transport.take()
@@ -146,17 +158,36 @@ final class HostWorld {
         case .refuses: exchange.answer([301, 400, 404, 409, 422, 204].randomElement(using: &random) ?? 404)
         case .poison: exchange.answer([500, 502, 408, 425].randomElement(using: &random) ?? 500)
         case .mixed: exchange.answer(id.isMultiple(of: 7) ? 500 : 200)
+        case .hangs, .late:
+            hung += 1
+            hanging.append((exchange, clock.engine))
         }
+    }
+
+    private static func hangs(_ exchange: ScriptedTransport.Exchange) -> Duration {
+        exchange.request.url.text.hasSuffix(Path.late.rawValue) ? .seconds(3) : .seconds(5)
     }
 
     private func check() async throws {
         let late = waiting.filter { clock.engine - $0.value > Self.patience }
         guard late.isEmpty else {
-            throw SimulationFault("waiting for more than \(Self.patience): payouts \(late.keys.sorted())")
+            let state = try await texts(
+                """
+                SELECT 'broken ' || coalesce(broken_at, 0) || ' acked probes ' || acked_probes || ' probe_at ' ||
+                    coalesce(probe_at, 0) || ' resume_at ' || coalesce(resume_at, 0) FROM receivers
+                UNION ALL SELECT 'lane ' || lane || ' parked ' || parked || ' next_due ' || next_due FROM queues
+                """)
+            throw SimulationFault(
+                "waiting for more than \(Self.patience) at \(clock.engine.microseconds): payouts \(late.keys.sorted()), "
+                    + "since \(late.values.min()?.microseconds ?? 0); \(hanging.count) hang; \(state)")
         }
         let broken = try await store.number("SELECT count(*) FROM receivers WHERE broken_at IS NOT NULL") ?? 0
         if broken > 0, !wasBroken { breaks += 1 }
         wasBroken = broken > 0
+    }
+
+    private func texts(_ sql: String) async throws -> [String] {
+        try await store.engine.read { db in try db.all(sql) { $0.text(0) } }
     }
 
     /// The books agree with the rows.

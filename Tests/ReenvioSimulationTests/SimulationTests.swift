@@ -61,6 +61,7 @@ struct SimulationTests {
             #expect(seen.breaks >= seeds.count / 4)
             #expect(seen.probes >= seeds.count)
             #expect(seen.watched >= seeds.count * 20)
+            #expect(seen.hung >= seeds.count * 5)
         }
     }
 
@@ -69,12 +70,14 @@ struct SimulationTests {
         var breaks = 0
         var probes = 0
         var watched = 0
+        var hung = 0
 
         static func += (left: inout SeenHosts, right: SeenHosts) {
             left.kills += right.kills
             left.breaks += right.breaks
             left.probes += right.probes
             left.watched += right.watched
+            left.hung += right.hung
         }
     }
 
@@ -86,7 +89,8 @@ struct SimulationTests {
         } catch {
             throw SimulationFault("\(kind), seed \(seed): \(error)")
         }
-        return SeenHosts(kills: world.kills, breaks: world.breaks, probes: world.probes, watched: world.watched)
+        return SeenHosts(
+            kills: world.kills, breaks: world.breaks, probes: world.probes, watched: world.watched, hung: world.hung)
     }
 
     /// What happened in the worlds.

@@ -25,8 +25,8 @@ package final class ScriptedTransport: Transport {
             then(.answered(WireAnswer(statusCode: statusCode, retryAfter: retryAfter)), .milliseconds(3))
         }
 
-        package func end(_ result: WireResult) {
-            then(result, .milliseconds(3))
+        package func end(_ result: WireResult, after duration: Duration = .milliseconds(3)) {
+            then(result, duration)
         }
     }
 

@@ -64,9 +64,10 @@ package struct BatchRoutes: Sendable {
 
     private func cancel(_ call: Call) async throws -> Answer {
         let accountID = try call.requireCaller().accountID
-        let canceled = try await engine.cancelBatch(
+        let (outcome, batch) = try await engine.cancelBatch(
             publicID: call.parameter("batch_id"), accountID: accountID, by: call.requester)
-        guard let canceled else { throw Self.unknown }
+        if outcome == .alreadyEnded { throw Problem.conflict("The resend batch has already ended.") }
+        guard let canceled = batch else { throw Self.unknown }
         return .json(headers: ["Cache-Control": "no-store"]) { canceled.writeMembers(into: &$0) }
     }
 

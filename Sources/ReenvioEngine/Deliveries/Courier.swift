@@ -37,9 +37,10 @@ package final class Courier: Sendable {
     }
 
     /// Starts the attempts and returns; the recorder gets exactly one record for each. `signers` are those of the
-    /// merchants.
+    /// merchants, `ahead` the deliveries that do not wait for a connection behind others.
     package func start(
-        _ claimed: [ClaimedDelivery], signers: [Int64: WebhookSigner], startBy: ContinuousClock.Instant
+        _ claimed: [ClaimedDelivery], ahead: Set<Int64> = [], signers: [Int64: WebhookSigner],
+        startBy: ContinuousClock.Instant
     ) {
         var jobs: [Job] = []
         jobs.reserveCapacity(claimed.count)
@@ -69,7 +70,7 @@ package final class Courier: Sendable {
                 crowdOut(delivery)
                 continue
             }
-            jobs.append(job(attempt, to: target.url, startBy: startBy))
+            jobs.append(job(attempt, to: target.url, isAhead: ahead.contains(delivery.id), startBy: startBy))
         }
         transport.send(jobs)
     }
@@ -81,12 +82,14 @@ package final class Courier: Sendable {
             ?? TraceParent(traceID: Hex.text(attemptID), spanID: spanID, isSampled: false)
     }
 
-    private func job(_ attempt: Attempt, to url: ReceiverURL, startBy: ContinuousClock.Instant) -> Job {
+    private func job(
+        _ attempt: Attempt, to url: ReceiverURL, isAhead: Bool, startBy: ContinuousClock.Instant
+    ) -> Job {
         let claimed = attempt.claimed
         let request = WireRequest(
             url: url, merchantID: claimed.merchantID, lane: claimed.queue.lane,
             headers: [], lateHeaders: { self.writeHeaders(attempt, &$0) }, body: claimed.body, startBy: startBy,
-            mayBegin: { self.mayBegin(claimed, attempt.gate) }
+            isAhead: isAhead, mayBegin: { self.mayBegin(claimed, attempt.gate) }
         )
         return Job(request: request) { result, duration in self.finish(attempt, result, duration) }
     }

@@ -20,6 +20,8 @@ package final class Dispatcher: Stepping {
     private static let unwrittenMax = 2 * Limits.outcomesPerCommit
     /// When resends are looked at again that had to wait for their pace.
     private static let pacedWait: Duration = .milliseconds(2)
+    /// While work waits for slots: URLs may hang by then.
+    private static let hungWait: Duration = .milliseconds(250)
 
     private struct State {
         var turns: Turns
@@ -43,6 +45,7 @@ package final class Dispatcher: Stepping {
         var lateResults = 0
         /// Attempts under way through open breakers.
         var probing = 0
+        var hung = HungURLs()
 
         /// Beside `RecordLoop`: a claim would take more for a receiver whose breaker is not written yet.
         func waitsForRecords(_ unwritten: Int) -> Bool {
@@ -107,7 +110,7 @@ package final class Dispatcher: Stepping {
         if claimed.unreadable > 0 {
             logger.error("events cannot be opened; they wait", metadata: ["count": "\(claimed.unreadable)"])
         }
-        try await send(claimed.deliveries, startBy: startBy)
+        try await send(claimed.deliveries, ahead: Set(claimed.ahead.flatMap(\.deliveries)), startBy: startBy)
         let isIdle = records.isEmpty && claimed.deliveries.isEmpty && claimed.passedOver == 0
         return isIdle ? untilDue(now: now.engine) : .again
     }
@@ -163,6 +166,11 @@ package final class Dispatcher: Stepping {
                 let receiverID = record.claimed.queue.receiverID
                 state.turns.gaveBack(1, to: record.claimed.queue)
                 if record.claimed.isProbe { state.probing -= 1 }
+                if record.claimed.queue.lane != .resend {
+                    state.hung.ended(
+                        record.claimed.urlFingerprint, of: receiverID, delivery: record.claimed.id,
+                        took: record.outcome == nil ? nil : record.duration, at: now)
+                }
                 if record.isCrowdedOut { state.book.crowd(receiverID) }
                 if let outcome = record.outcome {
                     state.changes += state.book.note(
@@ -221,6 +229,7 @@ package final class Dispatcher: Stepping {
             order.resends = state.resends
             order.cursors = state.cursors
             order.probesMax = max(0, Limits.probesInFlight - state.probing)
+            order.overtaking = state.hung.overtaking(at: now.engine, state.turns.backlog.contains)
             return order
         }
     }
@@ -253,6 +262,14 @@ package final class Dispatcher: Stepping {
             for delivery in claimed.deliveries {
                 taken[delivery.queue, default: 0] += 1
                 if delivery.isProbe { state.probing += 1 }
+                if delivery.queue.lane != .resend {
+                    state.hung.began(
+                        delivery.urlFingerprint, of: delivery.queue.receiverID, merchantID: delivery.merchantID, at: now
+                    )
+                }
+            }
+            for (receiverID, deliveries, place) in claimed.ahead {
+                state.hung.overtook(deliveries, of: receiverID, lookedTo: place)
             }
             if turns.resendsAtOnce != nil {
                 state.pace.took(taken.reduce(0) { $0 + ($1.key.lane == .resend ? $1.value : 0) })
@@ -288,7 +305,9 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func send(_ deliveries: [ClaimedDelivery], startBy: ContinuousClock.Instant) async throws {
+    private func send(
+        _ deliveries: [ClaimedDelivery], ahead: Set<Int64>, startBy: ContinuousClock.Instant
+    ) async throws {
         if deliveries.isEmpty { return }
         let known: [Int64: WebhookSigner]
         do {
@@ -297,15 +316,16 @@ package final class Dispatcher: Stepping {
             for delivery in deliveries { courier.release(delivery) }
             throw error
         }
-        courier.start(deliveries, signers: known, startBy: startBy)
+        courier.start(deliveries, ahead: ahead, signers: known, startBy: startBy)
     }
 
     private func untilDue(now: Timestamp) -> Step {
-        let (due, isPaced) = state.withLock { state in
-            (state.nextDue, traffic.isActive(at: now) && state.turns.hasResendBacklog)
+        let (due, isPaced, isBehind) = state.withLock { state in
+            (state.nextDue, traffic.isActive(at: now) && state.turns.hasResendBacklog, !state.turns.backlog.isEmpty)
         }
-        guard let due else { return .wait(Self.idleWait) }
-        return .wait(isPaced ? Self.pacedWait : max(.milliseconds(1), min(Self.idleWait, due - now)))
+        let most = isBehind ? Self.hungWait : Self.idleWait
+        guard let due else { return .wait(most) }
+        return .wait(isPaced ? Self.pacedWait : max(.milliseconds(1), min(most, due - now)))
     }
 }
 

@@ -16,13 +16,13 @@ extension Engine {
     }
 
     /// Cancels a batch and its jobs: when this returns, nothing more of it begins here.
-    /// - Returns: the batch; nil where there is none that the caller sees.
+    /// - Returns: the batch where something of it was stopped.
     package func cancelBatch(
         publicID: String, accountID: Int64?, by requester: Requester
-    ) async throws -> ResendBatch? {
-        guard
-            try await store.stopBatch(publicID: publicID, accountID: accountID, by: requester, now: clock.wall)
-        else { return nil }
+    ) async throws -> (outcome: BatchStopped, batch: ResendBatch?) {
+        let outcome = try await store.stopBatch(
+            publicID: publicID, accountID: accountID, by: requester, now: clock.wall)
+        guard outcome == .stopped else { return (outcome, nil) }
         var last: Int64 = 0
         while true {
             let jobs = try await store.openJobs(ofBatch: publicID, after: last)
@@ -32,6 +32,6 @@ extension Engine {
             }
             if jobs.isEmpty { break }
         }
-        return try await store.batch(publicID: publicID, accountID: accountID)
+        return (outcome, try await store.batch(publicID: publicID, accountID: accountID))
     }
 }

@@ -15,13 +15,15 @@ package struct WireRequest: Sendable {
     package var body: [UInt8]
     /// Not begun by then (monotonic clock): answered `.notStarted`, nothing is sent.
     package var startBy: ContinuousClock.Instant
+    /// Beyond the receiver's connections: it does not wait behind requests that hang.
+    package var isAhead: Bool
     /// Asked when a connection is free for it: answered `.notStarted` where it must not begin any more.
     package var mayBegin: @Sendable () -> Bool
 
     package init(
         url: ReceiverURL, merchantID: Int64, lane: Lane = .live, headers: [(name: String, value: String)],
         lateHeaders: @escaping @Sendable (inout HeaderLines) -> Void = { _ in }, body: [UInt8],
-        startBy: ContinuousClock.Instant, mayBegin: @escaping @Sendable () -> Bool = { true }
+        startBy: ContinuousClock.Instant, isAhead: Bool = false, mayBegin: @escaping @Sendable () -> Bool = { true }
     ) {
         self.url = url
         self.merchantID = merchantID
@@ -30,6 +32,7 @@ package struct WireRequest: Sendable {
         self.lateHeaders = lateHeaders
         self.body = body
         self.startBy = startBy
+        self.isAhead = isAhead
         self.mayBegin = mayBegin
     }
 }

@@ -29,14 +29,16 @@ package enum ResendPhase: String, Sendable, CaseIterable {
         case .awaiting: self = .delivering
         // A log fails by its outcome, too (`docs/contract.md` 6.4).
         case .failed where !isLog || total == 0 || outcome.pending > 0: self = .failed
-        case .failed, .completed: self = Self(ended: outcome, total: total, failed: failed)
+        // What a failed log passed over, as of a registration that was deleted, is missing.
+        case .failed: self = Self(ended: outcome, total: total, missing: failed + outcome.skipped)
+        case .completed: self = Self(ended: outcome, total: total, missing: failed)
         }
     }
 
-    private init(ended outcome: ResendOutcome, total: Int64, failed: Int64) {
+    private init(ended outcome: ResendOutcome, total: Int64, missing: Int64) {
         if outcome.pending > 0 {
             self = .delivering
-        } else if outcome.undelivered + failed > 0 {
+        } else if outcome.undelivered + missing > 0 {
             self = outcome.delivered > 0 ? .partlyDelivered : .undelivered
         } else if outcome.delivered > 0 {
             self = .delivered

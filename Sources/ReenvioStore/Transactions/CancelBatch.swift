@@ -1,18 +1,27 @@
 package import ReenvioModel
 
+/// What became of a request to stop a batch (`docs/contract.md` 13.17).
+package enum BatchStopped: Sendable, Equatable {
+    case stopped
+    /// There is none, or the caller does not see it.
+    case notFound
+    /// Nothing of it is pending any more.
+    case alreadyEnded
+}
+
 extension Store {
     /// Stops a batch: no more jobs are made. Those that exist are canceled one by one by the caller, who finds them
     /// with `openJobs`; asked again, it goes on where it was interrupted.
-    /// - Returns: false where there is none that the caller sees.
     package func stopBatch(
         publicID: String, accountID: Int64?, by requester: Requester, now: Timestamp
-    ) async throws -> Bool {
+    ) async throws -> BatchStopped {
         try await engine.write(.intake) { db in
-            let found = try db.first(
-                "SELECT id, account_id, state FROM resend_batches WHERE public_id = $1 FOR UPDATE", [.text(publicID)]
-            ) { (id: $0.int(0), accountID: $0.intIfPresent(1), state: $0.text(2)) }
-            guard let found, accountID == nil || accountID == found.accountID else { return false }
-            if found.state == ResendBatch.State.canceled.rawValue { return true }
+            try db.query("SELECT id FROM resend_batches WHERE public_id = $1 FOR UPDATE", [.text(publicID)]) { _ in }
+            guard let found = try Self.findBatch(publicID: publicID, in: db),
+                accountID == nil || accountID == found.accountID
+            else { return .notFound }
+            if found.isOver { return .alreadyEnded }
+            if found.state == .canceled { return .stopped }
             try db.run(
                 "UPDATE resend_batches SET state = 'canceled', ended_at = coalesce(ended_at, $2) WHERE id = $1",
                 [.int(found.id), .time(now)])
@@ -20,7 +29,7 @@ extension Store {
                 at: now, accountID: found.accountID, by: requester, action: "resend.batch-cancel",
                 target: "batch \(publicID)")
             try Audit.write(entry, in: db)
-            return true
+            return .stopped
         }
     }
 

@@ -26,6 +26,11 @@ struct ClaimBatch {
             events = ClaimEvents(candidate, token: order.token, probe: probe)
         }
 
+        /// The delivery right after a position, ahead of others.
+        init(_ candidate: Turns.Candidate, after: ClaimCursors.Position, _ order: ClaimOrder) {
+            self.init(candidate, 1, probe: nil, after: after, order)
+        }
+
         /// The delivery right after a position, which goes through an open breaker.
         init(
             _ candidate: Turns.Candidate, probe: Breaker.Occasion, after: ClaimCursors.Position, _ order: ClaimOrder
@@ -65,7 +70,7 @@ struct ClaimBatch {
             try passed.save(in: db)
             result.passedOver += passed.count
         }
-        for part in batch.parts where part.probe == nil {
+        for part in batch.parts where part.after == nil {
             if let last = part.last, part.met >= part.count, db.dialect.hasRowLocks {
                 result.cursors.advance(part.candidate, to: last, at: order.now)
             } else {

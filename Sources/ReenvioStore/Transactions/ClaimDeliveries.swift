@@ -17,6 +17,8 @@ package struct ClaimOrder: Sendable {
     package var cursors = ClaimCursors()
     /// Most probes of broken receivers to start.
     package var probesMax = Limits.probesInFlight
+    /// What may be claimed ahead of deliveries to URLs that hang.
+    package var overtaking: [HungURLs.Overtaking] = []
 
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
@@ -47,6 +49,8 @@ package struct ClaimResult: Sendable {
     package var abandoned = 0
     package var resends = ClaimedResends()
     package var cursors = ClaimCursors()
+    /// What was claimed ahead of others, by receiver, and how far was looked for it.
+    package var ahead: [(receiverID: Int64, deliveries: [Int64], lookedTo: HungURLs.Place?)] = []
 
     package init() {}
 }
@@ -69,6 +73,7 @@ enum ClaimDeliveries {
         var turns = order.turns
         for delivery in result.deliveries { turns.took(1, from: delivery.candidate, hasMore: false) }
         for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
+        try OvertakeHung.run(order, &turns, into: &result, in: db)
         let known = turns.backlogWithRoom(limit: queuesPerLane)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let isAmple = turns.haveNothingToShare(known + found)

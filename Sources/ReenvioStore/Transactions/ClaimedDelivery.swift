@@ -99,6 +99,9 @@ package final class ClaimedDelivery: Sendable {
 
     package var isProbe: Bool { probe != nil }
 
+    /// That of its URL (`ReceiverURL.fingerprint`).
+    package var urlFingerprint: Int64 { ReceiverURL.fingerprint(of: url) }
+
     /// The event where it is one.
     package var event: Event? {
         if case .event(let event) = message { event } else { nil }

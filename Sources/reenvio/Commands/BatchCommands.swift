@@ -206,8 +206,10 @@ struct BatchCommands: AsyncParsableCommand {
             try await reportingFailures {
                 try await options.withStore { store, now in
                     let requester = CommandActor.requester
-                    guard try await store.stopBatch(publicID: batchID, accountID: nil, by: requester, now: now) else {
-                        throw CreationRefused(description: "Resend batch not found or expired.")
+                    switch try await store.stopBatch(publicID: batchID, accountID: nil, by: requester, now: now) {
+                    case .stopped: break
+                    case .notFound: throw CreationRefused(description: "Resend batch not found or expired.")
+                    case .alreadyEnded: throw CreationRefused(description: "The resend batch has already ended.")
                     }
                     var last: Int64 = 0
                     while true {

@@ -196,14 +196,20 @@ struct BatchTests {
         _ = try await fixture.engine.runner.step(now: fixture.clock.now)
         _ = try await fixture.engine.runner.step(now: fixture.clock.now)
         let canceled = try #require(
-            try await fixture.engine.cancelBatch(publicID: batch.publicID, accountID: nil, by: Self.requester))
+            try await fixture.engine.cancelBatch(publicID: batch.publicID, accountID: nil, by: Self.requester).batch)
         #expect((canceled.state, canceled.pending, canceled.runningJobs) == (.canceled, 0, 0))
         try await run(fixture)
         let later = try await state(batch, fixture)
         #expect((later.jobs, later.queued, later.skipped) == (canceled.jobs, canceled.queued, canceled.queued))
-        #expect(try await fixture.engine.cancelBatch(publicID: "none", accountID: nil, by: Self.requester) == nil)
         #expect(
-            try await fixture.engine.cancelBatch(publicID: batch.publicID, accountID: 77, by: Self.requester) == nil,
+            try await fixture.engine.cancelBatch(publicID: "none", accountID: nil, by: Self.requester).outcome
+                == .notFound)
+        #expect(
+            try await fixture.engine.cancelBatch(publicID: batch.publicID, accountID: nil, by: Self.requester).outcome
+                == .alreadyEnded)
+        #expect(
+            try await fixture.engine.cancelBatch(publicID: batch.publicID, accountID: 77, by: Self.requester).outcome
+                == .notFound,
             "another account's")
         let anew = try await open(request(fixture), fixture)
         #expect(anew.publicID != batch.publicID, "what was canceled may be asked for again")

@@ -44,6 +44,8 @@ struct ResendPhaseTests {
             #expect(phase(kind, .completed, total: 0) == .empty)
             #expect(phase(kind, .failed, 7, 3) == .partlyDelivered)
             #expect(phase(kind, .failed, failed: 4, 0, 6) == .undelivered)
+            #expect(phase(kind, .failed, 5, 0, 0, 5) == .partlyDelivered, "a registration was deleted under it")
+            #expect(phase(kind, .failed, 0, 0, 0, 10) == .undelivered, "all of them were")
             #expect(phase(kind, .failed, total: 0) == .failed, "no registration took it")
             #expect(phase(kind, .failed, 3, 0, 7) == .failed, "it broke off")
             #expect(phase(kind, .failed, isCanceled: true, 3, 0, 0, 7) == .canceled)
