@@ -47,7 +47,8 @@ package struct Engine: Sendable {
         registry: MetricsRegistry = MetricsRegistry(), logger: Logger
     ) {
         let meters = EngineMetrics(registry)
-        metrics = MetricsPage(registry, store: store, clock: clock)
+        let trust = ClockTrust(store: store, clock: clock, logger: logger)
+        metrics = MetricsPage(registry, store: store, clock: clock, trust: trust)
         pulse = meters.pulse
         self.store = store
         self.clock = clock
@@ -77,7 +78,9 @@ package struct Engine: Sendable {
             logger: logger
         )
         pinger = Pinger(transport: transport, store: store, clock: clock, entropy: entropy)
-        janitor = Janitor(store: store, retention: options.retention, dispatcherBell: bell, logger: logger)
+        janitor = Janitor(
+            store: store, retention: options.retention, schedule: options.schedule, trust: trust, dispatcherBell: bell,
+            logger: logger)
     }
 
     /// Pauses a receiver: when this returns, nothing more begins to it here (`docs/contract.md` 13.11).

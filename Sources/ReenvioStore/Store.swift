@@ -42,14 +42,6 @@ package struct Store: Sendable {
         }
     }
 
-    /// The time of the server that nodes share, for their engine times to follow; nil where there is none.
-    package func serverTime() async throws -> Timestamp? {
-        guard engine.sharing != nil else { return nil }
-        return try await engine.lookup { db in
-            try db.dialect.serverTime.flatMap { sql in try db.first(sql) { $0.time(0) } }
-        }
-    }
-
     /// Tells other nodes that there is work for them.
     package func announceWork() {
         engine.sharing?.announce()

@@ -19,7 +19,7 @@ struct Reenvio: AsyncParsableCommand {
             JobCommands.self, BatchCommands.self, EraseCommand.self, WhyCommand.self, AuditCommand.self,
             ReceiverCommand.self,
             BackupCommand.self, RestoreCommand.self, HoldCommand.self, ReleaseCommand.self,
-            CopyCommand.self,
+            CopyCommand.self, ClockCommands.self,
         ]
     )
 

@@ -107,7 +107,7 @@ struct RetentionTests {
 
     /// The first moment of a day after all that the pieces of a new store reach.
     private static func tomorrow(_ store: Store, plus days: Int64) async throws -> Timestamp {
-        let now = try #require(try await store.serverTime())
+        let now = try #require(try await store.serverMoment()).time
         return Timestamp(seconds: (now.seconds / day + days) * day)
     }
 

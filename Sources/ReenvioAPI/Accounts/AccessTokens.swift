@@ -56,7 +56,7 @@ package final class AccessTokens: Sendable {
 
     /// A new token for a user, good for an hour. Makes the first key where there is none.
     package func issue(userID: Int64) async throws -> String {
-        let now = clock.wall
+        let now = clock.expiry
         let claims = Claims(
             tokenType: Claims.type, expiry: now.seconds + Limits.accessTokenSeconds, issuedAt: now.seconds,
             id: Hex.text(entropy.bytes(16)), userID: userID)
@@ -78,7 +78,7 @@ package final class AccessTokens: Sendable {
         if !keys.ids.contains(kid) { keys = try await read() }
         // The library falls back to its default key for an unknown kid, and does not compare `alg` with the key's.
         guard keys.ids.contains(kid), let claims = try? await keys.collection.verify(token, as: Claims.self),
-            claims.tokenType == Claims.type, clock.wall.seconds - Self.leewaySeconds < claims.expiry
+            claims.tokenType == Claims.type, clock.expiry.seconds - Self.leewaySeconds < claims.expiry
         else { return nil }
         return claims.userID
     }

@@ -45,7 +45,7 @@ package struct MerchantRoutes: Sendable {
             merchantID: id, secret: SigningSecret(using: &generator), overlap: .seconds(hours * 3_600),
             replacesCompatKey: replacesCompatKey)
         let end = try await engine.store.rotateSecret(
-            rotation, accountID: try call.requireCaller().accountID, by: call.requester, now: engine.clock.wall)
+            rotation, accountID: try call.requireCaller().accountID, by: call.requester, now: engine.clock.expiry)
         guard let end else { throw Self.unknown }
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.member("merchant_id", id)

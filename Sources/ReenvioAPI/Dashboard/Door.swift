@@ -58,7 +58,7 @@ struct Door: Sendable {
         _ request: Request, from address: IPAddress?
     ) async throws -> (token: SessionToken, key: APIKey)? {
         guard let text = Self.cookie(SignIn.sessionCookie, request), let token = SessionToken(text) else { return nil }
-        let now = desk.engine.clock.wall
+        let now = desk.engine.clock.expiry
         guard let (session, key) = try await desk.engine.store.session(token), !session.isOver(now: now),
             key.isUsable(now: now), Self.isAllowed(key, address)
         else { return nil }
@@ -79,6 +79,7 @@ struct Door: Sendable {
 
     func signIn(_ request: Request, _ context: APIContext) async throws -> Answer {
         let now = desk.engine.clock.now
+        let expiry = desk.engine.clock.expiry
         let address = gateway.address(of: request, context)
         try gateway.failedLogins.check(address, now: now.engine)
         let form = try await Self.form(request, context)
@@ -87,7 +88,7 @@ struct Door: Sendable {
         guard let visitor, visitor.accepts(formToken: field("token")) else { throw Self.badToken }
         let shown = field("key").filter { !$0.isWhitespace }
         guard let text = APIKeyText(shown), let key = try await desk.engine.store.apiKey(text),
-            key.isUsable(now: now.wall), Self.isAllowed(key, address)
+            key.isUsable(now: expiry), Self.isAllowed(key, address)
         else {
             gateway.failedLogins.note(address, now: now.engine)
             return try signInPage(request, wanted: SignIn.safePath(field("next")), isRefused: true)
@@ -96,7 +97,7 @@ struct Door: Sendable {
         let token = SessionToken(using: &generator)
         let requester = Requester(
             actor: Caller.key(key).actor, requestID: context.requestID, address: address?.description)
-        try await desk.engine.store.openSession(token, key: key, by: requester, now: now.wall)
+        try await desk.engine.store.openSession(token, key: key, by: requester, now: expiry)
         var answer = Layout.redirect(SignIn.safePath(field("next")) ?? SignIn.home)
         answer.headers["Set-Cookie"] = SignIn.cookie(
             SignIn.sessionCookie, token.text, seconds: Limits.sessionSeconds, isSecure: desk.publicURL.isTLS)

@@ -120,7 +120,7 @@ struct PayoutPages: Sendable {
         }
         let found = try await desk.engine.store.why(
             payoutID: id, accountID: visit.accountID, window: window, policy: desk.engine.options.policy,
-            now: desk.engine.clock.engine, isBounded: true)
+            now: desk.engine.clock.engine, wall: desk.engine.clock.wall, isBounded: true)
         guard let found else { throw Problem.payoutNotFound }
         return (found, faults)
     }

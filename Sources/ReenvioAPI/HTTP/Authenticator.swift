@@ -31,7 +31,7 @@ package final class Authenticator: Sendable {
     package func caller(authorization: String?, access: Access) async throws -> Caller {
         let shown = authorization.flatMap(Self.bearer)
         if access == .token { return .user(try await user(token: shown)) }
-        guard let shown, let text = APIKeyText(shown), let key = try await key(text), key.isUsable(now: clock.wall)
+        guard let shown, let text = APIKeyText(shown), let key = try await key(text), key.isUsable(now: clock.expiry)
         else { throw Problem.unauthorized }
         return .key(key)
     }

@@ -91,10 +91,12 @@ package struct Gateway: Sendable {
         guard let caller, let name = HTTPField.Name("idempotency-key"), let key = request.headers[name], !key.isEmpty
         else { return nil }
         return Result { () throws(Faults) in
-            try IdempotencyClaim(
+            var claim = try IdempotencyClaim(
                 accountID: caller.accountID, method: endpoint.method.rawValue,
                 path: Self.scope(endpoint.path(with: parameters), caller), key: key,
                 body: body.bytes.readableBytesView)
+            claim.endedBefore = clock.expiry - .seconds(Limits.idempotencyKeptSeconds)
+            return claim
         }
     }
 

@@ -25,7 +25,7 @@ package struct DeliveryLogRoutes: Sendable {
         let id = try call.id("id", orThrow: .payoutNotFound)
         let accountID = try call.requireCaller().accountID
         let log = try await engine.store.deliveryLog(
-            payoutID: id, accountID: accountID, now: engine.clock.engine)
+            payoutID: id, accountID: accountID, now: engine.clock.engine, wall: engine.clock.wall)
         guard let log else { throw Problem.payoutNotFound }
         try QueryReader(call.query, known: []).throwFaults()
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
@@ -43,7 +43,7 @@ package struct DeliveryLogRoutes: Sendable {
         let window = try ResendWindow.optional(call.query)
         let why = try await engine.store.why(
             payoutID: id, accountID: accountID, window: window, policy: engine.options.policy,
-            now: engine.clock.engine)
+            now: engine.clock.engine, wall: engine.clock.wall)
         guard let why else { throw Problem.payoutNotFound }
         return .json(headers: ["Cache-Control": "no-store"]) { why.writeMembers(into: &$0) }
     }

@@ -104,7 +104,7 @@ package struct ResendRoutes: Sendable {
             try check(caller, mayRead: details.resend)
             return .json(headers: ["Cache-Control": "no-store"]) { details.writeMembers(into: &$0) }
         }
-        guard let resend = try await engine.store.resend(jobID: jobID), resend.isShown(now: engine.clock.wall) else {
+        guard let resend = try await engine.store.resend(jobID: jobID), resend.isShown(now: engine.clock.expiry) else {
             throw Self.unknown
         }
         try check(caller, mayRead: resend)

@@ -22,6 +22,9 @@ package final class Dispatcher: Stepping {
     private static let pacedWait: Duration = .milliseconds(2)
     /// While work waits for slots: URLs may hang by then.
     private static let hungWait: Duration = .milliseconds(250)
+    /// How often engine time is stored with claims, and while something is open and nothing is claimed.
+    private static let timeEvery: Duration = .seconds(1)
+    private static let timeEveryIdle: Duration = .seconds(10)
 
     private struct State {
         var turns: Turns
@@ -38,6 +41,8 @@ package final class Dispatcher: Stepping {
         var trafficSeen = 0
         var isDraining = false
         var committedAt: Timestamp?
+        /// When engine time was stored last.
+        var timeStoredAt: Timestamp?
         /// Whether outcomes are written by `RecordLoop`, beside the claims.
         var recordsApart = false
         var recordedAt: Timestamp?
@@ -228,6 +233,9 @@ package final class Dispatcher: Stepping {
             )
             order.resends = state.resends
             order.cursors = state.cursors
+            let sinceStored = state.timeStoredAt.map { now.engine - $0 } ?? Self.timeEveryIdle
+            order.storesTime = sinceStored >= Self.timeEvery
+            order.storesTimeIdle = sinceStored >= Self.timeEveryIdle
             order.probesMax = max(0, Limits.probesInFlight - state.probing)
             order.overtaking = state.hung.overtaking(at: now.engine, state.turns.backlog.contains)
             return order
@@ -255,6 +263,7 @@ package final class Dispatcher: Stepping {
         log(recorded.events)
         state.withLock { state in
             state.lateResults += recorded.late
+            if claimed.hasStoredTime { state.timeStoredAt = now }
             if claimed.turns != nil || !state.recordsApart { state.committedAt = now }
             guard let turns = claimed.turns else { return }
             state.turns.continueRotation(of: turns)

@@ -34,7 +34,7 @@ package final class SecretCache: Sendable {
         }
         let missing = merchantIDs.subtracting(known.keys)
         if !missing.isEmpty {
-            let read = try await store.secrets(merchantIDs: missing.sorted(), now: clock.wall)
+            let read = try await store.secrets(merchantIDs: missing.sorted(), now: clock.expiry)
             entries.withLock { entries in
                 if entries.count + read.count > Self.merchantsMax { entries.removeAll() }
                 for (id, secrets) in read {

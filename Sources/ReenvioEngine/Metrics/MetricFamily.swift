@@ -14,6 +14,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case storeSeconds = "reenvio_store_seconds"
     case possibleDuplicates = "reenvio_possible_duplicates_total"
     case senderShortages = "reenvio_sender_shortages_total"
+    case clockDistrusted = "reenvio_clock_distrusted"
     case residentBytes = "process_resident_memory_bytes"
     case cpuSeconds = "process_cpu_seconds_total"
 
@@ -39,7 +40,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         switch self {
         case .changes, .attempts, .possibleDuplicates, .senderShortages: .counter
         case .cpuSeconds: .readCounter
-        case .backlog, .oldestDueSeconds, .resendItems, .residentBytes: .gauge
+        case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .residentBytes: .gauge
         // To the end of the default schedule, a day and four hours.
         case .ackSeconds:
             .histogram([
@@ -75,6 +76,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .storeSeconds: "How long calls of the store took, waiting for their turn included."
         case .possibleDuplicates: "Webhooks that a receiver may have got twice."
         case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."
+        case .clockDistrusted: "1 while the wall clock contradicts the last good time, and nothing is removed by it."
         case .residentBytes: "Resident memory."
         case .cpuSeconds: "Processor time used, user and system."
         }

@@ -20,8 +20,10 @@ package final class MetricsPage: Sendable {
     private let registry: MetricsRegistry
     private let store: Store
     private let clock: any TimeSource
+    private let trust: ClockTrust?
 
-    package init(_ registry: MetricsRegistry, store: Store, clock: any TimeSource) {
+    package init(_ registry: MetricsRegistry, store: Store, clock: any TimeSource, trust: ClockTrust? = nil) {
+        self.trust = trust
         self.registry = registry
         self.store = store
         self.clock = clock
@@ -29,6 +31,7 @@ package final class MetricsPage: Sendable {
 
     package func text() async -> String {
         await readStore()
+        set(.clockDistrusted, "", trust?.isDistrusted == true ? 1 : 0)
         set(.cpuSeconds, "", ProcessUsage.cpuSeconds)
         set(.residentBytes, "", ProcessUsage.residentBytes.map { Double($0) })
         var text = ""

@@ -126,7 +126,7 @@ package final class OperatorHook: Stepping {
     private func order(_ now: Moment, room: Int) -> NoticeOrder? {
         guard room > 0 else { return nil }
         return NoticeOrder(
-            now: now.engine, leaseUntil: now.engine + .seconds(Limits.leaseSeconds), wall: now.wall, limit: room)
+            now: now.engine, leaseUntil: now.engine + .seconds(Limits.leaseSeconds), wall: clock.expiry, limit: room)
     }
 
     private func request(_ one: ClaimedNotice, _ target: Target, _ signer: WebhookSigner) -> WireRequest {

@@ -10,7 +10,7 @@ extension Engine {
         let opening = ResendOpening(
             accountID: accountID ?? 0, jobID: Resend.newJobID(using: &generator), requester: requester,
             trace: Traces.current)
-        let opened = try await store.openBatch(request, opening, accountID: accountID, now: clock.wall)
+        let opened = try await store.openBatch(request, opening, accountID: accountID, now: clock.expiry)
         runner.doorbell.ring()
         return opened
     }

@@ -14,22 +14,42 @@ package final class Janitor: Stepping {
     package let name = "janitor"
     package let doorbell = Doorbell()
     private let position = Mutex(SweepPosition())
-    /// When the pieces are looked at next, by the wall clock.
+    /// When the pieces are looked at next, by engine time.
     private let piecesDue = Mutex<Timestamp?>(nil)
     private let store: Store
     private let retention: Retention
+    private let schedule: RetrySchedule
+    private let trust: ClockTrust
     private let dispatcherBell: Doorbell
     private let logger: Logger
 
-    package init(store: Store, retention: Retention, dispatcherBell: Doorbell, logger: Logger) {
+    package init(
+        store: Store, retention: Retention, schedule: RetrySchedule, trust: ClockTrust, dispatcherBell: Doorbell,
+        logger: Logger
+    ) {
         self.store = store
+        self.schedule = schedule
+        self.trust = trust
         self.dispatcherBell = dispatcherBell
         self.retention = retention
         self.logger = logger
     }
 
     package func step(now: Moment) async throws -> Step {
-        await rollPieces(now: now.wall)
+        let pulled = try await pullBack(now: now.engine)
+        let hasMore = try await trust.isGood(now.wall) ? forget(now: now) : false
+        let moving = try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
+        if moving.wake { dispatcherBell.ring() }
+        let canceled = try await store.sweepCanceled(now: now.wall, engineNow: now.engine)
+        if max(moving.moved, canceled.ended, pulled) >= Store.sweepMax { return .again }
+        if moving.hasMore || canceled.hasMore { return .wait(Self.movingRest) }
+        return hasMore ? .wait(.milliseconds(20)) : .wait(Self.rest)
+    }
+
+    /// Removes and gives up what goes by the wall clock.
+    /// - Returns: whether going on at once is worth it.
+    private func forget(now: Moment) async throws -> Bool {
+        await rollPieces(now: now)
         let result = try await store.sweep(
             from: position.withLock { $0 }, retention: retention, now: now.wall)
         position.withLock { $0 = result.position }
@@ -47,25 +67,31 @@ package final class Janitor: Stepping {
         if paused > 0 {
             logger.warning("messages of resends to paused receivers given up", metadata: ["count": "\(paused)"])
         }
-        let moving = try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
-        if moving.wake { dispatcherBell.ring() }
-        let canceled = try await store.sweepCanceled(now: now.wall, engineNow: now.engine)
-        if max(moving.moved, canceled.ended) >= Store.sweepMax { return .again }
-        if moving.hasMore || canceled.hasMore { return .wait(Self.movingRest) }
-        return result.hasMore || max(expired, paused) >= Store.sweepMax ? .wait(.milliseconds(20)) : .wait(Self.rest)
+        return result.hasMore || max(expired, paused) >= Store.sweepMax
+    }
+
+    /// Nothing waits for a time that only a clock that was ahead can have written.
+    private func pullBack(now: Timestamp) async throws -> Int {
+        let pulled = try await store.pullBack(beyond: EngineStart.farthest(from: now, schedule: schedule), now: now)
+        if pulled > 0 {
+            logger.warning(
+                "what waited for a time that a wrong clock had set is due now", metadata: ["count": "\(pulled)"])
+            dispatcherBell.ring()
+        }
+        return pulled
     }
 
     /// Fails alone: somebody may read a history for long, and the next step looks again.
-    private func rollPieces(now: Timestamp) async {
-        guard piecesDue.withLock({ due in due.map { $0 <= now } ?? true }) else { return }
+    private func rollPieces(now: Moment) async {
+        guard piecesDue.withLock({ due in due.map { $0 <= now.engine } ?? true }) else { return }
         do {
-            let rolled = try await store.rollPieces(retention: retention, now: now)
+            let rolled = try await store.rollPieces(retention: retention, now: now.wall)
             if rolled != PiecesRolled() {
                 logger.info(
                     "pieces of histories made or dropped",
                     metadata: ["made": "\(rolled.made)", "dropped": "\(rolled.dropped)"])
             }
-            if rolled.dropped == 0 { piecesDue.withLock { $0 = now + Self.piecesEvery } }
+            if rolled.dropped == 0 { piecesDue.withLock { $0 = now.engine + Self.piecesEvery } }
         } catch {
             logger.warning(
                 "pieces of histories could not be made or dropped; it is tried again", metadata: ["error": "\(error)"])

@@ -5,6 +5,13 @@ package import ReenvioModel
 package protocol TimeSource: Sendable {
     var wall: Timestamp { get }
     var engine: Timestamp { get }
+    /// What is compared before anything is destroyed.
+    var reading: ClockReading { get }
+    /// What keys, sessions, tokens and secrets end by: the wall clock where it agrees with the last good moment, else
+    /// what the monotonic clock makes of that.
+    var expiry: Timestamp { get }
+    /// Takes in the last good moment.
+    func trust(_ time: TrustedTime)
 }
 
 /// Both times of one moment: what a step is told.

@@ -18,6 +18,8 @@ package struct IdempotencyClaim: Equatable, Sendable {
     package var name: Name
     /// SHA-256 of the body as it came: bodies are compared byte for byte.
     package var bodyHash: [UInt8]
+    /// Keys claimed until then have ended. Nil: as the wall clock says.
+    package var endedBefore: Timestamp?
 
     /// - Throws: a fault on `idempotency_key` for a key that is too long.
     package init(

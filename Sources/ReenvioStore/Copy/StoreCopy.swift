@@ -89,8 +89,11 @@ package struct StoreCopy: Sendable {
     }
 
     private func finish() async throws {
-        let hold = try await source.engine.read { db in
-            try db.first("SELECT value FROM meta WHERE name = 'held_at'") { $0.text(0) }
+        let (hold, times) = try await source.engine.read { db in
+            (
+                try db.first("SELECT value FROM meta WHERE name = 'held_at'") { $0.text(0) },
+                try Store.copiedTimes.map { ($0, try EngineTimes.text($0, in: db)) }
+            )
         }
         try await target.engine.write(.bulk) { db in
             if let hold {
@@ -98,6 +101,7 @@ package struct StoreCopy: Sendable {
                     "INSERT INTO meta (name, value) VALUES ('held_at', $1) ON CONFLICT (name) DO NOTHING",
                     [.text(hold)])
             }
+            for (name, value) in times { if let value { try EngineTimes.put(name, value, in: db) } }
             try db.run("DELETE FROM meta WHERE name = $1 OR name LIKE 'copy:%'", [.text(Self.mark)])
             return ()
         }

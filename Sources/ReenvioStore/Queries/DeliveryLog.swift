@@ -5,9 +5,9 @@ extension Store {
     package static let loggedDeliveriesMax = 1_000
 
     /// Everything that was sent for a payout, newest notification first; nil for a payout that the caller does not see.
-    /// `now` is engine time, which tells a lease from a wait.
+    /// `now` is engine time, which tells a lease from a wait; times to come are shown by `wall`, the wall clock now.
     package func deliveryLog(
-        payoutID: Int64, accountID: Int64?, now: Timestamp
+        payoutID: Int64, accountID: Int64?, now: Timestamp, wall: Timestamp? = nil
     ) async throws -> [LoggedNotification]? {
         try await engine.read { db in
             let owner = try db.first(
@@ -19,8 +19,9 @@ extension Store {
             ) { (merchantID: $0.int(0), url: $0.textIfPresent(1) ?? "", receiverID: $0.intIfPresent(2)) }
             guard let owner else { return nil }
             let urls = DeliveryURLs(url: owner.url, receiverID: owner.receiverID)
-            return try DeliveryLog(merchantID: owner.merchantID, payoutID: payoutID, urls: urls, now: now)
-                .notifications(in: db)
+            return try DeliveryLog(
+                merchantID: owner.merchantID, payoutID: payoutID, urls: urls, now: now, wall: wall ?? now
+            ).notifications(in: db)
         }
     }
 }
@@ -32,6 +33,7 @@ private struct DeliveryLog {
     let payoutID: Int64
     let urls: DeliveryURLs
     let now: Timestamp
+    let wall: Timestamp
 
     private struct Found {
         var delivery: LoggedDelivery
@@ -88,7 +90,8 @@ private struct DeliveryLog {
                 let delivery = LoggedDelivery(
                     id: row.int(0), url: try urls.url(atQueue: row.int(6), in: db), isResend: !row.isNull(4),
                     jobID: row.textIfPresent(5),
-                    state: isInFlight ? .inFlight : .waiting, nextAttemptAt: isInFlight ? nil : row.time(1))
+                    state: isInFlight ? .inFlight : .waiting,
+                    nextAttemptAt: isInFlight ? nil : wall + (row.time(1) - now))
                 return Found(delivery: delivery, notificationID: row.intIfPresent(3))
             }
         }

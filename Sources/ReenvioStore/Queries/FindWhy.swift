@@ -1,12 +1,13 @@
 package import ReenvioModel
 
 extension Store {
-    /// Everything that explains one payout; nil for one that the caller does not see. `now` is engine time; `policy`
+    /// Everything that explains one payout; nil for one that the caller does not see. `now` is engine time, `wall` what
+    /// times to come are shown by; `policy`
     /// says what a resend of it would come to. What waits at its receiver is counted whole, which takes its time for a
     /// very large backlog, unless it `isBounded`.
     package func why(
         payoutID: Int64, accountID: Int64?, window: ResendWindow?, policy: AddressPolicy, now: Timestamp,
-        isBounded: Bool = false
+        wall: Timestamp? = nil, isBounded: Bool = false
     ) async throws -> Why? {
         let found = try await engine.read { db in
             try db.first(
@@ -26,7 +27,7 @@ extension Store {
             payoutID: payoutID, facts: found.facts, isErased: found.isErased,
             isURLRefused: found.url.map { (try? ReceiverURL(parsing: $0, policy: policy)) == nil } ?? false,
             window: window,
-            log: try await deliveryLog(payoutID: payoutID, accountID: accountID, now: now) ?? [],
+            log: try await deliveryLog(payoutID: payoutID, accountID: accountID, now: now, wall: wall) ?? [],
             receiver: try await receiver(ofPayout: payoutID, isBounded: isBounded))
     }
 }

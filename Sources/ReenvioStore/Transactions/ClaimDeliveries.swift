@@ -20,6 +20,10 @@ package struct ClaimOrder: Sendable {
     /// What may be claimed ahead of deliveries to URLs that hang.
     package var overtaking: [HungURLs.Overtaking] = []
 
+    /// Whether engine time is stored with what is claimed now, and even where nothing is claimed but something is open.
+    package var storesTime = false
+    package var storesTimeIdle = false
+
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
         self.wall = wall ?? now
@@ -51,6 +55,7 @@ package struct ClaimResult: Sendable {
     package var cursors = ClaimCursors()
     /// What was claimed ahead of others, by receiver, and how far was looked for it.
     package var ahead: [(receiverID: Int64, deliveries: [Int64], lookedTo: HungURLs.Place?)] = []
+    package var hasStoredTime = false
 
     package init() {}
 }
@@ -101,7 +106,19 @@ enum ClaimDeliveries {
         if result.deliveries.isEmpty, result.sealedEvents.isEmpty, result.passedOver == 0 {
             result.nextDue = try nextDue(countsReceivers: order.probesMax > 0, in: db)
         }
+        try storeTime(order, &result, in: db)
         return result
+    }
+
+    /// Last of all: other nodes wait for this row.
+    private static func storeTime(
+        _ order: ClaimOrder, _ result: inout ClaimResult, in db: any SQLConnection
+    ) throws {
+        guard order.storesTime else { return }
+        let isIdle = result.deliveries.isEmpty && result.sealedEvents.isEmpty
+        if isIdle, try !order.storesTimeIdle || !EngineTimes.isNeeded(in: db) { return }
+        try EngineTimes.note(order.now, ahead: order.now - order.wall, in: db)
+        result.hasStoredTime = true
     }
 
     /// Queues that this claim has to itself, as they stood when it got them.

@@ -25,7 +25,7 @@ enum IdempotencyKeys {
             SELECT body_hash, object_id FROM idempotency_keys
             WHERE account_id = $1 AND method = $2 AND path = $3 AND key = $4 AND created_at > $5
             """,
-            names(claim) + [.time(oldest(now))]
+            names(claim) + [.time(claim.endedBefore ?? oldest(now))]
         ) { row -> IdempotencyState in
             row.blob(0) == claim.bodyHash ? .made(objectID: row.int(1)) : .otherBody
         }
@@ -42,7 +42,7 @@ enum IdempotencyKeys {
                 SET body_hash = excluded.body_hash, object_id = 0, created_at = excluded.created_at
                 WHERE idempotency_keys.created_at <= $7
             """,
-            names(claim) + [.blob(claim.bodyHash), .time(now), .time(oldest(now))]
+            names(claim) + [.blob(claim.bodyHash), .time(now), .time(claim.endedBefore ?? oldest(now))]
         )
         return claimed == 1 ? .new : try find(claim, now: now, in: db)
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
@@ -9,7 +10,7 @@ struct Check: AsyncParsableCommand {
     )
 
     @OptionGroup var options: CommandOptions
-    @Flag(
+    @ArgumentParser.Flag(
         help: "Also count everything in the store again from its rows, and name what does not agree. Reads all of it.")
     var deep = false
 
@@ -23,7 +24,11 @@ struct Check: AsyncParsableCommand {
                 warnings += settings.warnings
                 do {
                     let store = try await settings.openStore(now: Terminal.now)
-                    if deep { problems += try await store.recount(engineNow: Terminal.now) }
+                    if deep {
+                        let engineNow = try await store.engineNow(wall: Terminal.now)
+                        problems += try await store.recount(engineNow: engineNow)
+                    }
+                    warnings += try await Self.clockWarnings(store)
                     try store.close()
                 } catch {
                     problems.append("\(error)")
@@ -34,6 +39,21 @@ struct Check: AsyncParsableCommand {
             if options.json { printJSON(reader, problems, warnings) } else { printText(reader, problems, warnings) }
             if !problems.isEmpty { throw ExitCode(1) }
         }
+    }
+
+    /// Whether a server on this machine would remove anything by its clock now.
+    private static func clockWarnings(_ store: Store) async throws -> [String] {
+        let reading = SystemClock().reading
+        var keeper = ClockKeeper()
+        keeper.take(try await store.trustedTime())
+        guard case .wrong(let expected) = keeper.judge(reading, server: try await store.serverMoment()?.time) else {
+            return []
+        }
+        return [
+            "the wall clock says \(TimeText.zulu(reading.wall)), the last good time makes it "
+                + "\(TimeText.zulu(expected)) or later: nothing is removed by it; set the clock, or, where it is "
+                + "right, run `reenvio clock accept`"
+        ]
     }
 
     private func shown(_ name: SettingName, _ reader: SettingsReader) -> String {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
@@ -37,7 +36,8 @@ struct ReleaseCommand: AsyncParsableCommand {
                     throw CreationRefused(description: "There is no merchant \(merchant).")
                 }
                 let released = try await store.releaseReceivers(
-                    merchantID: merchant, by: CommandActor.requester, now: now, engineNow: SystemClock().engine)
+                    merchantID: merchant, by: CommandActor.requester, now: now,
+                    engineNow: try await store.engineNow(wall: now))
                 options.report("\(released) receivers go on.") { $0.member("released", released) }
             }
         }

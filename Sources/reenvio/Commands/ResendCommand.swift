@@ -69,7 +69,8 @@ struct ResendCommand: AsyncParsableCommand {
         }
         let settings = try await options.settings()
         let rules = ExplainRules(
-            policy: try await options.policy(), firstWait: settings.retrySchedule.firstWait, now: Terminal.engineNow)
+            policy: try await options.policy(), firstWait: settings.retrySchedule.firstWait,
+            now: try await store.engineNow(wall: Terminal.now))
         let explanation = try await store.explain(request, rules)
         options.report(Self.words(explanation)) { writer in
             writer.member("total", explanation.total)

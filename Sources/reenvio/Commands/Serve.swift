@@ -41,7 +41,7 @@ struct Serve: AsyncParsableCommand {
                 let held = try await store.holdReceivers(by: CommandActor.requester, now: Terminal.now)
                 logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
             }
-            let clock = SystemClock(ahead: try await ServerClock.ahead(of: SystemClock(), store) ?? .zero)
+            let clock = try await ServerClock.start(on: store)
             let isDraining = ReenvioEngine.Flag()
             let services = try Wiring.services(
                 settings: settings, store: store, clock: clock, registry: registry, isDraining: isDraining,

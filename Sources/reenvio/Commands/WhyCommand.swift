@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
@@ -19,10 +18,10 @@ struct WhyCommand: AsyncParsableCommand {
         try await reportingFailures {
             let window = try ResendWindow.optional([("start_time", from ?? ""), ("end_time", to ?? "")])
             let policy = try await options.policy()
-            try await options.withStore { store, _ in
-                let now = SystemClock().engine
+            try await options.withStore { store, wall in
+                let now = try await store.engineNow(wall: wall)
                 let why = try await store.why(
-                    payoutID: payoutID, accountID: nil, window: window, policy: policy, now: now)
+                    payoutID: payoutID, accountID: nil, window: window, policy: policy, now: now, wall: wall)
                 guard let why else { throw CreationRefused(description: "there is no payout \(payoutID)") }
                 options.report(why.explanation.joined(separator: "\n")) { why.writeMembers(into: &$0) }
             }

@@ -5,8 +5,6 @@ import ReenvioModel
 /// Standard output and error, unbuffered, and whether a person is looking.
 enum Terminal {
     static var now: Timestamp { SystemClock().wall }
-    /// Engine time: what due times and holds of receivers are compared with.
-    static var engineNow: Timestamp { SystemClock().engine }
     static let isInteractive = isatty(1) == 1
     /// The same for standard error.
     static let isErrorInteractive = isatty(2) == 1

@@ -5,18 +5,30 @@ which one is not.
 Secrets are known as soon as a command or an answer shows one. Not seen here: what goes to the programs of `Examples/` and
 to `reenvio receiver`, which verify for themselves."""
 
+import contextlib
 import re
 import threading
+from datetime import datetime, timezone
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,}=*")
 LEARNT_WITHIN_S = 5.0
 
+
+class AtAnyTime(Webhook):
+    """Verifies what a server with a wrong clock signs: everything but how old it is."""
+
+    def _Webhook__verify_timestamp(self, header):
+        return datetime.fromtimestamp(float(header), tz=timezone.utc)
+
+
+
 _lock = threading.Lock()
 _secrets = {}
 _doubtful = []
 _verified = 0
+_kind = Webhook
 
 
 def learn(*texts):
@@ -24,7 +36,25 @@ def learn(*texts):
     found = {secret for text in texts for secret in SECRET.findall(text)}
     with _lock:
         for secret in found - set(_secrets):
-            _secrets[secret] = Webhook(secret)
+            _secrets[secret] = _kind(secret)
+
+
+@contextlib.contextmanager
+def of_wrong_clocks():
+    """For a test whose servers' clocks are wrong: timestamps are not compared with the time."""
+    _use(AtAnyTime)
+    try:
+        yield
+    finally:
+        _use(Webhook)
+
+
+def _use(kind):
+    global _kind
+    with _lock:
+        _kind = kind
+        for secret in _secrets:
+            _secrets[secret] = kind(secret)
 
 
 def note(headers, body):
@@ -52,6 +82,13 @@ def take_doubtful():
     with _lock:
         _verified += len(looked) - len(still)
     return still
+
+
+def are_doubtful():
+    """Whether there are any now that no known secret has signed."""
+    still = take_doubtful()
+    put_back(still)
+    return bool(still)
 
 
 def put_back(doubtful):
