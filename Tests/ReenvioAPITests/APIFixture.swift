@@ -62,7 +62,7 @@ struct APIFixture: Sendable {
                 schedule: RetrySchedule(waits: [.seconds(86_400)]), policy: AddressPolicy(), resendBacklogMax: 1_000_000
             ),
             clock: clock, entropy: SystemEntropy(), logger: logger)
-        let readiness = Readiness(store: store)
+        let readiness = Readiness(store: store, patience: .seconds(120))
         let loops = MultiThreadedEventLoopGroup.singleton
         let server = APIServer(
             engine, readiness: readiness,

@@ -42,7 +42,7 @@ struct PostgresEngineTests {
             try db.all("SELECT value FROM scratch ORDER BY id") { $0.int(0) }
         }
         #expect(values == [11, 11])
-        #expect(meeting.arrivals == 3)
+        #expect(meeting.arrivals >= 3, "each took place, one of them again; how often is the server's to say")
     }
 
     @Test("a connection that is cut while idle, or in the middle, costs at most the transaction it was in")

@@ -5,8 +5,12 @@ import Synchronization
 package final class FaultyEngine: StoreEngine {
     package static let failure = StoreError.unavailable("a statement was made to fail")
 
+    /// Whether a statement with one row of parameters meets a damaged page.
+    package typealias Damage = @Sendable (_ sql: String, _ values: [SQLValue]) -> Bool
+
     private let base: any StoreEngine
     private let remaining = Mutex<Int?>(nil)
+    private let damage = Mutex<Damage?>(nil)
 
     package init(_ base: any StoreEngine) {
         self.base = base
@@ -19,6 +23,22 @@ package final class FaultyEngine: StoreEngine {
 
     package func disarm() {
         remaining.withLock { $0 = nil }
+    }
+
+    /// Statements of writes that meet the damage fail from now on, as those on a malformed page do; nil: repaired.
+    package func damage(_ damage: Damage?) {
+        self.damage.withLock { $0 = damage }
+    }
+
+    fileprivate func check(_ sql: String, _ values: [SQLValue]) throws {
+        if let damage = damage.withLock({ $0 }), damage(sql, values) {
+            throw StoreError.failed("database disk image is malformed")
+        }
+    }
+
+    fileprivate func check(_ sql: String, _ rows: SQLRows) throws {
+        guard damage.withLock({ $0 != nil }) else { return }
+        for row in 0..<rows.count { try check(sql, Array(rows[row])) }
     }
 
     /// Whether the armed failure has happened.
@@ -65,26 +85,31 @@ private final class FaultyConnection: SQLConnection {
 
     func run(_ sql: String, _ parameters: [SQLValue]) throws -> Int {
         try faults.countDown()
+        try faults.check(sql, parameters)
         return try base.run(sql, parameters)
     }
 
     func query(_ sql: String, _ parameters: [SQLValue], _ row: (any SQLRow) throws -> Void) throws {
         try faults.countDown()
+        try faults.check(sql, parameters)
         try base.query(sql, parameters, row)
     }
 
     func batch(_ sql: String, _ rows: SQLRows, _ row: (any SQLRow) throws -> Void) throws -> Int {
         try faults.countDown()
+        try faults.check(sql, rows)
         return try base.batch(sql, rows, row)
     }
 
     func send(_ sql: String, _ rows: SQLRows) throws {
         try faults.countDown()
+        try faults.check(sql, rows)
         try base.send(sql, rows)
     }
 
     func effects(_ sql: String, _ rows: SQLRows) throws -> [Bool] {
         try faults.countDown()
+        try faults.check(sql, rows)
         return try base.effects(sql, rows)
     }
 

@@ -18,6 +18,7 @@ package final class Courier: Sendable {
     private let targets: Targets
     private let gates = StartGates()
     private let canceled = CancelGate()
+    private let unsigned = Mutex(FailureNotes())
     private let schedule: RetrySchedule
     private let clock: any TimeSource
     private let entropy: any Entropy
@@ -48,8 +49,7 @@ package final class Courier: Sendable {
         for (index, delivery) in claimed.enumerated() {
             guard let signer = signers[delivery.merchantID] else {
                 // Without its secret the message cannot be signed; it stays due, and an operator sees why.
-                logger.error(
-                    "a delivery cannot be signed; it waits", metadata: ["merchant": "\(delivery.merchantID)"])
+                noteUnsigned(delivery.merchantID)
                 release(delivery, due: clock.engine + .seconds(Limits.leaseSeconds))
                 continue
             }
@@ -73,6 +73,15 @@ package final class Courier: Sendable {
             jobs.append(job(attempt, to: target.url, isAhead: ahead.contains(delivery.id), startBy: startBy))
         }
         transport.send(jobs)
+    }
+
+    /// Each of its deliveries comes here twice a minute: one line a minute says it.
+    private func noteUnsigned(_ merchantID: Int64) {
+        let count = unsigned.withLock { $0.failed("\(merchantID)", now: .now) }
+        guard let count else { return }
+        logger.error(
+            "deliveries cannot be signed; they wait",
+            metadata: ["merchant": "\(merchantID)", "count": "\(count)"])
     }
 
     /// What an attempt sends: its own span, in the trace that led to it or in a new one named after the attempt.

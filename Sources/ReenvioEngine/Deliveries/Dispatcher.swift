@@ -63,14 +63,15 @@ package final class Dispatcher: Stepping {
     package let doorbell: Doorbell
     package let recorder: OutcomeRecorder
     private let state: Mutex<State>
-    private let store: Store
+    let store: Store
     private let courier: Courier
     private let secrets: SecretCache
     private let clock: any TimeSource
     private let entropy: any Entropy
     private let traffic: LiveTraffic
     private let metrics: EngineMetrics
-    private let logger: Logger
+    let logger: Logger
+    let quarantine: Quarantine
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
@@ -91,6 +92,7 @@ package final class Dispatcher: Stepping {
         self.metrics = metrics
         self.logger = logger
         secrets = SecretCache(store: store, clock: clock)
+        quarantine = Quarantine(store: store, logger: logger)
         state = Mutex(State(turns: turns, book: ReceiverBook()))
     }
 
@@ -110,13 +112,16 @@ package final class Dispatcher: Stepping {
             putBack(records, changes)
             return .wait(Self.idleWait)
         }
+        try await retryHeld(now: now)
         let claimed = try await commit(records, changes, now: now, claim: order)
+        await quarantine.putOff(claimed.damaged, now: now)
         if claimed.turns != nil { courier.noteCanceled(claimed.canceled) }
         if claimed.unreadable > 0 {
             logger.error("events cannot be opened; they wait", metadata: ["count": "\(claimed.unreadable)"])
         }
         try await send(claimed.deliveries, ahead: Set(claimed.ahead.flatMap(\.deliveries)), startBy: startBy)
-        let isIdle = records.isEmpty && claimed.deliveries.isEmpty && claimed.passedOver == 0
+        let isIdle =
+            records.isEmpty && claimed.deliveries.isEmpty && claimed.damaged.isEmpty && claimed.passedOver == 0
         return isIdle ? untilDue(now: now.engine) : .again
     }
 
@@ -127,14 +132,25 @@ package final class Dispatcher: Stepping {
         do {
             let (recorded, claimed) = try await store.recordAndClaim(
                 records, changes: changes, now: now.wall, claim: order)
-            metrics.note(records, recorded, claimed, at: now.wall)
-            reopen(changes, recorded.events)
-            note(recorded, claimed, at: now.engine)
+            quarantine.succeeded(inRecords: order == nil)
+            took(records, recorded, changes, claimed, at: now)
             return claimed
         } catch {
             putBack(records, changes)
-            throw error
+            guard quarantine.suspects(error, inRecords: order == nil, now: now.engine) else { throw error }
+            if !records.isEmpty || !changes.isEmpty { try await writeApart(now: now) }
+            return order == nil ? ClaimResult() : try await claimApart(now: now)
         }
+    }
+
+    /// After a commit.
+    func took(
+        _ records: [AttemptRecord], _ recorded: RecordResult, _ changes: [ReceiverChange], _ claimed: ClaimResult,
+        at now: Moment
+    ) {
+        metrics.note(records, recorded, claimed, at: now.wall)
+        reopen(changes, recorded.events)
+        note(recorded, claimed, at: now.engine)
     }
 
     /// No new claims: what runs is finished and recorded, what was claimed but not begun is released.
@@ -208,7 +224,7 @@ package final class Dispatcher: Stepping {
         for event in events where event.isClosing { courier.reopen(event.receiverID) }
     }
 
-    private func takeChanges() -> [ReceiverChange] {
+    func takeChanges() -> [ReceiverChange] {
         state.withLock { state in
             defer { state.changes = [] }
             state.isWritingBreak = state.changes.contains(where: \.isBreak)
@@ -216,12 +232,12 @@ package final class Dispatcher: Stepping {
         }
     }
 
-    private func putBack(_ records: [AttemptRecord], _ changes: [ReceiverChange]) {
+    func putBack(_ records: [AttemptRecord], _ changes: [ReceiverChange]) {
         recorder.putBack(records)
         state.withLock { $0.changes = changes + $0.changes }
     }
 
-    private func claimOrder(now: Moment) -> ClaimOrder? {
+    func claimOrder(now: Moment) -> ClaimOrder? {
         return state.withLock { state in
             state.trafficSeen = traffic.count
             guard !state.isDraining, state.turns.hasRoom, !state.waitsForRecords(recorder.count) else { return nil }
@@ -238,6 +254,7 @@ package final class Dispatcher: Stepping {
             order.storesTimeIdle = sinceStored >= Self.timeEveryIdle
             order.probesMax = max(0, Limits.probesInFlight - state.probing)
             order.overtaking = state.hung.overtaking(at: now.engine, state.turns.backlog.contains)
+            quarantine.apply(to: &order)
             return order
         }
     }
@@ -334,7 +351,9 @@ package final class Dispatcher: Stepping {
         }
         let most = isBehind ? Self.hungWait : Self.idleWait
         guard let due else { return .wait(most) }
-        return .wait(isPaced ? Self.pacedWait : max(.milliseconds(1), min(most, due - now)))
+        // What is passed over stays due.
+        let least: Duration = quarantine.passesOver ? Self.idleWait : .milliseconds(1)
+        return .wait(isPaced ? Self.pacedWait : max(least, min(most, due - now)))
     }
 }
 
@@ -349,6 +368,7 @@ extension Dispatcher {
 
     /// One commit of what has ended, as soon as it is worth one. What it frees is claimed meanwhile.
     func record(now: Moment) async throws -> Step {
+        try await retryHeld(now: now)
         let count = recorder.count
         let (underWay, recordedAt, hasChanges) = state.withLock { state in
             (state.turns.heldCount - recorder.newsCount, state.recordedAt, !state.changes.isEmpty)

@@ -11,6 +11,8 @@ package struct EngineMetrics: Sendable {
     package let possibleDuplicates: Counter
     /// Attempts that this machine could not make; counted by the wire.
     package let senderShortages: [SenderShortage: Counter]
+    /// How often the server stopped accepting connections for a moment.
+    package let acceptPauses: Counter
     /// The same by minute, for the dashboard.
     package let pulse = Pulse()
     private let acknowledged: Counter
@@ -23,6 +25,7 @@ package struct EngineMetrics: Sendable {
             Counter(label: MetricFamily.attempts.rawValue, dimensions: [("reason", reason)], factory: factory)
         }
         changes = Counter(label: MetricFamily.changes.rawValue, factory: factory)
+        acceptPauses = Counter(label: MetricFamily.acceptPauses.rawValue, factory: factory)
         possibleDuplicates = Counter(label: MetricFamily.possibleDuplicates.rawValue, factory: factory)
         senderShortages = Dictionary(
             uniqueKeysWithValues: SenderShortage.allCases.map { shortage in

@@ -15,6 +15,8 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case possibleDuplicates = "reenvio_possible_duplicates_total"
     case senderShortages = "reenvio_sender_shortages_total"
     case clockDistrusted = "reenvio_clock_distrusted"
+    case acceptPauses = "reenvio_accept_pauses_total"
+    case setAside = "reenvio_set_aside"
     case residentBytes = "process_resident_memory_bytes"
     case cpuSeconds = "process_cpu_seconds_total"
 
@@ -38,9 +40,9 @@ package enum MetricFamily: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .changes, .attempts, .possibleDuplicates, .senderShortages: .counter
+        case .changes, .attempts, .possibleDuplicates, .senderShortages, .acceptPauses: .counter
         case .cpuSeconds: .readCounter
-        case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .residentBytes: .gauge
+        case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .residentBytes, .setAside: .gauge
         // To the end of the default schedule, a day and four hours.
         case .ackSeconds:
             .histogram([
@@ -77,6 +79,8 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .possibleDuplicates: "Webhooks that a receiver may have got twice."
         case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."
         case .clockDistrusted: "1 while the wall clock contradicts the last good time, and nothing is removed by it."
+        case .acceptPauses: "How often no connection was accepted for a moment, for want of descriptors or of room."
+        case .setAside: "What is passed over because its row or page is damaged."
         case .residentBytes: "Resident memory."
         case .cpuSeconds: "Processor time used, user and system."
         }

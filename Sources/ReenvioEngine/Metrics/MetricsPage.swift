@@ -81,6 +81,7 @@ package final class MetricsPage: Sendable {
             set(.backlog, "\(lane)", measures.map { _ in Double(walk.shown(lane)) })
             set(.oldestDueSeconds, "\(lane)", measures.map { Self.age($0.oldestDue[lane], now) })
         }
+        set(.setAside, "", measures.map { Double($0.setAside) })
         for state in ResendItems.State.allCases {
             set(.resendItems, state.rawValue, measures.map { Double($0.resendItems[state]) })
         }

@@ -39,6 +39,7 @@ package final class OperatorHook: Stepping {
     package let name = "operator notices"
     package let doorbell = Doorbell()
     private let state = Mutex(State())
+    private let suspicion = Mutex(Suspicion())
     private let target: Target?
     private let signer: WebhookSigner?
     private let store: Store
@@ -82,9 +83,14 @@ package final class OperatorHook: Stepping {
         do {
             taken = try await store.settleNotices(results, claim: order(now, room: room))
         } catch {
-            state.withLock { $0.results = results + $0.results }
-            throw error
+            guard suspicion.withLock({ $0.failed(error, now: now.engine) }) else {
+                state.withLock { $0.results = results + $0.results }
+                throw error
+            }
+            try await settleApart(results, after: error, now: now.engine)
+            return .again
         }
+        suspicion.withLock { $0.succeeded() }
         if taken.expired > 0 {
             logger.warning("operator notices were too old to be sent", metadata: ["count": "\(taken.expired)"])
         }
@@ -94,6 +100,22 @@ package final class OperatorHook: Stepping {
         }
         guard taken.notices.count < room, let due = taken.nextDue else { return .wait(Self.idleWait) }
         return .wait(untilDue(due, now: now.engine))
+    }
+
+    /// Writes results one by one; one that cannot be written is left out, and its notice goes out once more.
+    private func settleApart(_ results: [NoticeResult], after error: any Error, now: Timestamp) async throws {
+        let written = await Apart.write(results) { part in
+            _ = try await self.store.settleNotices(part, claim: nil)
+        }
+        state.withLock { $0.results = written.left + $0.results }
+        for bad in written.bad {
+            suspicion.withLock { $0.found(now: now) }
+            logger.error(
+                "the result of an operator notice cannot be written; it is left out",
+                metadata: ["webhook": "\(bad.item.notice.webhookID)", "error": "\(bad.why)"])
+        }
+        // Nothing was wrong with the results: it is the claim that fails.
+        if let left = written.error ?? (written.bad.isEmpty ? error : nil) { throw left }
     }
 
     /// Writes what came back last, after everything was sent.

@@ -132,6 +132,10 @@ package final class Intake: Stepping {
             }
             answer(requests, with: result)
         } catch {
+            if let halves = BatchSplit.halves(requests, after: error) {
+                for half in halves { await commit(half, now: now) }
+                return
+            }
             // Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).
             logger.error("a batch of changes was not committed", metadata: ["error": "\(error)"])
             // The line of each request says why, too.

@@ -38,7 +38,20 @@ package final class ResendRunner: Stepping {
     }
 
     package func step(now: Moment) async throws -> Step {
-        if try await advanceBatch(now: now.wall) { return .again }
+        var batchFailure: (any Error)?
+        do {
+            if try await advanceBatch(now: now.wall) { return .again }
+        } catch let error as StoreError {
+            guard Suspicion.isOfItem(error) else { throw error }
+            // A batch that cannot be read keeps no job from its turn.
+            batchFailure = error
+        }
+        let step = try await advanceJob(now: now)
+        if let batchFailure, step != .again { throw batchFailure }
+        return step
+    }
+
+    private func advanceJob(now: Moment) async throws -> Step {
         let rules = ChunkRules(
             now: now.wall, due: now.engine + schedule.firstWait, engineNow: now.engine, policy: policy,
             backlogMax: backlogMax
@@ -72,17 +85,23 @@ package final class ResendRunner: Stepping {
         guard let turn = try await store.nextBatchTurn() else { return false }
         var generator = EntropyGenerator(entropy)
         let jobIDs = (0..<turn.windows).map { _ in Resend.newJobID(using: &generator) }
-        switch try await store.take(turn, jobIDs: jobIDs, now: now) {
-        case .opened, .ended: return true
-        case .waiting, .nothing: return false
+        do {
+            switch try await store.take(turn, jobIDs: jobIDs, now: now) {
+            case .opened, .ended: return true
+            case .waiting, .nothing: return false
+            }
+        } catch StoreError.failed(let why) {
+            try await store.passTurn(turn)
+            throw StoreError.failed(why)
         }
     }
 
     /// A resend that cannot go on must not hold the lock, nor keep the others from their turn (`docs/contract.md` 4.4).
     private func fail(_ broken: ResendBroken, now: Timestamp) async throws -> Step {
         logger.error("a resend cannot go on", metadata: ["resend": "\(broken.resendID)", "error": "\(broken.why)"])
-        try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now)
+        // The others have their turn, even where this one's end cannot be written.
         last.withLock { $0 = broken.resendID }
+        try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now)
         return .again
     }
 

@@ -36,11 +36,17 @@ package final class Janitor: Stepping {
     }
 
     package func step(now: Moment) async throws -> Step {
-        let pulled = try await pullBack(now: now.engine)
-        let hasMore = try await trust.isGood(now.wall) ? forget(now: now) : false
-        let moving = try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
+        var failure: StoreError?
+        let pulled = try await apart(&failure, else: 0) { try await pullBack(now: now.engine) }
+        let hasMore = try await trust.isGood(now.wall) ? forget(now: now, &failure) : false
+        let moving = try await apart(&failure, else: (moved: 0, hasMore: false, wake: false)) {
+            try await store.moveRegistrations(now: now.wall, engineNow: now.engine)
+        }
         if moving.wake { dispatcherBell.ring() }
-        let canceled = try await store.sweepCanceled(now: now.wall, engineNow: now.engine)
+        let canceled = try await apart(&failure, else: (ended: 0, hasMore: false)) {
+            try await store.sweepCanceled(now: now.wall, engineNow: now.engine)
+        }
+        if let failure { throw failure }
         if max(moving.moved, canceled.ended, pulled) >= Store.sweepMax { return .again }
         if moving.hasMore || canceled.hasMore { return .wait(Self.movingRest) }
         return hasMore ? .wait(.milliseconds(20)) : .wait(Self.rest)
@@ -48,22 +54,22 @@ package final class Janitor: Stepping {
 
     /// Removes and gives up what goes by the wall clock.
     /// - Returns: whether going on at once is worth it.
-    private func forget(now: Moment) async throws -> Bool {
+    private func forget(now: Moment, _ failure: inout StoreError?) async throws -> Bool {
         await rollPieces(now: now)
-        let result = try await store.sweep(
-            from: position.withLock { $0 }, retention: retention, now: now.wall)
-        position.withLock { $0 = result.position }
+        let result = try await sweep(now: now.wall, &failure)
         if !result.removed.isEmpty {
             let counts = result.removed.map { ($0.kind, Logger.MetadataValue.string(String($0.count))) }
             logger.info("swept", metadata: Dictionary(uniqueKeysWithValues: counts))
         }
-        let expired = try await store.expireBroken(now: now.wall, engineNow: now.engine)
+        let expired = try await apart(&failure, else: 0) {
+            try await store.expireBroken(now: now.wall, engineNow: now.engine)
+        }
         if expired > 0 {
             logger.warning(
                 "deliveries to broken receivers given up",
                 metadata: ["count": "\(expired)", "reason": "\(AttemptFailure.receiverBroken.rawValue)"])
         }
-        let paused = try await store.expirePausedLogs(now: now.wall)
+        let paused = try await apart(&failure, else: 0) { try await store.expirePausedLogs(now: now.wall) }
         if paused > 0 {
             logger.warning("messages of resends to paused receivers given up", metadata: ["count": "\(paused)"])
         }
@@ -79,6 +85,38 @@ package final class Janitor: Stepping {
             dispatcherBell.ring()
         }
         return pulled
+    }
+
+    /// What one kind of row or page stops, stops no other kind: where the whole fails for an item, each goes alone.
+    private func sweep(now: Timestamp, _ failure: inout StoreError?) async throws -> SweepResult {
+        let from = position.withLock { $0 }
+        do {
+            let result = try await store.sweep(from: from, retention: retention, now: now)
+            position.withLock { $0 = result.position }
+            return result
+        } catch StoreError.failed(let why) {
+            failure = .failed(why)
+        }
+        for kind in SweepKind.allCases {
+            let from = position.withLock { $0 }
+            let result: SweepResult? = try await apart(&failure, else: nil) {
+                try await store.sweep(from: from, retention: retention, now: now, kinds: [kind])
+            }
+            if let result { position.withLock { $0 = result.position } }
+        }
+        return SweepResult()
+    }
+
+    /// The first failure is kept, and the step goes on.
+    private func apart<T>(
+        _ failure: inout StoreError?, else none: T, _ body: () async throws -> T
+    ) async throws -> T {
+        do {
+            return try await body()
+        } catch StoreError.failed(let why) {
+            failure = failure ?? .failed(why)
+            return none
+        }
     }
 
     /// Fails alone: somebody may read a history for long, and the next step looks again.

@@ -12,8 +12,17 @@ package struct OtherNodes: Service {
     }
 
     package func run() async throws {
-        let listening = sharing.listen(ring)
+        let listening = try await cancelWhenGracefulShutdown { try await listen() }
         try? await gracefulShutdown()
-        listening.stop()
+        listening?.stop()
+    }
+
+    /// Again each second while this machine has no thread or descriptor for it; nil when told to stop meanwhile.
+    private func listen() async throws -> (any StoreListening)? {
+        while !Task.isCancelled {
+            if let listening = try? sharing.listen(ring) { return listening }
+            try? await Task.sleep(for: .seconds(1))
+        }
+        return nil
     }
 }

@@ -22,8 +22,6 @@ package protocol Stepping: Sendable {
 
 /// The one loop of the system: steps its part until shutdown, waits between, and survives every error.
 package struct PollLoop: Service {
-    private static let waitAfterError: Duration = .seconds(1)
-
     private let part: any Stepping
     private let clock: any TimeSource
     private let eventLoop: any EventLoop
@@ -40,32 +38,37 @@ package struct PollLoop: Service {
 
     package func run() async throws {
         let shutdown = Flag()
+        // Rings for shutdown only: after a failure no other bell shortens the pause.
+        let end = Doorbell()
+        var failures = FailureNotes()
         await withTaskCancellationOrGracefulShutdownHandler {
             while !shutdown.isRaised {
-                let wait = await stepOnce()
-                if let wait, !shutdown.isRaised { await part.doorbell.wait(atMost: wait, on: eventLoop) }
+                do {
+                    let step = try await part.step(now: clock.now)
+                    failures.succeeded()
+                    guard case .wait(let wait) = step, !shutdown.isRaised else { continue }
+                    await part.doorbell.wait(atMost: wait, on: eventLoop)
+                } catch {
+                    let pause = note(error, &failures)
+                    if !shutdown.isRaised { await end.wait(atMost: pause, on: eventLoop) }
+                }
             }
         } onCancelOrGracefulShutdown: {
             shutdown.raise()
             part.doorbell.ring()
+            end.ring()
         }
         await part.finish()
     }
 
-    /// How long to wait before the next step; nil for not at all.
-    private func stepOnce() async -> Duration? {
-        do {
-            switch try await part.step(now: clock.now) {
-            case .again: return nil
-            case .wait(let duration): return duration
-            }
-        } catch {
+    /// Returns how long to wait before the next step.
+    private func note(_ error: any Error, _ failures: inout FailureNotes) -> Duration {
+        let (pause, count) = failures.failed(error, now: .now)
+        if let count {
             logger.error(
                 "a background step failed; it is tried again",
-                metadata: [
-                    "part": "\(part.name)", "error": "\(error)",
-                ])
-            return Self.waitAfterError
+                metadata: ["part": "\(part.name)", "error": "\(error)", "count": "\(count)"])
         }
+        return pause
     }
 }

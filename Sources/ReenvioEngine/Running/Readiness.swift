@@ -10,7 +10,6 @@ package final class Readiness: Stepping {
     }
 
     private static let answerKept: Duration = .milliseconds(500)
-    private static let patience: Duration = .seconds(2)
     private static let look: Duration = .milliseconds(10)
 
     package let name = "readiness"
@@ -18,9 +17,13 @@ package final class Readiness: Stepping {
     private let state = Mutex(State())
     private let store: Store
     private let isDraining: Flag
+    private let patience: Duration
 
-    /// - Parameter isDraining: raised when the server is told to stop, which makes it not ready at once.
-    package init(store: Store, isDraining: Flag = Flag()) {
+    /// - Parameters:
+    ///   - isDraining: raised when the server is told to stop, which makes it not ready at once.
+    ///   - patience: how long a caller waits for an answer.
+    package init(store: Store, isDraining: Flag = Flag(), patience: Duration = .seconds(2)) {
+        self.patience = patience
         self.store = store
         self.isDraining = isDraining
     }
@@ -28,7 +31,7 @@ package final class Readiness: Stepping {
     package func isReady() async -> Bool {
         if isDraining.isRaised { return false }
         let asked = ContinuousClock.now
-        while ContinuousClock.now - asked < Self.patience {
+        while ContinuousClock.now - asked < patience {
             if let isGood = answer(notBefore: asked - Self.answerKept) { return isGood }
             doorbell.ring()
             guard (try? await Task.sleep(for: Self.look)) != nil else { return false }

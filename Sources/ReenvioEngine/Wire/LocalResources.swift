@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import ReenvioModel
 
 /// What the system gives to this process, asked for where an error alone does not say whose fault it is.
 package enum LocalResources {
@@ -24,8 +25,14 @@ package enum LocalResources {
         return openFiles.soft
     }
 
+    /// Most inbound connections of a process that may open so many files: what `WireLimits` leaves, but for the store.
+    package static func inboundConnections(openFiles: UInt64) -> Int {
+        let left = Int(clamping: openFiles) - WireLimits(openFiles: openFiles).connections
+        return max(16, left - Limits.descriptorsOfStore)
+    }
+
     /// Whether the process has hardly a descriptor left. Three cheap calls of the system.
-    static var areDescriptorsShort: Bool {
+    package static var areDescriptorsShort: Bool {
         let probe = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
         guard probe >= 0 else { return errno == EMFILE || errno == ENFILE }
         close(probe)
@@ -41,30 +48,6 @@ package enum LocalResources {
         guard probe >= 0 else { return true }
         defer { close(probe) }
         return address.withSockAddr { connect(probe, $0, socklen_t($1)) } == 0
-    }
-
-    /// Runs `body` on a thread of its own; false where the system has none left, which Foundation's `Thread` hides.
-    static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-        let box = Unmanaged.passRetained(ThreadBody(body))
-        var thread = pthread_t()
-        let code = pthread_create(&thread, nil, Self.main, box.toOpaque())
-        guard code == 0 else {
-            box.release()
-            return false
-        }
-        pthread_detach(thread)
-        return true
-    }
-
-    private static let main: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { raw in
-        if let raw { Unmanaged<ThreadBody>.fromOpaque(raw).takeRetainedValue().run() }
-        return nil
-    }
-
-    private final class ThreadBody {
-        let run: @Sendable () -> Void
-
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
     private static var noFile: __rlimit_resource_t { __rlimit_resource_t(RLIMIT_NOFILE.rawValue) }

@@ -1,6 +1,7 @@
 import Foundation
 package import NIOCore
 package import ReenvioModel
+package import ReenvioStore
 import Synchronization
 
 /// Asks the system for the addresses of a name; blocks, possibly for long.
@@ -23,8 +24,7 @@ package struct NameNotResolved: Error {
 ///   lookup was overdue (*slow*) half of them over all merchants;
 /// - an overdue lookup does not count against `lookupsAtOnce`, until three times as many are stuck.
 package final class NameResolver: Sendable {
-    /// Runs a closure on a new thread; false where there is none to be had.
-    package typealias StartThread = @Sendable (_ body: @escaping @Sendable () -> Void) -> Bool
+    package typealias StartThread = SystemThread.Start
 
     private let lookup: Lookup
     private let startThread: StartThread
@@ -33,7 +33,7 @@ package final class NameResolver: Sendable {
 
     package init(
         limits: WireLimits = WireLimits(), lookup: @escaping Lookup = systemLookup,
-        startThread: @escaping StartThread = LocalResources.startThread
+        startThread: @escaping StartThread = SystemThread.start
     ) {
         self.lookup = lookup
         self.startThread = startThread

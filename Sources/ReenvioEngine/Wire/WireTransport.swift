@@ -2,6 +2,7 @@ package import Metrics
 package import NIOCore
 import NIOPosix
 package import ReenvioModel
+package import ReenvioStore
 
 /// HTTP/1.1 over NIO channels, for deliveries: a pool of kept-alive connections per merchant and origin, dialed to
 /// judged addresses only (`docs/architecture.md` rule 10), on the clock of `docs/contract.md` 3.3.
@@ -25,7 +26,7 @@ package final class WireTransport: Transport {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, clock: any TimeSource = SystemClock(),
         repeats: Counter? = nil, shortages: ShortageLog? = nil,
         lookup: @escaping Lookup = systemLookup,
-        startThread: @escaping NameResolver.StartThread = LocalResources.startThread
+        startThread: @escaping NameResolver.StartThread = SystemThread.start
     ) throws {
         let dialer = Dialer(
             policy: policy, resolver: NameResolver(limits: limits, lookup: lookup, startThread: startThread),

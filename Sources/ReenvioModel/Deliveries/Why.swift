@@ -10,10 +10,12 @@ package struct Why: Sendable, Equatable {
     /// Newest first.
     package var log: [LoggedNotification]
     package var receiver: Receiver?
+    /// Why its delivery is passed over: damage in the store; nil where it is not.
+    package var setAside: String?
 
     package init(
         payoutID: Int64, facts: WindowMatch.Facts, isErased: Bool, isURLRefused: Bool = false, window: ResendWindow?,
-        log: [LoggedNotification], receiver: Receiver?
+        log: [LoggedNotification], receiver: Receiver?, setAside: String? = nil
     ) {
         self.payoutID = payoutID
         self.facts = facts
@@ -22,6 +24,7 @@ package struct Why: Sendable, Equatable {
         self.window = window
         self.log = log
         self.receiver = receiver
+        self.setAside = setAside
     }
 
     /// Nil where no window was asked about.
@@ -79,6 +82,7 @@ package struct Why: Sendable, Equatable {
     }
 
     private var nextSentences: [String] {
+        if let setAside { return ["Something in the store is damaged: \(setAside)."] }
         let open = log.flatMap(\.deliveries).filter { $0.state == .waiting || $0.state == .inFlight }
         if open.contains(where: { $0.state == .inFlight }) { return ["An attempt is under way."] }
         guard let next = nextAttemptAt else { return ["Nothing more is planned; \(resendSentence)."] }

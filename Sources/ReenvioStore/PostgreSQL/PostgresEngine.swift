@@ -8,23 +8,35 @@ package final class PostgresEngine: StoreEngine {
     private let writers: PostgresThreads
     private let shared = PostgresShared()
     private let address: PostgresAddress
+    private let startThread: SystemThread.Start
     private let announcedAt = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Connects once, to tell at once what is wrong with the address.
-    /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be reached.
-    package init(_ address: PostgresAddress, readers: Int = 4, writers: Int = 4) throws {
+    /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be reached or
+    ///   this machine has no thread for it.
+    package init(
+        _ address: PostgresAddress, readers: Int = 4, writers: Int = 4,
+        startThread: @escaping SystemThread.Start = SystemThread.start
+    ) throws {
         self.address = address
+        self.startThread = startThread
         let shared = shared
         do {
             try Self.refuseForeignDatabase(try PostgresConnection(address, shared))
         } catch let error as PostgresError {
             throw error.storeError
         }
-        self.readers = PostgresThreads("reenvio reader", count: readers) {
+        let readers = try PostgresThreads("reenvio reader", count: readers, startThread: startThread) {
             PostgresSession(address, shared, plans: .whenItPays)
         }
-        self.writers = PostgresThreads("reenvio writer", count: writers) {
-            PostgresSession(address, shared, plans: .once)
+        self.readers = readers
+        do {
+            self.writers = try PostgresThreads("reenvio writer", count: writers, startThread: startThread) {
+                PostgresSession(address, shared, plans: .once)
+            }
+        } catch {
+            readers.stop()
+            throw error
         }
     }
 
@@ -118,7 +130,7 @@ extension PostgresEngine: StoreSharing {
         }
     }
 
-    package func listen(_ ring: @escaping @Sendable () -> Void) -> any StoreListening {
-        PostgresListener(address, shared, ring)
+    package func listen(_ ring: @escaping @Sendable () -> Void) throws -> any StoreListening {
+        try PostgresListener(address, shared, startThread: startThread, ring)
     }
 }

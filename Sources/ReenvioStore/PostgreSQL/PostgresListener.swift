@@ -12,19 +12,36 @@ final class PostgresListener: StoreListening {
     private let end: (read: CInt, write: CInt)
     private let isStopped = Mutex(false)
 
-    init(_ address: PostgresAddress, _ shared: PostgresShared, _ ring: @escaping @Sendable () -> Void) {
+    /// - Throws: `StoreError.unavailable` where this machine has no descriptor or no thread.
+    init(
+        _ address: PostgresAddress, _ shared: PostgresShared, startThread: SystemThread.Start = SystemThread.start,
+        _ ring: @escaping @Sendable () -> Void
+    ) throws {
         var pair: [CInt] = [-1, -1]
-        pipe(&pair)
+        guard pipe(&pair) == 0 else {
+            throw StoreError.unavailable("the system has no descriptor left for the reenvio listener")
+        }
         end = (pair[0], pair[1])
-        let thread = Thread { [end = end.read] in
+        do {
+            try Self.start(address, shared, until: end.read, by: startThread, ring)
+        } catch {
+            close(end.read)
+            stop()
+            throw error
+        }
+    }
+
+    private static func start(
+        _ address: PostgresAddress, _ shared: PostgresShared, until end: CInt, by startThread: SystemThread.Start,
+        _ ring: @escaping @Sendable () -> Void
+    ) throws {
+        try SystemThread.startNeeded("reenvio listener", by: startThread) {
             while !Self.isReadable(end, within: 0) {
                 try? Self.listen(address, shared, until: end, ring)
                 if Self.isReadable(end, within: Self.pause) { break }
             }
             close(end)
         }
-        thread.name = "reenvio listener"
-        thread.start()
     }
 
     func stop() {

@@ -1,5 +1,4 @@
 import Dispatch
-import Foundation
 import Synchronization
 
 /// Threads with a connection each, on which closures run one after the other, in order of right.
@@ -17,12 +16,19 @@ final class PostgresThreads: Sendable {
     private let signals = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    init(_ name: String, count: Int, session: @escaping @Sendable () -> PostgresSession) {
+    /// - Throws: `StoreError.unavailable` where the system has not enough threads; those that began end.
+    init(
+        _ name: String, count: Int, startThread: SystemThread.Start = SystemThread.start,
+        session: @escaping @Sendable () -> PostgresSession
+    ) throws {
         self.count = count
-        for _ in 0..<count {
-            let thread = Thread { self.work(session()) }
-            thread.name = name
-            thread.start()
+        for started in 0..<count {
+            do {
+                try SystemThread.startNeeded(name, by: startThread) { self.work(session()) }
+            } catch {
+                for _ in 0..<started { signals.signal() }
+                throw error
+            }
         }
     }
 

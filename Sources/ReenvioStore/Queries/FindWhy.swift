@@ -28,6 +28,25 @@ extension Store {
             isURLRefused: found.url.map { (try? ReceiverURL(parsing: $0, policy: policy)) == nil } ?? false,
             window: window,
             log: try await deliveryLog(payoutID: payoutID, accountID: accountID, now: now, wall: wall) ?? [],
-            receiver: try await receiver(ofPayout: payoutID, isBounded: isBounded))
+            receiver: try await receiver(ofPayout: payoutID, isBounded: isBounded),
+            setAside: try await setAside(payoutID: payoutID, now: now))
+    }
+
+    /// Why a delivery of it is passed over; nil where none is.
+    private func setAside(payoutID: Int64, now: Timestamp) async throws -> String? {
+        try await engine.read { db in
+            try db.first(
+                """
+                SELECT s.kind, s.merchant_id, s.id, s.reason, s.until_at FROM payouts p
+                JOIN set_aside s ON s.merchant_id = p.merchant_id AND s.kind IN ('delivery', 'outcome')
+                JOIN deliveries d ON d.merchant_id = s.merchant_id AND d.id = s.id
+                WHERE p.id = $1 AND d.payout_id = p.id AND s.until_at >= $2 LIMIT 1
+                """, [.int(payoutID), .time(now)]
+            ) { row in
+                SetAside.Kind(rawValue: row.text(0)).map {
+                    SetAside($0, merchantID: row.int(1), id: row.int(2), reason: row.text(3), until: row.time(4)).text
+                }
+            } ?? nil
+        }
     }
 }

@@ -63,6 +63,8 @@ package struct StoreMeasures: Sendable {
     /// Engine time at which the delivery that has been due for longest came due; none where nothing is due.
     package var oldestDue: [Lane: Timestamp]
     package var resendItems: ResendItems
+    /// Rows and pages that are passed over, as far as they are counted.
+    package var setAside: Int64
 }
 
 extension Store {
@@ -71,6 +73,7 @@ extension Store {
     /// Queues of a lane among which the oldest due delivery is looked for, and resends whose items are summed.
     private static let queuesMeasured = 256
     private static let resendsMeasured = 1_000
+    private static let setAsideMeasured = 10_000
     /// A queue with more work than its receiver has slots for is put off a little: it may be due all the same.
     private static let putOff: Duration = .seconds(3)
 
@@ -84,8 +87,15 @@ extension Store {
             for lane in Lane.allCases { oldest[lane] = try Self.oldestDue(lane, now: now, in: db) }
             return StoreMeasures(
                 backlog: try Self.count(from: place, part, in: db), oldestDue: oldest,
-                resendItems: try Self.resendItems(in: db))
+                resendItems: try Self.resendItems(in: db), setAside: try Self.setAside(now: now, in: db))
         }
+    }
+
+    private static func setAside(now: Timestamp, in db: any SQLConnection) throws -> Int64 {
+        try db.first(
+            "SELECT count(*) FROM (SELECT 1 FROM set_aside WHERE until_at >= $1 LIMIT $2) AS found",
+            [.time(now), .int(setAsideMeasured)]
+        ) { $0.int(0) } ?? 0
     }
 
     private static func count(

@@ -25,7 +25,8 @@ package protocol StoreSharing: Sendable {
     func announce()
 
     /// Calls `ring` whenever another node, or this one, announced work, until the listening is stopped.
-    func listen(_ ring: @escaping @Sendable () -> Void) -> any StoreListening
+    /// - Throws: where this machine has no thread or descriptor for it now.
+    func listen(_ ring: @escaping @Sendable () -> Void) throws -> any StoreListening
 }
 
 package protocol StoreListening: Sendable {

@@ -7,11 +7,14 @@ package final class SQLiteEngine: StoreEngine {
     static let applicationID: Int64 = 0x526E_766F
 
     private let pool: DatabasePool
-    private let writer = WriterThread()
+    private let writer: WriterThread
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
-    package init(path: String, readers: Int = 4, manners: SQLiteManners = .eager) throws {
+    package init(
+        path: String, readers: Int = 4, manners: SQLiteManners = .eager,
+        startThread: SystemThread.Start = SystemThread.start
+    ) throws {
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -26,6 +29,7 @@ package final class SQLiteEngine: StoreEngine {
             if error.resultCode == .SQLITE_NOTADB { throw StoreError.notOurs(path) }
             throw StoreError(error)
         }
+        writer = try WriterThread(startThread: startThread)
     }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {

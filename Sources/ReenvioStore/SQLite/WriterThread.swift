@@ -1,5 +1,4 @@
 import Dispatch
-import Foundation
 import Synchronization
 
 /// The one thread on which all writes of a SQLite file run, so that the connection's pages, its prepared statements and
@@ -17,10 +16,9 @@ final class WriterThread: Sendable {
     private let signals = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    init() {
-        let thread = Thread { self.work() }
-        thread.name = "reenvio writer"
-        thread.start()
+    /// - Throws: `StoreError.unavailable` where the system has no thread.
+    init(startThread: SystemThread.Start = SystemThread.start) throws {
+        try SystemThread.startNeeded("reenvio writer", by: startThread) { self.work() }
     }
 
     /// Runs `write` when its turn comes; false, and it never runs, after `stop`.

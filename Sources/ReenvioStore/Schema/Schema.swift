@@ -41,6 +41,7 @@ package enum Schema {
         Migration(version: 11, name: "resends over ranges and merchants", statements: Tables.resendBatches),
         // An older node would neither name failed items nor sweep what a canceled log left behind.
         Migration(version: 12, name: "failed items of resends", statements: Tables.failedItems),
+        Migration(version: 15, name: "what is set aside", statements: Tables.setAside, needs: 12),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

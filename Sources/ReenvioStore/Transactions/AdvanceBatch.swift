@@ -82,6 +82,17 @@ extension Store {
         return step
     }
 
+    /// A merchant whose turn failed comes after the others.
+    package func passTurn(_ turn: BatchTurn) async throws {
+        guard let merchantID = turn.merchantID else { return }
+        try await engine.write(.chunks) { db in
+            try db.run(
+                "UPDATE resend_batch_merchants SET turn = turn + 1 WHERE batch_id = $1 AND merchant_id = $2",
+                [.int(turn.batchID), .int(merchantID)])
+            return ()
+        }
+    }
+
     private static func endBatch(_ id: Int64, now: Timestamp, in db: any SQLConnection) throws -> BatchStep {
         let ended = try db.run(
             """

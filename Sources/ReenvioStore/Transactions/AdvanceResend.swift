@@ -1,4 +1,5 @@
 package import ReenvioModel
+import Synchronization
 
 /// What a step of the runner did.
 package struct ResendStep: Sendable, Equatable {
@@ -60,24 +61,36 @@ extension Store {
     /// entries. The chunk's deliveries, the cursor and the counters are one commit (`docs/contract.md` 5). A resend
     /// waits while its backlog is full, its pace has no room, or its canary is not decided.
     package func advanceResend(after last: Int64?, _ rules: ChunkRules) async throws -> ResendStep {
-        let (step, told) = try await engine.write(.chunks) { db in
-            let step = try Self.step(after: last ?? 0, rules, in: db)
-            guard case .ended = step.progress, let id = step.resendID else { return (step, WrittenNotices()) }
-            return (step, try tellEnd(ofJob: id, in: db))
+        // What is sent without waiting may fail as late as at the commit.
+        let attempted = Mutex<Int64?>(nil)
+        do {
+            let (step, told) = try await engine.write(.chunks) { db in
+                let step = try Self.step(after: last ?? 0, rules, in: db) { id in attempted.withLock { $0 = id } }
+                guard case .ended = step.progress, let id = step.resendID else { return (step, WrittenNotices()) }
+                return (step, try tellEnd(ofJob: id, in: db))
+            }
+            announce(told)
+            return step
+        } catch StoreError.failed(let why) {
+            guard let id = attempted.withLock({ $0 }) else { throw StoreError.failed(why) }
+            throw ResendBroken(resendID: id, why: why)
         }
-        announce(told)
-        return step
     }
 
-    private static func step(after last: Int64, _ rules: ChunkRules, in db: any SQLConnection) throws -> ResendStep {
+    private static func step(
+        after last: Int64, _ rules: ChunkRules, in db: any SQLConnection, attempting: (Int64?) -> Void
+    ) throws -> ResendStep {
+        attempting(nil)
         let running = try RunningResend.inTurn(after: last, backlogMax: rules.backlogMax, in: db)
         for resend in running {
+            attempting(resend.id)
             do {
                 if let step = try advance(resend, rules, in: db) { return step }
             } catch StoreError.failed(let why) {
                 throw ResendBroken(resendID: resend.id, why: why)
             }
         }
+        attempting(nil)
         let isAnyRunning = try db.first("SELECT id FROM resends WHERE state = 'processing' LIMIT 1") { $0.int(0) }
         // Where more wait than one step looks at, the next one looks at the others.
         return ResendStep(progress: isAnyRunning == nil ? .idle : .waiting, resendID: running.last?.id)

@@ -118,7 +118,14 @@ struct ClaimBatch {
             lease(part.candidate, row.int(0))
             let delivery = ClaimedDelivery(
                 row, part.candidate, token: order.token, resend, probe: part.probe)
-            if let delivery { result.deliveries.append(delivery) }
+            if let delivery {
+                result.deliveries.append(delivery)
+            } else {
+                result.damaged.append(
+                    ClaimResult.Damaged(
+                        merchantID: part.candidate.merchantID, deliveryID: row.int(0),
+                        why: "its \(row.isNull(3) ? "payout" : "notification") is gone"))
+            }
         }
     }
 

@@ -23,6 +23,11 @@ package struct ClaimOrder: Sendable {
     /// Whether engine time is stored with what is claimed now, and even where nothing is claimed but something is open.
     package var storesTime = false
     package var storesTimeIdle = false
+    /// Queues to claim from; nil: from every one.
+    package var only: Set<Turns.Candidate>?
+    /// Queues and receivers that could not be read and are passed over.
+    package var without: Set<Turns.Candidate> = []
+    package var withoutProbes: Set<Int64> = []
 
     package init(now: Timestamp, wall: Timestamp? = nil, leaseUntil: Timestamp, token: Int64, turns: Turns) {
         self.now = now
@@ -31,6 +36,18 @@ package struct ClaimOrder: Sendable {
         self.token = token
         self.turns = turns
     }
+
+    /// Whether it may claim from a queue.
+    func takes(_ candidate: Turns.Candidate) -> Bool {
+        !without.contains(candidate) && only?.contains(candidate) ?? true
+    }
+}
+
+/// A broken receiver that cannot be looked at, whatever is claimed beside it.
+package struct ProbeBroken: Error, Equatable {
+    package var receiverID: Int64
+    package var merchantID: Int64
+    package var why: String
 }
 
 package struct ClaimResult: Sendable {
@@ -43,6 +60,8 @@ package struct ClaimResult: Sendable {
     package var nextDue: Timestamp?
     /// Claimed events of v3 that could not be opened; they come due again when their leases end.
     package var unreadable = 0
+    /// Deliveries that were leased and cannot be sent: their message is gone or cannot be opened.
+    package var damaged: [Damaged] = []
     /// Jobs that were canceled a moment ago: nothing of them may begin.
     package var canceled: Set<Int64> = []
     /// Due deliveries that were not claimed: their resend's pace has put them off, or they need not be sent any more.
@@ -57,7 +76,20 @@ package struct ClaimResult: Sendable {
     package var ahead: [(receiverID: Int64, deliveries: [Int64], lookedTo: HungURLs.Place?)] = []
     package var hasStoredTime = false
 
+    package struct Damaged: Sendable, Equatable {
+        package var merchantID: Int64
+        package var deliveryID: Int64
+        package var why: String
+    }
+
     package init() {}
+}
+
+extension Store {
+    /// The queues that a claim would look at now, for one that takes them one by one.
+    package func claimable(_ order: ClaimOrder) async throws -> [Turns.Candidate] {
+        try await engine.read { db in try ClaimDeliveries.candidates(order, in: db) }
+    }
 }
 
 /// Takes due work out of due queues and leases it: the lease is the due time (`docs/architecture.md`, rules 4 and 5).
@@ -79,7 +111,7 @@ enum ClaimDeliveries {
         for delivery in result.deliveries { turns.took(1, from: delivery.candidate, hasMore: false) }
         for event in result.sealedEvents { turns.took(1, from: event.candidate, hasMore: false) }
         try OvertakeHung.run(order, &turns, into: &result, in: db)
-        let known = turns.backlogWithRoom(limit: queuesPerLane)
+        let known = turns.backlogWithRoom(limit: queuesPerLane).filter(order.takes)
         let found = try dueQueues(order, besides: Set(known), in: db)
         let isAmple = turns.haveNothingToShare(known + found)
         let locked =
@@ -119,6 +151,11 @@ enum ClaimDeliveries {
         if isIdle, try !order.storesTimeIdle || !EngineTimes.isNeeded(in: db) { return }
         try EngineTimes.note(order.now, ahead: order.now - order.wall, in: db)
         result.hasStoredTime = true
+    }
+
+    fileprivate static func candidates(_ order: ClaimOrder, in db: any SQLConnection) throws -> [Turns.Candidate] {
+        let known = order.turns.backlogWithRoom(limit: queuesPerLane).filter(order.takes)
+        return known + (try dueQueues(order, besides: Set(known), in: db))
     }
 
     /// Queues that this claim has to itself, as they stood when it got them.
@@ -187,7 +224,7 @@ enum ClaimDeliveries {
         try db.query(dueByLane, [.time(order.now), .int(queuesPerLane)]) { row in
             guard let queue = QueueID(raw: row.int(1)) else { return }
             let candidate = Turns.Candidate(merchantID: row.int(0), queue: queue)
-            if seen.insert(candidate).inserted { due.append(candidate) }
+            if order.takes(candidate), seen.insert(candidate).inserted { due.append(candidate) }
         }
         return due
     }

@@ -33,6 +33,7 @@ struct ClaimEvents {
     private let token: Int64
     private let probe: Breaker.Occasion?
     private var rows = SQLRows([("merchant_id", .int), ("id", .int)])
+    private var added: [Int64] = []
 
     init(_ candidate: Turns.Candidate, token: Int64, probe: Breaker.Occasion?) {
         self.candidate = candidate
@@ -41,6 +42,7 @@ struct ClaimEvents {
     }
 
     mutating func add(deliveryID: Int64) {
+        added.append(deliveryID)
         rows.append([.int(candidate.merchantID), .int(deliveryID)])
     }
 
@@ -49,10 +51,12 @@ struct ClaimEvents {
     func run(_ order: ClaimOrder, into result: inout ClaimResult, in db: any SQLConnection) throws -> [Int64] {
         if rows.isEmpty { return [] }
         var leased: [Int64] = []
+        var found: Set<Int64> = []
         var moved = SQLRows([("merchant_id", .int), ("id", .int), ("queue_id", .int)])
         var wakes = QueueWakes()
         try db.batch(Self.load, rows) { row in
             let receiverID = row.int(15)
+            found.insert(row.int(0))
             if receiverID != candidate.queue.receiverID, !row.bool(16) {
                 let queue = QueueID(receiverID: receiverID, lane: candidate.queue.lane)
                 moved.append([.int(candidate.merchantID), .int(row.int(0)), .int(queue.raw)])
@@ -66,6 +70,14 @@ struct ClaimEvents {
         }
         try db.send(MovedDeliveries.move, moved)
         try wakes.save(in: db)
+        // A damaged row is leased like the others, and not met each time.
+        for id in added where !found.contains(id) {
+            leased.append(id)
+            result.damaged.append(
+                ClaimResult.Damaged(
+                    merchantID: candidate.merchantID, deliveryID: id,
+                    why: "its event, notification or registration is gone"))
+        }
         return leased
     }
 
@@ -113,6 +125,10 @@ extension Store {
                 opened.deliveries.append(delivery)
             } else {
                 opened.unreadable += 1
+                opened.damaged.append(
+                    ClaimResult.Damaged(
+                        merchantID: sealed.candidate.merchantID, deliveryID: sealed.deliveryID,
+                        why: "its message cannot be opened"))
             }
         }
         return opened

@@ -9,7 +9,7 @@ enum OvertakeHung {
     static func run(
         _ order: ClaimOrder, _ turns: inout Turns, into result: inout ClaimResult, in db: any SQLConnection
     ) throws {
-        for wanted in order.overtaking {
+        for wanted in order.overtaking where order.takes(wanted.candidate) {
             let candidate = wanted.candidate
             let (chosen, last) = try find(wanted, now: order.now, in: db)
             var taken: [Int64] = []

@@ -14,14 +14,29 @@ enum ProbeReceivers {
         var room = order.probesMax
         let limit = min(receiversPerClaim, room)
         for before in try ReceiverStates.resuming(now: order.now, limit: limit, in: db) where room > 0 {
-            var state = before
-            if state.breaker == nil {
-                state.heldUntil = nil
-            } else {
-                room -= try probe(&state, atMost: room, order, into: &result, in: db)
+            if order.withoutProbes.contains(before.id) { continue }
+            do {
+                room -= try look(at: before, atMost: room, order, into: &result, in: db)
+            } catch StoreError.failed(let why) {
+                throw ProbeBroken(receiverID: before.id, merchantID: before.merchantID, why: why)
             }
-            try state.save(before: before, wall: order.wall, in: db)
         }
+    }
+
+    /// Returns how many probes start.
+    private static func look(
+        at before: ReceiverState, atMost room: Int, _ order: ClaimOrder, into result: inout ClaimResult,
+        in db: any SQLConnection
+    ) throws -> Int {
+        var state = before
+        var started = 0
+        if state.breaker == nil {
+            state.heldUntil = nil
+        } else {
+            started = try probe(&state, atMost: room, order, into: &result, in: db)
+        }
+        try state.save(before: before, wall: order.wall, in: db)
+        return started
     }
 
     /// Returns how many probes start.

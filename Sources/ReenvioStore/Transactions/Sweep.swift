@@ -23,6 +23,13 @@ package struct SweepPosition: Sendable, Equatable {
     package var isUnderWay: Bool { merchantID != nil || answer != nil || ended != nil }
 }
 
+/// What a sweep looks at, in this order.
+package enum SweepKind: Sendable, CaseIterable {
+    case attempts, deliveries, answers, resends, parties, audit, idempotencyKeys, queues
+
+    package static let all = Set(allCases)
+}
+
 /// What one bounded sweep of the janitor removed, by kind.
 package struct SweepResult: Sendable, Equatable {
     package var attempts = 0
@@ -59,31 +66,50 @@ extension Store {
     private static let merchantsPerSweep = 200
 
     /// Forgets what has outlived its use (`docs/contract.md` 14). Each call is one bounded write; `position` is where
-    /// the last one stopped.
+    /// the last one stopped. `kinds`: where one cannot be swept, the others are swept without it.
     package func sweep(
-        from position: SweepPosition, retention: Retention, now: Timestamp
+        from position: SweepPosition, retention: Retention, now: Timestamp, kinds: Set<SweepKind> = SweepKind.all
     ) async throws -> SweepResult {
         try await engine.write(.janitor) { db in
             var result = SweepResult()
-            let attemptsCutoff = TimePieces.rowCutoff(.attempts, retention, now, db.dialect)
-            try sweepAttempts(after: position.merchantID ?? 0, &result, cutoff: attemptsCutoff, now: now, in: db)
-            (result.position.ended, result.position.endedWalkedOn) = (position.ended, position.endedWalkedOn)
-            let deliveriesCutoff = TimePieces.rowCutoff(.deliveries, retention, now, db.dialect)
-            result.deliveries = try SweepDeliveries(cutoff: deliveriesCutoff, now: now).run(&result.position, in: db)
-            if retention.dropsAnswersFirst {
-                try sweepAnswers(
-                    after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)
+            result.position = position
+            for kind in SweepKind.allCases where kinds.contains(kind) {
+                try sweep(kind, from: position, retention, now, into: &result, in: db)
             }
+            return result
+        }
+    }
+
+    private func sweep(
+        _ kind: SweepKind, from position: SweepPosition, _ retention: Retention, _ now: Timestamp,
+        into result: inout SweepResult, in db: any SQLConnection
+    ) throws {
+        switch kind {
+        case .attempts:
+            let cutoff = TimePieces.rowCutoff(.attempts, retention, now, db.dialect)
+            result.position.merchantID = nil
+            try sweepAttempts(after: position.merchantID ?? 0, &result, cutoff: cutoff, now: now, in: db)
+        case .deliveries:
+            let cutoff = TimePieces.rowCutoff(.deliveries, retention, now, db.dialect)
+            result.deliveries = try SweepDeliveries(cutoff: cutoff, now: now).run(&result.position, in: db)
+        case .answers:
+            result.position.answer = nil
+            guard retention.dropsAnswersFirst else { return }
+            try sweepAnswers(after: position.answer, &result, cutoff: retention.cutoff(.answers, now: now), in: db)
+        case .resends:
             result.resends = try sweepResends(endedBefore: retention.cutoff(.resends, now: now), in: db)
             try Self.sweepBatch(endedBefore: retention.cutoff(.resends, now: now), in: db)
+        case .parties:
             result.parties = try sweepParties(cutoff: retention.cutoff(.parties, now: now), now: now, in: db)
+        case .audit:
             result.audit = try db.run(
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)",
                 [.time(retention.cutoff(.audit, now: now)), .int(Self.sweepMax)])
+        case .idempotencyKeys:
             result.idempotencyKeys = try db.run(
                 Self.deleteIdempotencyKeys, [.time(IdempotencyKeys.oldest(now)), .int(Self.sweepMax)])
+        case .queues:
             result.queues = try db.run(Self.deleteQueues, [.int(Int64.max), .int(Self.sweepMax)])
-            return result
         }
     }
 

@@ -24,8 +24,9 @@ struct Check: AsyncParsableCommand {
                 warnings += settings.warnings
                 do {
                     let store = try await settings.openStore(now: Terminal.now)
+                    let engineNow = try await store.engineNow(wall: Terminal.now)
+                    warnings += try await store.setAsides(now: engineNow).map(\.text)
                     if deep {
-                        let engineNow = try await store.engineNow(wall: Terminal.now)
                         problems += try await store.recount(engineNow: engineNow)
                     }
                     warnings += try await Self.clockWarnings(store)

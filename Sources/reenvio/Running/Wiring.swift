@@ -41,7 +41,10 @@ enum Wiring {
         let publicURL = PublicURL(settings.publicURL)
         let options = APIServer.Options(
             rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL,
-            isSplit: settings.adminListen != nil, version: Reenvio.version, isDraining: isDraining
+            isSplit: settings.adminListen != nil, version: Reenvio.version, isDraining: isDraining,
+            connections: InboundConnections(
+                limit: LocalResources.inboundConnections(openFiles: LocalResources.openFiles.soft),
+                pauses: metrics.acceptPauses, logger: logger)
         )
         let api = APIServer(engine, readiness: readiness, options: options)
         let listeners = try listeners(api, settings, publicURL, on: group, logger: logger, onListening: onListening)

@@ -17,9 +17,10 @@ from .waiting import eventually
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("REENVIO_BIN") or ROOT / ".build/debug/reenvio").resolve()
 
-STARTS_WITHIN_S = 20
-ENDS_WITHIN_S = 10
-COMMAND_WITHIN_S = 20
+STARTS_WITHIN_S = 60
+ENDS_WITHIN_S = 20
+"""The server's own bound is 9 s; the rest is the machine's."""
+COMMAND_WITHIN_S = 60
 
 LOOPBACK_RECEIVERS = {
     "REENVIO_ALLOW_HTTP_RECEIVERS": "true",

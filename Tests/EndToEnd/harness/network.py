@@ -12,6 +12,8 @@ from collections import Counter
 from ipaddress import ip_address
 from pathlib import Path
 
+from . import here
+
 INSIDE = "REENVIO_TEST_INSIDE_A_NAMESPACE"
 ENDS_WITHIN_S = 300
 A, AAAA = 1, 28
@@ -22,17 +24,10 @@ ETH_P_ALL, IPV4, IPV6 = 0x0003, 0x0800, 0x86DD
 # Outside
 
 def run_inside(tests):
-    """Runs these pytest files in a network and mount namespace; returns the finished process. Fails where the machine
-    does not permit one: a guard that was not tested is not to look tested."""
-    unshare = ["unshare", "--net", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
-    try:
-        subprocess.run([*unshare, "true"], check=True, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.SubprocessError) as refused:
-        said = getattr(refused, "stderr", None) or refused
-        raise AssertionError(
-            f"this test needs a network namespace of its own, and `{' '.join(unshare)}` is not permitted here: {said}. "
-            "Run it as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)."
-        ) from None
+    """Runs these pytest files in a network and mount namespace; returns the finished process."""
+    unshare = here.mount_namespace("--net")
+    if unshare is None:
+        here.cannot_run("`unshare --net --mount` is not permitted: run it as root, or allow unprivileged user namespaces")
     return subprocess.run(
         [*unshare, sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *map(str, tests)],
         cwd=Path(__file__).resolve().parents[1], env=os.environ | {INSIDE: "1"}, text=True, capture_output=True,

@@ -3,6 +3,8 @@
 import time
 
 LOOK_S = 0.02
+PATIENCE_S = 30.0
+"""No wait ends sooner: how fast a machine is decides no test."""
 
 
 def eventually(look, what, within=20.0):
@@ -11,6 +13,7 @@ def eventually(look, what, within=20.0):
     `what` completes the sentence of the failure: "within 20 s it did not happen that ...". An AssertionError inside
     `look` counts as "not yet"; the last one is part of the failure.
     """
+    within = max(within, PATIENCE_S)
     deadline = time.monotonic() + within
     last = None
     while True:

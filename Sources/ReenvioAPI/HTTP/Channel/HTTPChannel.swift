@@ -16,15 +16,18 @@ struct HTTPChannel: HTTPChannelHandler {
     let responder: HTTPChannelHandler.Responder
     /// Raised when the server is about to stop: connections then end with their next answer.
     let isDraining: Flag
+    let connections: InboundConnections
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        channel.eventLoop.makeCompletedFuture {
+        let occupancy = connections.register(channel)
+        return channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             var encoding = HTTPResponseEncoder.Configuration()
             encoding.automaticallySetFramingHeaders = false
             try pipeline.configureHTTPServerPipeline(
                 withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                 withEncoderConfiguration: encoding, withDecoderLimitConfiguration: Self.decoderLimits)
+            try pipeline.addHandler(OccupancyHandler(occupancy))
             try pipeline.addHandler(PersistenceHandler(isDraining: isDraining))
             try pipeline.addHandler(FramingHandler())
             try pipeline.addHandler(HostHandler())
