@@ -63,6 +63,20 @@ package enum Limits {
     package static let outcomesPerCommit = 1_000
     package static let changesWaiting = 20_000
 
+    // The log of a SQLite store (`docs/operations.md`)
+    /// What the file keeps once the log was begun anew, and the length from which it is cut as soon as nobody reads it.
+    package static let logBytesKept: Int64 = 64 << 20
+    package static let logBytesGivenBack: Int64 = 128 << 20
+    /// The lengths from which a server warns, lets wait what can, and takes nothing new in.
+    package static let logBytesWarned: Int64 = 256 << 20
+    package static let logBytesPausing: Int64 = 1 << 30
+    package static let logBytesRefusing: Int64 = 4 << 30
+
+    // Looking at a store whole (`docs/operations.md`)
+    /// Lines of one kind that `reenvio check --deep` prints, and the room on a disk that its copy leaves to others.
+    package static let damageLines = 20
+    package static let diskBytesLeft: Int64 = 64 << 20
+
     /// Rows of one commit of `reenvio copy`.
     package static let rowsPerCopy = 1_000
 

@@ -106,6 +106,19 @@ def test_a_source_that_changed_meanwhile(house, shop, target):
     assert_refused(copy(house, target), "changed since the copy began")
 
 
+def test_both_never_deliver(house, shop, target):
+    """The source remembers that it was copied, until that is undone."""
+    assert copy(house, target).returncode == 0
+    assert_refused(house.run("serve", "--listen", "127.0.0.1:0"), "copied to", "--undo")
+    assert "copied to" in house.run("check").stderr
+    assert house.run("job", "list").returncode == 0
+    done = house.run("copy", "--from", house.store, "--undo")
+    assert done.returncode == 0 and "may be served again" in done.stdout
+    house.serve().stop()
+    assert house.json("copy", "--from", house.store, "--undo") == {"undone": False}
+    assert house.run("copy", "--from", house.store).returncode == 64
+
+
 class TestRefused:
     def test_beside_a_server(self, house, shop, target):
         house.serve()

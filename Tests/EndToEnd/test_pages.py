@@ -1,13 +1,17 @@
 """The pages for users are true: their commands run and print what is shown, their excerpts are the files', their example
 is signed as it says, their links lead somewhere."""
 
+import errno
+import json
 import re
 from datetime import datetime, timezone
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from harness import disk
 from harness.binary import BINARY, ROOT, clean_environment
+from harness.client import Client, paid_payouts
 from harness.examples import EXAMPLES, free_port
 from harness.pages import Shell, blocks_of, commands_of, is_shown
 
@@ -53,6 +57,52 @@ class TestGettingStarted:
         shown = run_page(STARTING, shell, ports)
         assert shown == sum(block.language in ("json", "text") for block in blocks_of(STARTING)) == 10
         assert [one.name for one in tmp_path.iterdir() if one.is_dir()] == ["reenvio-trial"]
+
+
+class TestWorstEvening:
+    """`docs/operations.md`: a server that was killed, a page of its store that is gone, its log left behind, no key, and a disk
+    that is full for one of the commands."""
+
+    PAGE = "docs/operations.md"
+
+    @pytest.fixture
+    def evening(self, house, shop, receiver, tmp_path):
+        server = house.serve()
+        paid_payouts(server, shop, 20, receiver.url())
+        receiver.wait_for_acknowledged(20)
+        for name in ("backups", "keys"):
+            (tmp_path / name).mkdir()
+        house.json("backup", tmp_path / "backups/reenvio.db")
+        paid_payouts(server, shop, 50, receiver.url(), tag="more")
+        receiver.wait_for_acknowledged(70)
+        server.kill()
+        data = house.store_path.parent.rename(tmp_path / "reenvio-data")
+        (data / "reenvio.db.key").rename(tmp_path / "keys/reenvio.db.key")
+        with open(data / "reenvio.db", "r+b") as file:
+            file.truncate((data / "reenvio.db").stat().st_size // 2)
+        return disk.Faults(tmp_path / "faults", data)
+
+    def test_every_command_as_it_stands(self, evening, tmp_path, shop):
+        environment = clean_environment(evening.settings | {"REENVIO_LISTEN": "127.0.0.1:0", "no_proxy": "127.0.0.1"})
+        environment["PATH"] = f"{BINARY.parent}:{environment['PATH']}"
+        shell = Shell(tmp_path, environment)
+        try:
+            count = 0
+            for block, shown in commands_of(self.PAGE):
+                if "evening" not in block.words:
+                    continue
+                if "full" in block.words:
+                    evening.set(disk.WRITE, errno.ENOSPC)
+                printed = shell.run(block)
+                evening.clear()
+                assert shown is None or is_shown(shown, printed), f"{self.PAGE}:{block.line}: {printed!r}"
+                count += 1
+            assert count >= 7
+            address = json.loads((tmp_path / "serving.json").read_text())["listening"]
+            listed = Client(f"http://{address}", shop.key).get("/v2/payout/payments?per_page=1")
+            assert listed.json()["meta"]["total"] == 20
+        finally:
+            shell.close()
 
 
 class TestReceivingWebhooks:

@@ -59,6 +59,7 @@ package final class FaultyEngine: StoreEngine {
     }
 
     package var sharing: (any StoreSharing)? { base.sharing }
+    package var files: (any StoreFiles)? { base.files }
 
     package func close() throws {
         try base.close()

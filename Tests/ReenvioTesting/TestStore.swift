@@ -118,6 +118,7 @@ private struct AnchoredEngine: StoreEngine {
     }
 
     var sharing: (any StoreSharing)? { base.sharing }
+    var files: (any StoreFiles)? { base.files }
 
     func close() throws {
         try base.close()

@@ -40,6 +40,7 @@ package final class MeteredEngine: StoreEngine {
     }
 
     package var sharing: (any StoreSharing)? { base.sharing }
+    package var files: (any StoreFiles)? { base.files }
 
     package func close() throws {
         try base.close()

@@ -12,6 +12,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case oldestDueSeconds = "reenvio_oldest_due_seconds"
     case resendItems = "reenvio_resend_items"
     case storeSeconds = "reenvio_store_seconds"
+    case storeLogBytes = "reenvio_store_log_bytes"
     case possibleDuplicates = "reenvio_possible_duplicates_total"
     case senderShortages = "reenvio_sender_shortages_total"
     case clockDistrusted = "reenvio_clock_distrusted"
@@ -42,7 +43,8 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         switch self {
         case .changes, .attempts, .possibleDuplicates, .senderShortages, .acceptPauses: .counter
         case .cpuSeconds: .readCounter
-        case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .residentBytes, .setAside: .gauge
+        case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .storeLogBytes, .residentBytes, .setAside:
+            .gauge
         // To the end of the default schedule, a day and four hours.
         case .ackSeconds:
             .histogram([
@@ -76,6 +78,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .oldestDueSeconds: "How long the oldest due delivery of a lane has been waiting beyond its time."
         case .resendItems: "Items of the newest resends by state."
         case .storeSeconds: "How long calls of the store took, waiting for their turn included."
+        case .storeLogBytes: "Length of the log of a SQLite store."
         case .possibleDuplicates: "Webhooks that a receiver may have got twice."
         case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."
         case .clockDistrusted: "1 while the wall clock contradicts the last good time, and nothing is removed by it."

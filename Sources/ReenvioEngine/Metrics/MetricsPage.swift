@@ -32,6 +32,7 @@ package final class MetricsPage: Sendable {
     package func text() async -> String {
         await readStore()
         set(.clockDistrusted, "", trust?.isDistrusted == true ? 1 : 0)
+        set(.storeLogBytes, "", store.engine.files.map { Double($0.logBytes) } ?? 0)
         set(.cpuSeconds, "", ProcessUsage.cpuSeconds)
         set(.residentBytes, "", ProcessUsage.residentBytes.map { Double($0) })
         var text = ""

@@ -10,10 +10,14 @@ package final class ResendRunner: Stepping {
     private static let backlogWait: Duration = .milliseconds(200)
     /// From one chunk to the next while live changes come in: they wait for the same writer.
     private static let besideLiveWait: Duration = .milliseconds(80)
+    /// Damage that is still there after so long is the job's own.
+    private static let secondLookAfter: Duration = .seconds(5)
 
     package let name = "resend runner"
     package let doorbell = Doorbell()
     private let last = Mutex<Int64?>(nil)
+    /// Resends that met damage once, and when that was.
+    private let doubted = Mutex<[Int64: Timestamp]>([:])
     private let store: Store
     private let policy: AddressPolicy
     private let schedule: RetrySchedule
@@ -60,9 +64,10 @@ package final class ResendRunner: Stepping {
         do {
             step = try await store.advanceResend(after: last.withLock { $0 }, rules)
         } catch let broken as ResendBroken {
-            return try await fail(broken, now: now.wall)
+            return try await fail(broken, now: now)
         }
         last.withLock { $0 = step.resendID ?? $0 }
+        if let id = step.resendID { _ = doubted.withLock { $0.removeValue(forKey: id) } }
         if step.queued > 0 { dispatcherBell.ring() }
         for (reason, count) in step.failures.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             logger.warning(
@@ -97,11 +102,20 @@ package final class ResendRunner: Stepping {
     }
 
     /// A resend that cannot go on must not hold the lock, nor keep the others from their turn (`docs/contract.md` 4.4).
-    private func fail(_ broken: ResendBroken, now: Timestamp) async throws -> Step {
-        logger.error("a resend cannot go on", metadata: ["resend": "\(broken.resendID)", "error": "\(broken.why)"])
+    /// A disk may have been ill for a moment, though: it fails at a second look.
+    private func fail(_ broken: ResendBroken, now: Moment) async throws -> Step {
         // The others have their turn, even where this one's end cannot be written.
         last.withLock { $0 = broken.resendID }
-        try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now)
+        let metadata: Logger.Metadata = ["resend": "\(broken.resendID)", "error": "\(broken.why)"]
+        guard let first = doubted.withLock({ $0[broken.resendID] }) else {
+            doubted.withLock { $0[broken.resendID] = now.engine }
+            logger.warning("a resend met damage; it is looked at again", metadata: metadata)
+            return .again
+        }
+        guard now.engine - first >= Self.secondLookAfter else { return .wait(Self.backlogWait) }
+        logger.error("a resend cannot go on", metadata: metadata)
+        try await store.failResend(id: broken.resendID, reason: "Internal server error.", now: now.wall)
+        _ = doubted.withLock { $0.removeValue(forKey: broken.resendID) }
         return .again
     }
 

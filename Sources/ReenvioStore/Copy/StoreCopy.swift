@@ -1,4 +1,4 @@
-import ReenvioModel
+package import ReenvioModel
 
 /// Moves house: everything of a SQLite store into an empty one on another engine (`docs/scaling.md`). A thousand rows
 /// and the place behind them are one commit, so a copy that was interrupted goes on where it was; at the end every
@@ -18,21 +18,28 @@ package struct StoreCopy: Sendable {
     }
 
     private static let mark = "copy"
+    /// In the source, once the copy has ended.
+    fileprivate static let sourceMark = "copied"
 
     private let source: Store
     private let target: Store
+    private let targetName: String
 
     /// - Parameters:
     ///   - source: a SQLite store that no server runs on.
     ///   - target: a store with the same encryption key, opened with `allowingUnfinishedCopy`.
-    package init(from source: Store, to target: Store) {
+    ///   - targetName: what the source remembers of it; without a password.
+    package init(from source: Store, to target: Store, named targetName: String) {
         self.source = source
         self.target = target
+        self.targetName = targetName
     }
 
     /// - Throws: `StoreError.unavailable` for a target that holds something else, a source that changed since an
     ///   interrupted copy began, or a difference at the end.
-    package func run(_ tell: @escaping @Sendable (Progress) -> Void) async throws -> Result {
+    package func run(
+        now: Timestamp, _ tell: @escaping @Sendable (Progress) -> Void
+    ) async throws -> Result {
         let (tables, fingerprint, total) = try await source.engine.read { db in
             let tables = try CopyTable.all(in: db)
             return (tables, try Self.fingerprint(in: db), try tables.reduce(0) { $0 + (try $1.count(in: db)) })
@@ -59,6 +66,8 @@ package struct StoreCopy: Sendable {
                 )
             }
         }
+        // The source first: after a kill in between neither is served, and the copy is run again.
+        try await markSource(now)
         try await finish()
         return Result(tables: tables.count, rows: total)
     }
@@ -85,6 +94,18 @@ package struct StoreCopy: Sendable {
             let isUsed = try db.first("SELECT 1 FROM accounts LIMIT 1") { $0.int(0) } != nil
             if isUsed { throw StoreError.unavailable("the target is not empty") }
             try db.run("INSERT INTO meta (name, value) VALUES ($1, $2)", [.text(Self.mark), .text(fingerprint)])
+        }
+    }
+
+    /// From now on no server starts on the source: both would deliver.
+    private func markSource(_ now: Timestamp) async throws {
+        let words = "copied to \(targetName) at \(TimeText.zulu(now))"
+        try await source.engine.write(.bulk) { db in
+            try db.run(
+                """
+                INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+                """, [.text(Self.sourceMark), .text(words)])
+            return ()
         }
     }
 
@@ -168,6 +189,22 @@ package struct StoreCopy: Sendable {
             checksum.add(page)
             position = table.position(of: page[page.count - 1])
             tell(Int64(page.count))
+        }
+    }
+}
+
+extension Store {
+    /// Where and when this store was copied, in words; nil where it was not, or that was undone.
+    package func copiedTo() async throws -> String? {
+        try await engine.lookup { db in
+            try db.first("SELECT value FROM meta WHERE name = $1", [.text(StoreCopy.sourceMark)]) { $0.text(0) }
+        }
+    }
+
+    /// Lets servers start on a copied store again; whether it was marked.
+    package func forgetCopy() async throws -> Bool {
+        try await engine.write(.intake) { db in
+            try db.run("DELETE FROM meta WHERE name = $1", [.text(StoreCopy.sourceMark)]) > 0
         }
     }
 }

@@ -16,7 +16,25 @@ package protocol StoreEngine: Sendable {
     /// What nodes on one store have for one another; nil where there is one node.
     var sharing: (any StoreSharing)? { get }
 
+    /// The files of an engine that has them on this machine; nil for others.
+    var files: (any StoreFiles)? { get }
+
     func close() throws
+}
+
+/// What stands on the disk for an engine inside the process, as it is looked after once a second.
+package protocol StoreFiles: Sendable {
+    /// Bytes of the log of what was committed and is not all in its place yet, as of the last look.
+    var logBytes: Int64 { get }
+
+    var bounds: LogBounds { get }
+
+    /// What happened to the files where they are not those that were opened; nothing is written any more then.
+    var loss: String? { get }
+
+    /// Looks at the files, saves what can be saved where they are not those that were opened, and shortens a log that
+    /// is long and that nobody reads.
+    func tend() async
 }
 
 /// How nodes on one store wake one another. Hints only: whoever waits also looks by itself, once a second.
@@ -35,6 +53,7 @@ package protocol StoreListening: Sendable {
 
 extension StoreEngine {
     package var sharing: (any StoreSharing)? { nil }
+    package var files: (any StoreFiles)? { nil }
 
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await read(body)

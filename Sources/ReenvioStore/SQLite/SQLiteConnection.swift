@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import GRDBSQLite
 import Synchronization
@@ -87,6 +88,7 @@ final class SQLiteConnection: SQLConnection {
     private var handle: OpaquePointer? { database.sqliteConnection }
 
     private func prepare(_ sql: String) throws -> OpaquePointer {
+        errno = 0
         do {
             return try database.cachedStatement(sql: sql).sqliteStatement
         } catch let error as DatabaseError {
@@ -102,6 +104,7 @@ final class SQLiteConnection: SQLConnection {
 
     private func step(_ statement: OpaquePointer, _ row: (any SQLRow) throws -> Void) throws {
         let current = SQLiteRow(statement: statement)
+        errno = 0
         while true {
             switch sqlite3_step(statement) {
             case SQLITE_ROW: try row(current)
@@ -186,6 +189,9 @@ private enum Rewritten {
 extension StoreError {
     init(code: CInt, message: String) {
         switch code & 0xFF {
+        // SQLite calls a page that the disk did not give malformed, too. `errno` still tells the one from the other.
+        case SQLITE_CORRUPT where [EIO, ENXIO, ERANGE].contains(errno):
+            self = .unavailable("the disk cannot be read: \(String(cString: strerror(errno)))")
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_INTERRUPT,
             SQLITE_NOMEM:
             self = .unavailable(message)
@@ -195,6 +201,12 @@ extension StoreError {
     }
 
     init(_ error: DatabaseError) {
-        self.init(code: error.extendedResultCode.rawValue, message: error.message ?? "unknown")
+        self.init(code: error.extendedResultCode.rawValue, message: Self.words(error))
+    }
+
+    /// What SQLite says of an error. After a failed copy the connection knows of none, and says so.
+    static func words(_ error: DatabaseError) -> String {
+        if let message = error.message, message != "not an error" { return message }
+        return String(cString: sqlite3_errstr(error.extendedResultCode.rawValue))
     }
 }

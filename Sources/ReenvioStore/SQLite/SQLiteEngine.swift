@@ -8,13 +8,16 @@ package final class SQLiteEngine: StoreEngine {
 
     private let pool: DatabasePool
     private let writer: WriterThread
+    private let storeFiles: SQLiteFiles
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
     package init(
-        path: String, readers: Int = 4, manners: SQLiteManners = .eager,
+        path: String, readers: Int = 4, manners: SQLiteManners = .eager, logBounds: LogBounds = .standard,
         startThread: SystemThread.Start = SystemThread.start
     ) throws {
+        let place = StorePath(path)
+        let path = place.file
         do {
             let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -22,9 +25,12 @@ package final class SQLiteEngine: StoreEngine {
             throw StoreError.unavailable("the folder of \(path) cannot be created")
         }
         do {
+            try place.refuseSecondName()
+            try place.refuseLogWithoutDatabase()
             try Self.refuseForeignFile(path)
             pool = try DatabasePool(path: path, configuration: Self.configuration(readers: readers, manners))
-            try Self.setUpWriter(pool, manners)
+            try Self.setUpWriter(pool, manners, logBounds)
+            storeFiles = SQLiteFiles(path: path, bounds: logBounds)
         } catch let error as DatabaseError {
             if error.resultCode == .SQLITE_NOTADB { throw StoreError.notOurs(path) }
             throw StoreError(error)
@@ -55,12 +61,25 @@ package final class SQLiteEngine: StoreEngine {
     package func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {
-        try await onWriter(priority) { database in try Self.transaction(database, body) }
+        try await storeFiles.admit(priority)
+        let files = storeFiles
+        return try await onWriter(priority) { database in
+            try files.check(database)
+            return try Self.transaction(database, body)
+        }
     }
+
+    package var files: (any StoreFiles)? { self }
 
     package func close() throws {
         writer.stop()
         writer.join()
+        if storeFiles.isLost {
+            // The last connection removes the log by its name, which may be another store's by now: left to the end
+            // of the process.
+            _ = Unmanaged.passRetained(pool)
+            return
+        }
         try Self.mapped { try pool.close() }
     }
 
@@ -118,10 +137,11 @@ package final class SQLiteEngine: StoreEngine {
 
     /// A commit must be on disk before it is answered. GRDB's pool sets NORMAL during its own WAL set-up, after
     /// `prepareDatabase`, so FULL is set here, and read back.
-    private static func setUpWriter(_ pool: DatabasePool, _ manners: SQLiteManners) throws {
+    private static func setUpWriter(_ pool: DatabasePool, _ manners: SQLiteManners, _ logBounds: LogBounds) throws {
         try pool.writeWithoutTransaction { database in
             try database.execute(sql: "PRAGMA synchronous = FULL")
             try database.execute(sql: "PRAGMA wal_autocheckpoint = \(manners.checkpointPages)")
+            try database.execute(sql: "PRAGMA journal_size_limit = \(logBounds.kept)")
             try database.execute(sql: "PRAGMA cache_size = -8192")
             guard try Int64.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
                 throw StoreError.failed("PRAGMA synchronous = FULL did not take")
@@ -146,5 +166,17 @@ package final class SQLiteEngine: StoreEngine {
             return mark == applicationID || (mark == 0 && tables == 0)
         }
         if !isOurs { throw StoreError.notOurs(path) }
+    }
+}
+
+extension SQLiteEngine: StoreFiles {
+    package var logBytes: Int64 { storeFiles.logBytes }
+    package var bounds: LogBounds { storeFiles.bounds }
+    package var loss: String? { storeFiles.loss }
+
+    package func tend() async {
+        let files = storeFiles
+        try? await onWriter(.intake) { database in try files.check(database) }
+        await files.giveBack()
     }
 }

@@ -11,7 +11,7 @@ struct Check: AsyncParsableCommand {
 
     @OptionGroup var options: CommandOptions
     @ArgumentParser.Flag(
-        help: "Also count everything in the store again from its rows, and name what does not agree. Reads all of it.")
+        help: "Also let the engine check its file, then count everything again from the rows. Reads all of it.")
     var deep = false
 
     func run() async throws {
@@ -22,39 +22,16 @@ struct Check: AsyncParsableCommand {
             do {
                 let settings = try reader.settings()
                 warnings += settings.warnings
-                do {
-                    let store = try await settings.openStore(now: Terminal.now)
-                    let engineNow = try await store.engineNow(wall: Terminal.now)
-                    warnings += try await store.setAsides(now: engineNow).map(\.text)
-                    if deep {
-                        problems += try await store.recount(engineNow: engineNow)
-                    }
-                    warnings += try await Self.clockWarnings(store)
-                    try store.close()
-                } catch {
-                    problems.append("\(error)")
-                }
+                var check = StoreCheck(settings, isDeep: deep)
+                await check.run()
+                problems += check.problems
+                warnings += check.warnings
             } catch let error as SettingsMistakes {
                 problems = error.mistakes
             }
             if options.json { printJSON(reader, problems, warnings) } else { printText(reader, problems, warnings) }
             if !problems.isEmpty { throw ExitCode(1) }
         }
-    }
-
-    /// Whether a server on this machine would remove anything by its clock now.
-    private static func clockWarnings(_ store: Store) async throws -> [String] {
-        let reading = SystemClock().reading
-        var keeper = ClockKeeper()
-        keeper.take(try await store.trustedTime())
-        guard case .wrong(let expected) = keeper.judge(reading, server: try await store.serverMoment()?.time) else {
-            return []
-        }
-        return [
-            "the wall clock says \(TimeText.zulu(reading.wall)), the last good time makes it "
-                + "\(TimeText.zulu(expected)) or later: nothing is removed by it; set the clock, or, where it is "
-                + "right, run `reenvio clock accept`"
-        ]
     }
 
     private func shown(_ name: SettingName, _ reader: SettingsReader) -> String {

@@ -10,13 +10,20 @@ struct CopyCommand: AsyncParsableCommand {
         discussion: """
             No server may run on either. An interrupted copy goes on where it was when it is run again; until it has
             ended no server starts on the target. The encryption key goes along: set REENVIO_ENCRYPTION_KEY to the text
-            of the store's .key file for whoever serves the target.
+            of the store's .key file for whoever serves the target. A copied store remembers that: no server starts on
+            it, because both would deliver. --undo takes that back, for a target that is given up.
             """
     )
 
     @Option(help: "The SQLite store, e.g. sqlite:./reenvio-data/reenvio.db.") var from: String
-    @Option(help: "An empty database, e.g. postgres://user@host/reenvio.") var to: String
+    @Option(help: "An empty database, e.g. postgres://user@host/reenvio.") var to: String?
+    @ArgumentParser.Flag(help: "Let servers start again on a store that was copied; its target must not deliver.")
+    var undo = false
     @ArgumentParser.Flag(help: "Print one JSON document on standard output.") var json = false
+
+    func validate() throws {
+        if undo == (to != nil) { throw ValidationError("give either --to or --undo") }
+    }
 
     func run() async throws {
         try await reportingFailures {
@@ -29,19 +36,35 @@ struct CopyCommand: AsyncParsableCommand {
             guard FileManager.default.fileExists(atPath: path) else {
                 throw CreationRefused(description: "there is no file \(path)")
             }
+            guard let to else { return try await takeBack(settings, path, now) }
             guard let place = StorePlace(to), place != settings.store else {
                 throw CreationRefused(description: "--to must be a URI such as postgres://user:password@host/database")
             }
             let source = try await settings.openStore(now: now)
-            let lock = try StoreLock(storePath: path)
+            let lock = try await StoreLock.take(StorePath(path))
             defer { withExtendedLifetime(lock) {} }
             let target = try await open(place, sealing: source.sealing, now: now)
             let progress = CopyProgress()
-            let copied = try await StoreCopy(from: source, to: target).run { progress.show($0) }
+            let copied = try await StoreCopy(from: source, to: target, named: StorePlace.shown(to)).run(now: now) {
+                progress.show($0)
+            }
             progress.end()
             try target.close()
             try source.close()
             report(copied)
+        }
+    }
+
+    private func takeBack(_ settings: Settings, _ path: String, _ now: Timestamp) async throws {
+        let store = try await settings.openStore(now: now)
+        let wasMarked = try await store.forgetCopy()
+        try store.close()
+        if json {
+            var writer = JSONWriter()
+            writer.object { $0.member("undone", wasMarked) }
+            Terminal.out(String(decoding: writer.bytes, as: UTF8.self))
+        } else {
+            Terminal.out(wasMarked ? "\(path) may be served again." : "\(path) was not copied.")
         }
     }
 

@@ -34,9 +34,11 @@ struct Serve: AsyncParsableCommand {
             let openFiles = LocalResources.raiseOpenFiles()
             let registry = MetricsRegistry()
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
-            // Nodes share a PostgreSQL; a SQLite file has one server.
-            let lock: StoreLock?
-            if case .sqlite(let path) = settings.store { lock = try StoreLock(storePath: path) } else { lock = nil }
+            let lock = try await Self.lock(settings)
+            if let copied = try await store.copiedTo() {
+                throw StoreError.unavailable(
+                    "it was \(copied), and both would deliver; `reenvio copy --from ... --undo` takes that back")
+            }
             if hold {
                 let held = try await store.holdReceivers(by: CommandActor.requester, now: Terminal.now)
                 logger.notice("receivers are held until they are released", metadata: ["count": "\(held)"])
@@ -68,6 +70,12 @@ struct Serve: AsyncParsableCommand {
             try store.close()
             withExtendedLifetime(lock) {}
         }
+    }
+
+    /// Nodes share a PostgreSQL; a SQLite file has one server.
+    private static func lock(_ settings: Settings) async throws -> StoreLock? {
+        guard case .sqlite(let path) = settings.store else { return nil }
+        return try await StoreLock.take(StorePath(path))
     }
 
     /// Each connection is an open file: the limit that a shell or service manager gives is a default, not a wish.

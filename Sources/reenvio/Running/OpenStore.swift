@@ -18,11 +18,15 @@ extension Settings {
         let outbox = operatorWebhook == nil ? nil : NoticeOutbox()
         switch store {
         case .sqlite(let path):
+            let place = StorePath(path)
             // Commands that meet on a new store set it up one after the other.
-            let setup = try FolderLock(of: path)
+            let setup = try FolderLock(of: place.file)
             defer { withExtendedLifetime(setup) {} }
-            let key = try encryptionKey ?? KeyFile.loadOrCreate(besideStore: path)
-            let engine = try SQLiteEngine(path: path, manners: manners)
+            try place.refuseSecondName()
+            try await StoreLock.refuseOtherName(place)
+            try place.refuseLogWithoutDatabase()
+            let key = try encryptionKey ?? KeyFile.loadOrCreate(for: place)
+            let engine = try SQLiteEngine(path: place.file, manners: manners)
             return try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
         case .postgres(let address):
             guard let key = encryptionKey else {

@@ -53,6 +53,9 @@ enum Wiring {
                 PollLoop(
                     ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
+                PollLoop(
+                    StoreWatch(files: store.engine.files, logger: logger), clock: clock, on: group.any(), logger: logger
+                ),
             ] + listeners
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import ReenvioModel
+import ReenvioStore
 
 /// The encryption key of a SQLite store, in a file beside it: made once, readable by its owner only.
 enum KeyFile {
@@ -7,40 +8,73 @@ enum KeyFile {
         var description: String
     }
 
-    static func path(besideStore storePath: String) -> String {
-        storePath + ".key"
+    /// Beside the database file itself. Beside a symbolic link to it, where only that has one: older versions looked
+    /// there.
+    static func path(of store: StorePath) -> String {
+        let beside = store.file + ".key"
+        let besideLink = store.given + ".key"
+        return !FileSteps.exists(beside) && FileSteps.exists(besideLink) ? besideLink : beside
     }
 
     /// The key in the file, or a new one. Never makes a key for a store that exists already: what it holds could not be
-    /// read with it.
-    static func loadOrCreate(besideStore storePath: String) throws -> SealingKey {
-        let path = path(besideStore: storePath)
-        let manager = FileManager.default
-        if !manager.fileExists(atPath: path) {
-            guard !manager.fileExists(atPath: storePath) else {
-                throw Fault(description: "the key file \(path) is missing; put it back, or set REENVIO_ENCRYPTION_KEY")
-            }
+    /// read with it. An empty file without a store is what a full disk or a kill left of the first start.
+    static func loadOrCreate(for store: StorePath) throws -> SealingKey {
+        let path = path(of: store)
+        if !store.exists, isBlank(path) {
             try create(path)
+        } else if !FileSteps.exists(path) {
+            throw Fault(description: "the key file \(path) is missing; put it back, or set REENVIO_ENCRYPTION_KEY")
         }
-        return try load(path)
+        do {
+            return try load(path)
+        } catch let fault as Fault where !store.exists {
+            throw Fault(
+                description: "\(fault.description); there is no store beside it yet: put the right key there, or "
+                    + "remove the file, and a new key is made")
+        }
     }
 
     static func load(_ path: String) throws -> SealingKey {
-        guard let data = FileManager.default.contents(atPath: path),
-            let key = SealingKey(
-                base64: String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
-        else { throw Fault(description: "the key file \(path) cannot be read as the base64 of 32 bytes") }
+        guard let key = SealingKey(base64: try text(path)) else {
+            throw Fault(description: "the key file \(path) cannot be read as the base64 of 32 bytes")
+        }
         return key
     }
 
-    /// Puts a copy of a key file beside a store that is being made.
-    static func install(from source: String, besideStore storePath: String) throws {
-        let path = path(besideStore: storePath)
-        if path == source { return }
-        guard let data = FileManager.default.contents(atPath: source) else {
-            throw Fault(description: "the key file \(source) cannot be read")
+    private static func text(_ path: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw Fault(description: "the key file \(path) cannot be read")
         }
-        try write(String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines), to: path)
+        return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    private static func isBlank(_ path: String) -> Bool {
+        !FileSteps.exists(path) || FileSteps.size(path) == 0
+    }
+
+    /// Refuses where another key than that of `source` lies beside a store that is to be made.
+    static func refuseOther(than source: String, beside store: StorePath) throws {
+        let path = path(of: store)
+        if isBlank(path) { return }
+        guard try text(path) == text(source) else {
+            throw Fault(
+                description: "the key file \(path) is there already, and is not the key in \(source); "
+                    + "move it away first")
+        }
+    }
+
+    /// Puts a copy of a key file beside a store that is being made; whether it was not there before.
+    static func install(from source: String, beside store: StorePath) throws -> Bool {
+        try refuseOther(than: source, beside: store)
+        let path = path(of: store)
+        guard isBlank(path) else { return false }
+        try write(try text(source), to: path)
+        return true
+    }
+
+    /// Takes away again what `install` put there.
+    static func remove(besideOf store: StorePath) {
+        unlink(path(of: store))
     }
 
     private static func create(_ path: String) throws {
@@ -49,16 +83,34 @@ enum KeyFile {
         try write(Data(bytes).base64EncodedString(), to: path)
     }
 
-    /// The caller holds the folder's lock, so nobody reads the file half written.
+    /// Under another name first, so that a full disk or a kill never leaves half a key under this one. The caller holds
+    /// the folder's lock: whatever has the other name was left by a kill.
     private static func write(_ key: String, to path: String) throws {
-        let text = key + "\n"
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        if file < 0 {
-            throw Fault(description: "the key file \(path) cannot be created: \(String(cString: strerror(errno)))")
+        let partial = PartialFile.path(for: path)
+        unlink(partial)
+        defer { unlink(partial) }
+        do {
+            try writeNew(key + "\n", to: partial)
+            // An empty file of that name is worth nothing.
+            if FileSteps.exists(path) { unlink(path) }
+            try FileSteps.renameNew(partial, to: path)
+        } catch {
+            throw Fault(description: "the key file \(path) cannot be made: \(error)")
         }
+        do {
+            try FileSteps.sync(FileSteps.folder(of: path))
+        } catch {
+            unlink(path)
+            throw Fault(description: "the key file \(path) cannot be made: \(error)")
+        }
+    }
+
+    private static func writeNew(_ text: String, to path: String) throws {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw FileSteps.failure(errno, path, "cannot be created") }
         defer { close(file) }
         guard Foundation.write(file, text, text.utf8.count) == text.utf8.count, fsync(file) == 0 else {
-            throw Fault(description: "the key file \(path) cannot be written")
+            throw FileSteps.failure(errno, path, "cannot be written")
         }
     }
 }

@@ -47,7 +47,28 @@ struct ResendRunnerTests {
             try db.run("UPDATE resends SET total = 1 WHERE id = $1", [.int(damaged.id)])
         }
         while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
-        #expect(try await fixture.store.resend(jobID: damaged.jobID)?.state == .failed)
+        #expect(try await fixture.store.resend(jobID: damaged.jobID)?.state == .processing)
         #expect(try await fixture.store.resend(jobID: healthy.jobID)?.state == .completed)
+        fixture.clock.advance(by: .seconds(5))
+        while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
+        #expect(try await fixture.store.resend(jobID: damaged.jobID)?.state == .failed)
+    }
+
+    @Test("damage that is gone at the second look fails nothing")
+    func illForAMoment() async throws {
+        let fixture = try await EngineFixture()
+        try await paid(3, 303, fixture)
+        let job = try await open(303, "a", fixture)
+        func setTotal(_ total: Int) async throws {
+            _ = try await fixture.store.engine.write(.intake) { db in
+                try db.run("UPDATE resends SET total = $2 WHERE id = $1", [.int(job.id), .int(total)])
+            }
+        }
+        try await setTotal(1)
+        while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
+        try await setTotal(3)
+        fixture.clock.advance(by: .seconds(60))
+        while case .again = try await fixture.engine.runner.step(now: fixture.clock.now) {}
+        #expect(try await fixture.store.resend(jobID: job.jobID)?.state == .completed)
     }
 }
