@@ -1,9 +1,9 @@
 import Dispatch
 import Foundation
 
-/// Removes unfinished files where a command is interrupted (SIGINT, SIGTERM, SIGHUP), and ends it.
+/// Removes unfinished files where a command is interrupted (SIGINT, SIGTERM), and ends it.
 final class Interruption {
-    private static let signals = [SIGINT, SIGTERM, SIGHUP]
+    private static let signals = [SIGINT, SIGTERM]
 
     private let sources: [any DispatchSourceSignal]
 

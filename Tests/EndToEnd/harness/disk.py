@@ -12,7 +12,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent / "shims/disk.c"
 WRITE, SYNC, READ = range(3)
-FAULT = struct.Struct("<ii24s")
+FAULT = struct.Struct("<iii24s")
 HEAD = struct.Struct("<cxxxII4xqQ")
 
 
@@ -42,7 +42,11 @@ class Faults:
             self.memory = mmap.mmap(file.fileno(), 0)
 
     def set(self, call, code, left=-1, suffix=""):
-        FAULT.pack_into(self.memory, call * FAULT.size, code, left, suffix.encode())
+        FAULT.pack_into(self.memory, call * FAULT.size, code, left, 0, suffix.encode())
+
+    def failed(self, call):
+        """How many calls have failed since `set`."""
+        return FAULT.unpack_from(self.memory, call * FAULT.size)[2]
 
     def clear(self):
         self.memory[:] = bytes(len(self.memory))

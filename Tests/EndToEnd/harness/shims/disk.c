@@ -2,7 +2,7 @@
  *
  * For files below the folder DISK_ROOT:
  * - DISK_FAULTS names a file that holds `struct fault[CALLS]`, mapped by the test, too: which calls fail, with which errno, how
- *   many more times (-1: until it is taken back), for names that end in `suffix` (empty: all).
+ *   many more times (-1: until it is taken back), for names that end in `suffix` (empty: all); and how many did.
  * - DISK_RECORD names a file to which each call that changes the disk is appended, so that the states which a power cut
  *   permits can be made again. */
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum { WRITE, SYNC, READ, CALLS };
-struct fault { volatile int32_t code, left; char suffix[24]; };
+struct fault { volatile int32_t code, left, failed; char suffix[24]; };
 struct head { char kind; char pad[3]; uint32_t name_bytes, data_bytes; int64_t at; uint64_t nanoseconds; };
 
 static struct fault none[CALLS], *faults = none;
@@ -75,6 +75,7 @@ static int fails(int call, const char *name) {
     size_t length = strlen(name), end = strlen(fault->suffix);
     if (!fault->code || fault->left == 0 || length < end || strcmp(name + length - end, fault->suffix)) return 0;
     if (fault->left > 0) fault->left -= 1;
+    fault->failed += 1;
     return fault->code;
 }
 
