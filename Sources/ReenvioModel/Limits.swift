@@ -86,6 +86,8 @@ package enum Limits {
     package static let importLineBytes = 1 << 20
     /// Leaves the id sequence room behind whatever was imported.
     package static let importedIDMax: Int64 = 1 << 62
+    /// Ids reserved beyond the largest known one where lines come through a pipe.
+    package static let importIDStep: Int64 = 1_000_000
 
     // Resending (`docs/contract.md` 4 and 5, `docs/architecture.md`, rule 3)
     package static let resendChunk = 200

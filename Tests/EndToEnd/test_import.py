@@ -7,13 +7,15 @@ import re
 import subprocess
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
-from harness.binary import BINARY, COMMAND_WITHIN_S, LOOPBACK_RECEIVERS, assert_refused
+from harness.binary import BINARY, COMMAND_WITHIN_S, LOOPBACK_RECEIVERS, House, Shop, assert_refused
 from harness.bodies import now, rfc3339, window
 from harness.client import create_payouts
+from harness.postgres import Postgres, SharedHouse
 from harness.waiting import eventually, never
 
 STAY_PUT = {"REENVIO_RETRY_SCHEDULE": "1h,1h"}
@@ -58,6 +60,64 @@ def run_import(house, path, **settings):
 
 def spawn_import(house, path, **settings):
     return house.spawn("import", path, "--json", log=house.folder / "import.log", **(LOOPBACK_RECEIVERS | settings))
+
+
+IN_LEDGER = "SELECT count(*) FROM payouts WHERE id BETWEEN 2000000 AND 2099999"
+
+
+def a_shop(store, folder, request):
+    """A shop in a store on the given engine, gone after the test."""
+    if store == "sqlite":
+        house = House(folder)
+    else:
+        postgres = Postgres().create().start()
+        request.addfinalizer(postgres.close)
+        house = SharedHouse(folder, postgres)
+    request.addfinalizer(house.close)
+    return house, Shop(house)
+
+
+def start_import(house, path, source, *options):
+    """Of a file, or of a pipe that `cat` fills."""
+    where = {
+        "env": house.environment(LOOPBACK_RECEIVERS), "cwd": house.folder, "text": True, "stdout": subprocess.PIPE,
+        "stderr": subprocess.DEVNULL,
+    }
+    if source == "file":
+        return subprocess.Popen([BINARY, "import", path, "--json", *options], stdin=subprocess.DEVNULL, **where)
+    cat = subprocess.Popen(["cat", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        return subprocess.Popen([BINARY, "import", "-", "--json", *options], stdin=cat.stdout, **where)
+    finally:
+        cat.stdout.close()
+        threading.Thread(target=cat.wait, daemon=True).start()
+
+
+@contextmanager
+def creating(server, shop):
+    """Payouts are created by two clients meanwhile; their ids."""
+    created, is_over, failures = [], threading.Event(), []
+
+    def create(name):
+        client, number = server.client(shop.operator_key), 0
+        try:
+            while not is_over.is_set():
+                created.append(client.create_payout(merchant_id=303, invoice=f"live-{name}-{number}")["id"])
+                number += 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=create, args=(name,), daemon=True) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(created) > 3 or failures, "payouts are created", 60)
+    try:
+        yield created
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(60)
+    assert not failures, failures[0]
 
 
 def feed(pipe, content):
@@ -364,6 +424,67 @@ class TestKilled:
         assert finish(spawn_import(shop.house, path)) == counts(imported=8000 - done, unchanged=done)
         assert finish(spawn_import(shop.house, path)) == counts(unchanged=8000)
         assert_store_adds_up(shop.house)
+
+
+    @pytest.mark.parametrize("store", ["sqlite", "postgres"])
+    @pytest.mark.parametrize("source", ["file", "pipe"])
+    def test_beside_creates_and_run_again(self, tmp_path, write, store, source, request):
+        """kill -9 at several points beside a server that creates payouts: each line is stored once, none is refused, and no
+        payout of the server has an id of the lines."""
+        house, shop = a_shop(store, tmp_path, request)
+        lines = [line(number) for number in range(6000)]
+        path = write(lines)
+        server = house.serve(**STAY_PUT)
+        with creating(server, shop) as created:
+            for part in (1, 2000, 4000):
+                process = start_import(house, path, source)
+                eventually(lambda: house.one(IN_LEDGER) >= part or process.poll() is not None, f"{part} were stored", 120)
+                process.kill()
+                process.communicate(timeout=30)
+            process = start_import(house, path, source)
+            totals = finish(process)
+        assert totals["refused"] == 0 and totals["imported"] + totals["unchanged"] == 6000
+        assert finish(start_import(house, path, source)) == counts(unchanged=6000)
+        assert created and not [id for id in created if 2_000_000 <= id < 2_006_000]
+        assert house.one("SELECT count(*) FROM payouts") == 6000 + len(created)
+        assert house.one(f"{IN_LEDGER} AND invoice LIKE 'ledger-%'") == 6000
+        server.stop()
+        assert house.run("check", "--deep").returncode == 0
+
+
+class TestIDs:
+    def test_a_pipe_whose_largest_id_is_named(self, shop, write):
+        path = write([line(number) for number in reversed(range(100))])
+        assert finish(start_import(shop.house, path, "pipe", "--ids-to", "7000000")) == counts(imported=100)
+        assert shop.house.serve(**STAY_PUT).client(shop.key).create_payout(merchant_id=303)["id"] == 7_000_001
+
+    def test_a_pipe_reserves_far_ahead(self, shop, write):
+        path = write([line(number) for number in range(100)])
+        assert finish(start_import(shop.house, path, "pipe")) == counts(imported=100)
+        assert shop.house.serve(**STAY_PUT).client(shop.key).create_payout(merchant_id=303)["id"] > 2_900_000
+
+    def test_a_largest_id_that_cannot_be(self, shop, write):
+        for wrong in (0, 1 << 63, "x"):
+            done = shop.house.run("import", write([line(1)]), "--ids-to", wrong)
+            assert done.returncode == 64 and "ids-to" in done.stderr
+
+    def test_an_id_that_a_payout_of_the_server_has(self, shop, write):
+        taken = shop.house.serve(**STAY_PUT).client(shop.key).create_payout(merchant_id=303)["id"]
+        totals, errors, code = run_import(shop.house, write([line(1), line(2, id=taken)]))
+        assert (totals, code) == (counts(imported=1, refused=1), 1)
+        assert errors[0].startswith("line 2: The id is stored with other content: ")
+
+    def test_a_file_that_changes_meanwhile(self, shop, write):
+        """What came later was not looked at: it is said, and nothing of it is stored."""
+        path = write([line(number) for number in range(30_000)])
+        process = spawn_import(shop.house, path)
+        eventually(lambda: shop.house.one(IN_LEDGER) >= 1, "the import began", 120)
+        with open(path, "a") as file:
+            file.write(json.dumps(line(40_000)) + "\n")
+        assert process.wait(120) == 1
+        assert "the file changed while it was read" in (shop.house.folder / "import.log").read_text()
+        assert shop.house.one("SELECT count(*) FROM payouts WHERE id = 2040000") == 0
+        assert run_import(shop.house, path)[0]["refused"] == 0
 
 
 class TestBesideAServer:

@@ -61,6 +61,8 @@ package final class FaultyEngine: StoreEngine {
     package var sharing: (any StoreSharing)? { base.sharing }
     package var files: (any StoreFiles)? { base.files }
 
+    package var idRepairs: Int { base.idRepairs }
+
     package func close() throws {
         try base.close()
     }

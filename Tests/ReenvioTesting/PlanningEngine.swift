@@ -53,6 +53,8 @@ package final class PlanningEngine: StoreEngine {
 
     package var sharing: (any StoreSharing)? { base.sharing }
 
+    package var idRepairs: Int { base.idRepairs }
+
     package func close() throws {
         try base.close()
     }

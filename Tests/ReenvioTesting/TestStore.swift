@@ -120,6 +120,8 @@ private struct AnchoredEngine: StoreEngine {
     var sharing: (any StoreSharing)? { base.sharing }
     var files: (any StoreFiles)? { base.files }
 
+    var idRepairs: Int { base.idRepairs }
+
     func close() throws {
         try base.close()
     }

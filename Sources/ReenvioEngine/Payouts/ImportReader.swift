@@ -28,13 +28,23 @@ package final class ImportReader: Sendable {
         package var description: String
     }
 
+    /// What a change of a file moves.
+    private struct Version: Equatable {
+        var bytes: Int64
+        var seconds: Int
+        var nanoseconds: Int
+    }
+
     private struct State {
         var lines: LineReader
+        /// The file as it was when its ids were looked at.
+        var version: Version?
         var lineNumber = 0
     }
 
     private static let chunkBytes = 256 << 10
 
+    private let file: Int32
     private let state: Mutex<State>
     private let policy: AddressPolicy
     private let clock: any TimeSource
@@ -42,9 +52,54 @@ package final class ImportReader: Sendable {
 
     /// Reads `file`, an open file descriptor, to its end. It stays open.
     package init(file: Int32, policy: AddressPolicy, clock: any TimeSource) {
+        self.file = file
         self.policy = policy
         self.clock = clock
-        state = Mutex(State(lines: LineReader(lineBytesMax: Limits.importLineBytes) { try Self.read(file) }))
+        state = Mutex(
+            State(
+                lines: LineReader(lineBytesMax: Limits.importLineBytes) {
+                    try Self.read { Foundation.read(file, $0, Self.chunkBytes) }
+                }))
+    }
+
+    /// The largest id in the lines of a file, read once before the first call of `next`, which then fails should the file
+    /// have changed: 0 where no line has one. Nil for what can be read once only, a pipe.
+    /// - Throws: `Failed` when the file cannot be read.
+    package func largestID() async throws -> Int64? {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try self.readIDs() }) }
+        }
+    }
+
+    private func readIDs() throws -> Int64? {
+        guard let version = try version() else { return nil }
+        // Standard input may be a file of which something was read before.
+        var offset = lseek(file, 0, SEEK_CUR)
+        guard offset >= 0 else { return nil }
+        // A date that is too far ahead now may not be when the line is read again.
+        let now = clock.wall + .seconds(86_400 * 365)
+        var lines = LineReader(lineBytesMax: Limits.importLineBytes) { [file] in
+            let bytes = try Self.read { pread(file, $0, Self.chunkBytes, offset) }
+            offset += off_t(bytes.count)
+            return bytes
+        }
+        var largest: Int64 = 0
+        while let line = try lines.next() {
+            if case .payout(let payout)? = content(of: line, now: now), let id = payout.id {
+                largest = max(largest, id)
+            }
+        }
+        state.withLock { $0.version = version }
+        return largest
+    }
+
+    /// Nil for anything but a file.
+    private func version() throws -> Version? {
+        var about = stat()
+        guard fstat(file, &about) == 0 else { throw Failed(description: String(cString: strerror(errno))) }
+        guard about.st_mode & S_IFMT == S_IFREG else { return nil }
+        return Version(
+            bytes: Int64(about.st_size), seconds: about.st_mtim.tv_sec, nanoseconds: about.st_mtim.tv_nsec)
     }
 
     /// The next lines, at most `size`; nil after the last. Blank lines are numbered, but not given.
@@ -64,6 +119,9 @@ package final class ImportReader: Sendable {
                 if let content = content(of: line, now: now) { batch.lines.append((state.lineNumber, content)) }
             }
             batch.bytesRead = state.lines.bytesRead
+            if let known = state.version, try known != version() {
+                throw Failed(description: "the file changed while it was read")
+            }
             return batch.lines.isEmpty ? nil : batch
         }
     }
@@ -78,10 +136,10 @@ package final class ImportReader: Sendable {
         }
     }
 
-    private static func read(_ file: Int32) throws -> [UInt8] {
+    private static func read(_ read: (UnsafeMutableRawPointer?) -> Int) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: chunkBytes) { buffer, filled in
-            var bytes = Foundation.read(file, buffer.baseAddress, chunkBytes)
-            while bytes < 0, errno == EINTR { bytes = Foundation.read(file, buffer.baseAddress, chunkBytes) }
+            var bytes = read(buffer.baseAddress)
+            while bytes < 0, errno == EINTR { bytes = read(buffer.baseAddress) }
             guard bytes >= 0 else { throw Failed(description: String(cString: strerror(errno))) }
             filled = bytes
         }

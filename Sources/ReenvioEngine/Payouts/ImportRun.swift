@@ -32,8 +32,13 @@ package struct ImportRun: Sendable {
     private let reader: ImportReader
     private let clock: any TimeSource
     private let entropy: any Entropy
+    private let idsTo: Int64
 
-    package init(store: Store, reader: ImportReader, clock: any TimeSource, entropy: any Entropy) {
+    /// - Parameter idsTo: the largest id that is to come, as far as known: what comes through a pipe is read once.
+    package init(
+        store: Store, reader: ImportReader, clock: any TimeSource, entropy: any Entropy, idsTo: Int64 = 0
+    ) {
+        self.idsTo = idsTo
         self.store = store
         self.reader = reader
         self.clock = clock
@@ -44,15 +49,23 @@ package struct ImportRun: Sendable {
     private static let writeAim: Duration = .milliseconds(20)
     /// Whoever waits looks again every millisecond.
     private static let partLeftFree = 4
+    private static let reservingAttempts = 10
 
     /// - Throws: `ImportReader.Failed` or `StoreError`; what was stored before stays, and running again goes on there.
     package func run(_ tell: (Event) -> Void) async throws -> Totals {
+        var reserved = max(idsTo, try await reader.largestID() ?? 0)
+        if reserved > 0 { try await reserve(upTo: reserved) }
         var totals = Totals()
         var size = Limits.importLinesPerCommit
         var next = try await reader.next(atMost: size)
         while let batch = next {
             let nextSize = size
             async let following = reader.next(atMost: nextSize)
+            let largest = batch.payouts.lazy.compactMap(\.id).max() ?? 0
+            if largest > reserved {
+                reserved = min(largest + Limits.importIDStep, Limits.importedIDMax)
+                try await reserve(upTo: reserved)
+            }
             let began = clock.engine
             try await write(batch, &totals, tell)
             let took = clock.engine - began
@@ -62,6 +75,19 @@ package struct ImportRun: Sendable {
             size = Self.size(after: batch.lines.count, took: took)
         }
         return totals
+    }
+
+    /// Reserves ids, in a commit of its own before the lines that need them: payouts that others create meanwhile get
+    /// larger ones. It waits for transactions of others, and lets them pass where one takes long.
+    private func reserve(upTo id: Int64) async throws {
+        for attempt in 1... {
+            do {
+                return try await store.reservePayoutIDs(upTo: id)
+            } catch StoreError.unavailable(let why) {
+                if attempt == Self.reservingAttempts { throw StoreError.unavailable("ids are not reserved: \(why)") }
+                try await Task.sleep(for: .milliseconds(500))
+            }
+        }
     }
 
     /// How many lines to write at once, after so many took so long: as many as the aim allows, within bounds.

@@ -16,6 +16,7 @@ package final class Janitor: Stepping {
     private let position = Mutex(SweepPosition())
     /// When the pieces are looked at next, by engine time.
     private let piecesDue = Mutex<Timestamp?>(nil)
+    private let idRepairs = Mutex(0)
     private let store: Store
     private let retention: Retention
     private let schedule: RetrySchedule
@@ -36,6 +37,7 @@ package final class Janitor: Stepping {
     }
 
     package func step(now: Moment) async throws -> Step {
+        logIDRepairs()
         var failure: StoreError?
         let pulled = try await apart(&failure, else: 0) { try await pullBack(now: now.engine) }
         let hasMore = try await trust.isGood(now.wall) ? forget(now: now, &failure) : false
@@ -117,6 +119,17 @@ package final class Janitor: Stepping {
             failure = failure ?? .failed(why)
             return none
         }
+    }
+
+    /// The store has mended it; an operator is to know that the database was put back.
+    private func logIDRepairs() {
+        let count = store.engine.idRepairs
+        let isNews = idRepairs.withLock { known in
+            defer { known = count }
+            return count != known
+        }
+        guard isNews else { return }
+        logger.warning("ids were behind what is stored, and were moved", metadata: ["count": "\(count)"])
     }
 
     /// Fails alone: somebody may read a history for long, and the next step looks again.

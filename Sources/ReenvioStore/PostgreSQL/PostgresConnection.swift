@@ -4,11 +4,12 @@ import Synchronization
 
 /// What the connections of one engine share.
 final class PostgresShared: Sendable {
-    let ids = PostgresIDs()
     /// Messages sent to the server that were answered.
     let roundTrips = Atomic<Int>(0)
     /// Transactions that the server gave up for others.
     let conflicts = Atomic<Int>(0)
+    /// Times that sequences were moved beyond the ids that are stored.
+    let idRepairs = Atomic<Int>(0)
 }
 
 /// `SQLConnection` over one connection of libpq with its prepared statements; used by one thread at a time.
@@ -26,6 +27,9 @@ final class PostgresConnection: SQLConnection {
     private(set) var hasAnswered = false
     private var prepared: [StatementKey: String] = [:]
     private var statements = 0
+    private var ids = PostgresIDs()
+    /// Nil where the server plans as it thinks best.
+    private var planAge: PlanAge?
 
     private struct StatementKey: Hashable {
         var sql: String
@@ -39,12 +43,13 @@ final class PostgresConnection: SQLConnection {
         handle = try address.connect()
         pipeline = PostgresPipeline(handle)
         self.shared = shared
+        planAge = plans == .once ? PlanAge() : nil
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         guard PQserverVersion(handle) >= 130_000 else {
             throw PostgresError(sqlState: nil, message: "the server is older than PostgreSQL 13")
         }
         var encoding = ""
-        try query(Self.manners, [.text(plans.rawValue)]) { encoding = $0.text(0) }
+        try query(Self.manners, [.text(plans.rawValue), .text(plans == .once ? "off" : "on")]) { encoding = $0.text(0) }
         guard encoding == "UTF8" else {
             throw PostgresError(sqlState: nil, message: "the database has the encoding \(encoding), not UTF8")
         }
@@ -56,7 +61,8 @@ final class PostgresConnection: SQLConnection {
 
     /// Each statement is bounded, and so is the wait for a lock. A server that is set to wait for its standbys to apply
     /// a commit keeps to that; no other setting of its makes a commit less durable than `on`. Plans may not depend on
-    /// how large a table was when they were made: everything has an index.
+    /// how large a table was when they were made: everything has an index, and where a plan is made once, rows find
+    /// others by it one by one.
     private static let manners = """
         SELECT current_setting('server_encoding'),
             set_config('synchronous_commit', CASE current_setting('synchronous_commit')
@@ -65,6 +71,7 @@ final class PostgresConnection: SQLConnection {
             set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
             set_config('idle_in_transaction_session_timeout', '60s', false),
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
+            set_config('enable_mergejoin', $2, false), set_config('enable_hashjoin', $2, false),
             set_config('plan_cache_mode', $1, false)
         """
 
@@ -110,7 +117,7 @@ final class PostgresConnection: SQLConnection {
 
     func nextIDs(_ sequence: IDSequence, _ count: Int) throws -> [Int64] {
         if count == 0 { return [] }
-        var ids = shared.ids.take(count, of: sequence)
+        var ids = self.ids.take(count, of: sequence)
         let missing = Int64(count - ids.count)
         if missing > 0 {
             let block = sequence.blockSize
@@ -120,7 +127,7 @@ final class PostgresConnection: SQLConnection {
                 [.int((missing + block - 1) / block)]
             ) { drawn += $0.int(0)..<$0.int(0) + block }
             ids += drawn.prefix(Int(missing))
-            shared.ids.put(drawn.dropFirst(Int(missing)), of: sequence)
+            self.ids.put(drawn.dropFirst(Int(missing)), of: sequence)
         }
         return ids.sorted()
     }
@@ -140,12 +147,20 @@ final class PostgresConnection: SQLConnection {
         ) { $0.int(0) } ?? 0
     }
 
+    /// Forgets the ids that it has in stock, which others may have stored.
+    func dropIDs() {
+        ids = PostgresIDs()
+    }
+
     // MARK: libpq
 
     /// Begins a transaction with the next statement that is waited for.
     func begin(_ statements: [String]) throws {
         failure = nil
         hasAnswered = false
+        var statements = statements
+        // Behind BEGIN, so that it costs no message.
+        if planAge?.isOver() == true { statements.append("DISCARD PLANS") }
         for statement in statements { try sending { () throws(PostgresError) in try pipeline.post(statement) } }
     }
 
@@ -274,23 +289,4 @@ enum PostgresPlans: String {
     case once = "force_generic_plan"
     /// As it thinks best: right for those that look into a range, which may hold one row or a million.
     case whenItPays = "auto"
-}
-
-/// Ids drawn in blocks and not given out yet, shared by the connections of a node. What is left when it ends is lost.
-final class PostgresIDs: Sendable {
-    private let stock = Mutex<[IDSequence: ArraySlice<Int64>]>([:])
-
-    /// Up to `count` ids, the oldest first.
-    func take(_ count: Int, of sequence: IDSequence) -> [Int64] {
-        stock.withLock { stock in
-            let taken = stock[sequence]?.prefix(count) ?? []
-            stock[sequence]?.removeFirst(taken.count)
-            return Array(taken)
-        }
-    }
-
-    func put(_ ids: ArraySlice<Int64>, of sequence: IDSequence) {
-        if ids.isEmpty { return }
-        stock.withLock { $0[sequence, default: []] += ids }
-    }
 }

@@ -46,6 +46,8 @@ package final class PostgresEngine: StoreEngine {
     /// Transactions so far that the server gave up for others, mostly to end a deadlock. They were run again.
     package var conflicts: Int { shared.conflicts.load(ordering: .relaxed) }
 
+    package var idRepairs: Int { shared.idRepairs.load(ordering: .relaxed) }
+
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await run(on: readers, .intake) { session in
             try session.read(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], body)

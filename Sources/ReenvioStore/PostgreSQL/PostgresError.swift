@@ -6,6 +6,8 @@ struct PostgresError: Error {
     /// Five characters of the SQL standard; nil where the connection failed rather than the statement.
     var sqlState: String?
     var message: String
+    /// The sequence whose id is stored already, where that is what failed.
+    var duplicateID: IDSequence?
 
     init(sqlState: String?, message: String) {
         self.sqlState = sqlState
@@ -17,7 +19,13 @@ struct PostgresError: Error {
         func field(_ letter: UInt8) -> String? { PQresultErrorField(result, CInt(letter)).map { String(cString: $0) } }
         sqlState = field(UInt8(ascii: "C"))
         message = field(UInt8(ascii: "M")) ?? Self.message(of: connection)
+        if sqlState == "23505", let key = field(UInt8(ascii: "n")), key.hasSuffix(Self.keySuffix) {
+            duplicateID = IDSequence(keyOf: key.dropLast(Self.keySuffix.count))
+        }
     }
+
+    /// How PostgreSQL names the constraint of a primary key, behind the table's name.
+    private static let keySuffix = "_pkey"
 
     /// libpq's own words, in one line.
     static func message(of connection: OpaquePointer) -> String {

@@ -25,6 +25,7 @@ final class PostgresSession {
     /// the connection had been cut while it was idle.
     func write<T>(_ begin: [String], _ body: (any SQLConnection) throws -> T) throws -> T {
         var attempt = 1
+        var isRepaired = false
         while true {
             let wasOpen = connection != nil
             let connection = try connected()
@@ -35,9 +36,16 @@ final class PostgresSession {
                 return result
             } catch {
                 let isConflict = connection.failure?.isConflict == true
+                let duplicate = (error as? DuplicateID) ?? connection.failure?.duplicateID.map(DuplicateID.init)
                 let wasCut = wasOpen && !connection.hasAnswered && connection.isBroken
                 rollBack(connection)
                 if wasCut { continue }
+                if let duplicate {
+                    guard !isRepaired else { throw duplicate.storeError }
+                    try repairIDs()
+                    isRepaired = true
+                    continue
+                }
                 if isConflict { shared.conflicts.add(1, ordering: .relaxed) }
                 guard isConflict, attempt < Self.attemptsMax else { throw error }
                 try letOthersPass(attempt)
@@ -64,6 +72,21 @@ final class PostgresSession {
                 isRepeated = true
             }
         }
+    }
+
+    /// Moves the sequences beyond the stored ids and forgets those in stock, in a transaction of its own.
+    private func repairIDs() throws {
+        let connection = try connected()
+        connection.dropIDs()
+        do {
+            try connection.begin(["BEGIN ISOLATION LEVEL READ COMMITTED"])
+            try connection.passStoredIDs()
+            try commit(connection)
+        } catch {
+            rollBack(connection)
+            throw error
+        }
+        shared.idRepairs.add(1, ordering: .relaxed)
     }
 
     /// Whether the commit took place is unknown where the connection is lost before the answer.

@@ -3,7 +3,7 @@ package enum Dialect: Sendable {
     case sqlite, postgres
 
     /// Which form of a batched statement is meant (`SQLConnection.batch`, `.effects`).
-    enum BatchForm {
+    package enum BatchForm {
         case plain
         /// Says for each row whether it changed anything.
         case effects
@@ -18,7 +18,7 @@ package enum Dialect: Sendable {
     }
 
     /// Rewrites a batched statement, with the table of rows behind `{rows}`.
-    func rewrite(
+    package func rewrite(
         _ sql: String, rows columns: [(name: String, type: SQLRows.ColumnType)], _ form: BatchForm = .plain
     ) -> String {
         switch self {
@@ -81,6 +81,28 @@ package enum Dialect: Sendable {
                 "SET LOCAL lock_timeout = '500ms'",
                 "SELECT pg_advisory_xact_lock(\(Self.advisoryClass), hashtext('pieces of ' || current_schema()))",
             ]
+        }
+    }
+
+    /// What runs before ids of a sequence are reserved: on PostgreSQL a lock that waits for each transaction that has
+    /// drawn from it, and that drawing waits for until the commit. No other statement locks a sequence itself.
+    func beforeReserving(_ sequence: IDSequence) -> [String] {
+        switch self {
+        case .sqlite: []
+        case .postgres:
+            [
+                "SET LOCAL lock_timeout = '2s'",
+                "ALTER SEQUENCE \(sequence.postgresName) INCREMENT BY \(sequence.blockSize)",
+            ]
+        }
+    }
+
+    /// What runs before sequences are moved beyond the stored ids: one node at a time.
+    var beforePassingStoredIDs: [String] {
+        switch self {
+        case .sqlite: []
+        case .postgres:
+            ["SELECT pg_advisory_xact_lock(\(Self.advisoryClass), hashtext('ids of ' || current_schema()))"]
         }
     }
 

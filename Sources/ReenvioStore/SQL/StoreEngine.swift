@@ -19,6 +19,9 @@ package protocol StoreEngine: Sendable {
     /// The files of an engine that has them on this machine; nil for others.
     var files: (any StoreFiles)? { get }
 
+    /// Times so far that a drawn id was stored already, so that the sequences were moved and the transaction run again.
+    var idRepairs: Int { get }
+
     func close() throws
 }
 
@@ -54,6 +57,8 @@ package protocol StoreListening: Sendable {
 extension StoreEngine {
     package var sharing: (any StoreSharing)? { nil }
     package var files: (any StoreFiles)? { nil }
+
+    package var idRepairs: Int { 0 }
 
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await read(body)

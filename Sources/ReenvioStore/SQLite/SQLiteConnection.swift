@@ -109,9 +109,20 @@ final class SQLiteConnection: SQLConnection {
             switch sqlite3_step(statement) {
             case SQLITE_ROW: try row(current)
             case SQLITE_DONE: return
-            case let code: throw StoreError(code: code, message: String(cString: sqlite3_errmsg(handle)))
+            case let code:
+                let message = String(cString: sqlite3_errmsg(handle))
+                if let duplicate = Self.duplicateID(sqlite3_extended_errcode(handle), message) { throw duplicate }
+                throw StoreError(code: code, message: message)
             }
         }
+    }
+
+    /// The sequence of a key that is taken: `UNIQUE constraint failed: deliveries.merchant_id, deliveries.id`.
+    private static func duplicateID(_ code: CInt, _ message: String) -> DuplicateID? {
+        guard code & 0xFF == SQLITE_CONSTRAINT, let column = message.split(separator: " ").last,
+            let point = column.lastIndex(of: "."), column[point...] == ".id"
+        else { return nil }
+        return IDSequence(keyOf: column[..<point]).map(DuplicateID.init)
     }
 
     private func bind(_ parameters: some Sequence<SQLValue>, to statement: OpaquePointer) {

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// One SQLite file in WAL mode: readers side by side, one writer, each commit on disk before it is answered.
 package final class SQLiteEngine: StoreEngine {
@@ -9,6 +10,11 @@ package final class SQLiteEngine: StoreEngine {
     private let pool: DatabasePool
     private let writer: WriterThread
     private let storeFiles: SQLiteFiles
+    private let repairs = Repairs()
+
+    private final class Repairs: Sendable {
+        let count = Atomic<Int>(0)
+    }
 
     /// Opens or creates the file and its folder.
     /// - Throws: `StoreError.notOurs` for a database of somebody else, `.unavailable` where it cannot be opened.
@@ -63,13 +69,26 @@ package final class SQLiteEngine: StoreEngine {
     ) async throws -> T {
         try await storeFiles.admit(priority)
         let files = storeFiles
+        let repairs = repairs
         return try await onWriter(priority) { database in
             try files.check(database)
-            return try Self.transaction(database, body)
+            do {
+                return try Self.transaction(database, body)
+            } catch is DuplicateID {
+                try Self.transaction(database) { try $0.passStoredIDs() }
+                repairs.count.add(1, ordering: .relaxed)
+            }
+            do {
+                return try Self.transaction(database, body)
+            } catch let duplicate as DuplicateID {
+                throw duplicate.storeError
+            }
         }
     }
 
     package var files: (any StoreFiles)? { self }
+
+    package var idRepairs: Int { repairs.count.load(ordering: .relaxed) }
 
     package func close() throws {
         writer.stop()

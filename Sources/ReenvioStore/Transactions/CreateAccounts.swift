@@ -72,6 +72,7 @@ extension Store {
                 ]
             )
             guard changed == 1 else {
+                if merchant.id == nil { try db.expectFree(id, of: .merchant) }
                 throw CreationRefused(description: "merchant \(id), or its branch and number, exists already")
             }
             try db.run("INSERT INTO merchant_clocks (merchant_id, seq) VALUES ($1, 0)", [.int(id)])

@@ -75,8 +75,8 @@ struct KnownPayouts {
         }
         try load(Self.byID, ids, in: db)
         // Each with the condition of its partial index.
-        try load(Self.byInvoice + " AND p.holds_invoice = 1", blocking, in: db)
-        try load(Self.byInvoice + " AND p.holds_invoice = 0", sharing, in: db)
+        try load(Self.byInvoice(holding: true), blocking, in: db)
+        try load(Self.byInvoice(holding: false), sharing, in: db)
         if !payouts.isEmpty { try loadHistory(in: db) }
     }
 
@@ -223,12 +223,21 @@ extension KnownPayouts {
     private static let columns = """
         SELECT p.id, p.merchant_id, p.invoice, p.amount_minor, p.currency, p.notification_url, p.created_at,
             p.status_id, p.end_to_end, p.status_detail, p.latest_seq
-        FROM payouts p, {rows} WHERE
+        FROM
         """
 
-    private static let byID = "\(columns) p.id = rows.id"
+    private static let byID = "\(columns) payouts p, {rows} WHERE p.id = rows.id"
 
-    private static let byInvoice = "\(columns) p.merchant_id = rows.merchant_id AND p.invoice = rows.invoice"
+    /// The order, of which there is one, keeps PostgreSQL from walking the whole partial index for all rows at once,
+    /// which it thinks best while there are few payouts.
+    private static func byInvoice(holding: Bool) -> String {
+        """
+        \(columns) {rows} CROSS JOIN LATERAL (
+            SELECT * FROM payouts WHERE merchant_id = rows.merchant_id AND invoice = rows.invoice
+                AND holds_invoice = \(holding ? 1 : 0)
+            ORDER BY invoice) AS p
+        """
+    }
 
     private static let changes = """
         SELECT rows.position, c.seq, c.status_id, c.changed_at, c.notification_id, c.previous_seq, n.acked_at

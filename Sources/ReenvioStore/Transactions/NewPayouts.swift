@@ -14,6 +14,7 @@ enum NewPayouts {
         let seqs = payouts.map { clocks.next($0.merchantID) }
         var inserted: Set<Int64> = []
         var waiting = Array(payouts.indices)
+        var isRedrawn = false
         while !waiting.isEmpty {
             var rows = SQLRows(columns)
             for index in waiting {
@@ -21,8 +22,10 @@ enum NewPayouts {
                     row(payouts[index], id: ids[index], seq: seqs[index], receiverID: receivers[index], now: now))
             }
             try db.batch(insertPayouts, rows) { inserted.insert($0.int(0)) }
-            // An import may have brought an id along after it was drawn here.
+            // An import may have brought an id along after it was drawn here, or the sequence is behind.
             let taken = try stored(waiting.lazy.map { ids[$0] }.filter { !inserted.contains($0) }, in: db)
+            if isRedrawn, let id = taken.first { try db.expectFree(id, of: .payout) }
+            isRedrawn = true
             waiting.removeAll { !taken.contains(ids[$0]) }
             for (index, id) in zip(waiting, try db.nextIDs(.payout, waiting.count)) { ids[index] = id }
         }
@@ -122,6 +125,7 @@ enum Receivers {
             )
             // Another node may have met it at the same time.
             known[key] = made == 1 ? id : try find(key, in: db)
+            if known[key] == nil { try db.expectFree(id, of: .receiver) }
         }
         return wanted.map { pair in pair.origin.flatMap { known[Key(merchantID: pair.merchantID, origin: $0)] } }
     }

@@ -46,6 +46,7 @@ extension Store {
                 .optional(opening.trace?.bytes), .int(merchants.count), .time(now),
             ])
         guard inserted == 1 else {
+            try db.expectFree(id, of: .resend)
             guard let running = try running(fingerprint, in: db) else {
                 throw StoreError.unavailable("an equal batch ended at this moment")
             }

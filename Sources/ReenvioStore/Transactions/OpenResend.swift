@@ -160,6 +160,7 @@ extension Store {
                 .optional(trace?.bytes), .optional(batchID),
             ]
         )
+        if changed == 0 { try db.expectFree(resend.id, of: .resend) }
         return changed == 1
     }
 }

@@ -39,7 +39,10 @@ extension Store {
                     .int(id), .int(user.accountID), .text(user.credentials.clientID),
                     .blob(ClientCredentials.hash(user.credentials.secret)), .bool(merchants == nil), .time(now),
                 ])
-            guard changed == 1 else { throw CreationRefused(description: "user \(id) exists already") }
+            guard changed == 1 else {
+                if user.id == nil { try db.expectFree(id, of: .user) }
+                throw CreationRefused(description: "user \(id) exists already")
+            }
             for merchantID in merchants ?? [] {
                 let owned = try db.run(
                     """

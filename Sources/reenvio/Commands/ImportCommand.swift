@@ -11,7 +11,8 @@ struct ImportCommand: AsyncParsableCommand {
         discussion: """
             Each payout is stored with its history and its latest webhook as already sent, so that it can be resent. \
             A line that is stored already is unchanged: an interrupted import is simply run again. Refused lines are \
-            named on standard error, and then the exit code is 1. May run beside a server.
+            named on standard error, and then the exit code is 1. May run beside a server: the ids of a file are reserved \
+            before its first line is stored. What comes through a pipe is read once; --ids-to reserves its ids.
             """
     )
 
@@ -19,6 +20,14 @@ struct ImportCommand: AsyncParsableCommand {
 
     @Argument(help: "The file of lines; - reads standard input.")
     var file: String
+
+    @Option(help: "The largest id that comes through a pipe: payouts created meanwhile get larger ones.")
+    var idsTo: Int64?
+
+    func validate() throws {
+        guard let idsTo, !(1...Limits.importedIDMax).contains(idsTo) else { return }
+        throw ValidationError("--ids-to must be between 1 and \(Limits.importedIDMax)")
+    }
 
     func run() async throws {
         try await reportingFailures {
@@ -29,7 +38,7 @@ struct ImportCommand: AsyncParsableCommand {
             let clock = SystemClock()
             let run = ImportRun(
                 store: store, reader: ImportReader(file: input.descriptor, policy: policy, clock: clock), clock: clock,
-                entropy: SystemEntropy()
+                entropy: SystemEntropy(), idsTo: idsTo ?? 0
             )
             var progress = ImportProgress(bytes: input.bytes, isShown: Terminal.isErrorInteractive)
             do {
