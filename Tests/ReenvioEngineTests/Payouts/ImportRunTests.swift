@@ -110,7 +110,7 @@ struct ImportRunTests {
         await #expect(throws: ImportReader.Failed.self) { try await run(folder, into: fixture) }
         let text = (1...2_500).map { line($0) + "\n" }.joined()
         let faulty = try #require(fault.engine)
-        faulty.fail(atStatement: 20)
+        faulty.fail(atStatement: 21)
         await #expect(throws: FaultyEngine.failure) { try await run(text, into: fixture) }
         faulty.disarm()
         #expect(try await fixture.store.number("SELECT count(*) FROM payouts") == 1_000)
