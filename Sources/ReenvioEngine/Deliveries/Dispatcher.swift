@@ -277,7 +277,7 @@ package final class Dispatcher: Stepping {
 
     private func note(_ recorded: RecordResult, _ claimed: ClaimResult, at now: Timestamp) {
         defer { recorder.ring(at: max(1, min(Limits.outcomesPerCommit, state.withLock(\.turns.heldCount) / 2))) }
-        log(recorded.events)
+        for event in recorded.events { event.log(to: logger) }
         state.withLock { state in
             state.lateResults += recorded.late
             if claimed.hasStoredTime { state.timeStoredAt = now }
@@ -308,26 +308,6 @@ package final class Dispatcher: Stepping {
             state.nextDue = claimed.nextDue
             state.resends = claimed.resends
             state.cursors = claimed.cursors
-        }
-    }
-
-    /// One line for each breaker that opened or closed and each receiver that asked for time, after the commit.
-    private func log(_ events: [ReceiverEvent]) {
-        for event in events {
-            var metadata: Logger.Metadata = ["receiver": "\(event.receiverID)", "merchant": "\(event.merchantID)"]
-            switch event.what {
-            case .opened(let reason):
-                metadata["reason"] = reason.map { "\($0.rawValue)" }
-                metadata["failures"] = "\(MachineHealth.failuresToOpen)"
-                logger.warning("a receiver failed too often in a row; its breaker is open", metadata: metadata)
-            case .closed(let duration):
-                metadata["probes"] = "\(Breaker.acknowledgementsToClose)"
-                metadata["open_ms"] = "\(duration.milliseconds)"
-                logger.notice("a receiver answers again; its breaker is closed", metadata: metadata)
-            case .held(let duration):
-                metadata["hold_ms"] = "\(duration.milliseconds)"
-                logger.info("a receiver asked to be left alone", metadata: metadata)
-            }
         }
     }
 
