@@ -158,6 +158,13 @@ class TestOfTheLog:
         done = copied.run("check")
         assert done.returncode == 1 and "gone" in done.stderr, done.stderr
 
+    def test_a_server_that_starts_on_one_says_so(self, copied):
+        cut_log(copied, FRAME * 10)
+        server = copied.serve()
+        assert "the log of the store is damaged" in server.log_text()
+        server.kill()
+        assert "the log of the store is damaged" not in copied.serve().log_text(), "what is left is sound"
+
     def test_one_transaction_that_was_not_finished_is_no_damage(self, copied):
         """A power cut leaves no more of it; the index went with the memory."""
         cut_log(copied, 100)

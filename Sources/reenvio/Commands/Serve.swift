@@ -33,6 +33,7 @@ struct Serve: AsyncParsableCommand {
             for warning in settings.warnings { logger.warning("\(warning)") }
             let openFiles = LocalResources.raiseOpenFiles()
             let registry = MetricsRegistry()
+            Self.sayDamage(settings, logger)
             let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
             let lock = try await Self.lock(settings)
             if let copied = try await store.copiedTo() {
@@ -69,6 +70,15 @@ struct Serve: AsyncParsableCommand {
             withExtendedLifetime(signals) {}
             try store.close()
             withExtendedLifetime(lock) {}
+        }
+    }
+
+    /// Before the store is opened: what the log of a killed server cannot give back is gone then.
+    private static func sayDamage(_ settings: Settings, _ logger: Logger) {
+        guard case .sqlite(let path) = settings.store, let log = try? SQLiteLog(of: StorePath(path)) else { return }
+        for damage in log.damage {
+            logger.error(
+                "the log of the store is damaged; what it lacks had been accepted", metadata: ["error": "\(damage)"])
         }
     }
 
