@@ -1,3 +1,4 @@
+import Dispatch
 import ReenvioStore
 import ReenvioTesting
 import Synchronization
@@ -47,16 +48,15 @@ struct StoreShortageTests {
         isShort.withLock { $0 = true }
         #expect(throws: StoreError.self) { try engine.listen {} }
         isShort.withLock { $0 = false }
-        await withCheckedContinuation { continuation in
-            let waiting = Mutex<CheckedContinuation<Void, Never>?>(continuation)
-            let listening = try? engine.listen {
-                waiting.withLock { waiting in
-                    defer { waiting = nil }
-                    return waiting
-                }?.resume()
+        let rang = DispatchSemaphore(value: 0)
+        let listening = try engine.listen { rang.signal() }
+        let hasRung = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(returning: rang.wait(timeout: .now() + .seconds(120)) == .success)
             }
-            #expect(listening != nil)
         }
+        #expect(hasRung, "it listens")
+        listening.stop()
         try engine.close()
     }
 }

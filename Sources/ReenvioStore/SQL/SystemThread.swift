@@ -1,7 +1,7 @@
 import Foundation
 
-/// Starts threads of the system. Foundation's `Thread` hides that there was none to be had: what waits for such a thread
-/// waits for ever.
+/// Starts threads of the system. Foundation's `Thread` hides that there was none to be had: what waits for such a
+/// thread waits for ever.
 package enum SystemThread {
     /// Runs a closure on a new thread; false where the system has none left.
     package typealias Start = @Sendable (_ body: @escaping @Sendable () -> Void) -> Bool

@@ -13,6 +13,8 @@ final class AcceptGate: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let connections: InboundConnections
     private var isPaused = false
+    /// The channel is out of the selector, after an error.
+    private var isOff = false
 
     init(_ connections: InboundConnections) {
         self.connections = connections
@@ -31,10 +33,9 @@ final class AcceptGate: ChannelDuplexHandler, RemovableChannelHandler {
             return
         }
         connections.note(.descriptors)
-        // Switching it on and off is what takes the channel out of the selector; it was off.
-        let options = context.channel.syncOptions
-        try? options?.setOption(.autoRead, value: true)
-        try? options?.setOption(.autoRead, value: false)
+        // A read is still pending: only this takes the channel out of the selector.
+        isOff = true
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
         pause(context, for: Self.afterError)
     }
 
@@ -44,7 +45,18 @@ final class AcceptGate: ChannelDuplexHandler, RemovableChannelHandler {
         let context = NIOLoopBound(context, eventLoop: context.eventLoop)
         context.value.eventLoop.assumeIsolated().scheduleTask(in: pause) {
             self.isPaused = false
-            if context.value.channel.isActive { self.read(context: context.value) }
+            if context.value.channel.isActive { self.resume(context.value) }
         }
+    }
+
+    /// Switching it on again reads at once.
+    private func resume(_ context: ChannelHandlerContext) {
+        guard isOff else { return read(context: context) }
+        if let shortage = connections.shortage() {
+            connections.note(shortage)
+            return pause(context, for: Self.lookAgain)
+        }
+        isOff = false
+        try? context.channel.syncOptions?.setOption(.autoRead, value: true)
     }
 }
