@@ -1,7 +1,14 @@
 import ArgumentParser
 
-/// `reenvio`: one binary for the server and everything an operator does beside it.
 @main
+enum Program {
+    static func main() async {
+        StandardFiles.open()
+        await Reenvio.main()
+    }
+}
+
+/// `reenvio`: one binary for the server and everything an operator does beside it.
 struct Reenvio: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reenvio",

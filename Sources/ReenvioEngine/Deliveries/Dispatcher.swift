@@ -119,7 +119,7 @@ package final class Dispatcher: Stepping {
         if claimed.unreadable > 0 {
             logger.error("events cannot be opened; they wait", metadata: ["count": "\(claimed.unreadable)"])
         }
-        try await send(claimed.deliveries, ahead: Set(claimed.ahead.flatMap(\.deliveries)), startBy: startBy)
+        try await send(claimed.deliveries, ahead: Set(claimed.ahead.flatMap(\.deliveries.keys)), startBy: startBy)
         let isIdle =
             records.isEmpty && claimed.deliveries.isEmpty && claimed.damaged.isEmpty && claimed.passedOver == 0
         return isIdle ? untilDue(now: now.engine) : .again

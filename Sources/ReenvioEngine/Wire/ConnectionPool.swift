@@ -90,7 +90,7 @@ final class ConnectionPool: Sendable {
             }
             for job in jobs {
                 let lane = job.request.lane
-                if pool.busy >= ceilings[lane.rawValue] + (job.request.isAhead ? HungURLs.aheadMax : 0) {
+                if pool.busy >= ceilings[lane.rawValue] + (job.request.isAhead ? HungURLs.aheadInAllMax : 0) {
                     pool.waiting[lane.rawValue].append(job)
                 } else if let idle = pool.idle.popLast() {
                     admission.begins.append((idle.connection, job))

@@ -5,8 +5,10 @@
 package struct HungURLs: Sendable {
     /// An attempt that takes as long is slow, and a URL hangs that has not ended one sooner.
     package static let patience: Duration = .seconds(1)
-    /// Deliveries that may be under way ahead of others, of each receiver, beyond its slots.
+    /// Deliveries that may be under way ahead of others, of each receiver, beyond its slots, to URLs that do not hang.
     package static let aheadMax = 8
+    /// The same to all URLs: some that were not known to hang do.
+    package static let aheadInAllMax = 40
     /// A URL that was slow hangs again as soon as attempts to it are under way.
     private static let slowFor: Duration = .seconds(30)
     private static let lookEvery: Duration = .milliseconds(100)
@@ -52,8 +54,8 @@ package struct HungURLs: Sendable {
     private struct Entry {
         var merchantID: Int64
         var urls: [Int64: URLState] = [:]
-        /// Deliveries under way ahead of others.
-        var ahead: Set<Int64> = []
+        /// Deliveries under way ahead of others, with their URLs.
+        var ahead: [Int64: Int64] = [:]
         var place: Place?
         var beganLook: Timestamp?
     }
@@ -78,7 +80,7 @@ package struct HungURLs: Sendable {
         _ url: Int64, of receiverID: Int64, delivery: Int64, took duration: Duration?, at now: Timestamp
     ) {
         guard var entry = entries[receiverID] else { return }
-        entry.ahead.remove(delivery)
+        entry.ahead[delivery] = nil
         if var state = entry.urls[url] {
             state.underWay = max(0, state.underWay - 1)
             if let duration {
@@ -94,9 +96,9 @@ package struct HungURLs: Sendable {
         entries[receiverID] = entry.urls.isEmpty && entry.ahead.isEmpty ? nil : entry
     }
 
-    /// What was taken ahead of others, and how far was looked.
-    package mutating func overtook(_ deliveries: [Int64], of receiverID: Int64, lookedTo place: Place?) {
-        entries[receiverID]?.ahead.formUnion(deliveries)
+    /// What was taken ahead of others, each with its URL, and how far was looked.
+    package mutating func overtook(_ deliveries: [Int64: Int64], of receiverID: Int64, lookedTo place: Place?) {
+        entries[receiverID]?.ahead.merge(deliveries) { $1 }
         if let place { entries[receiverID]?.place = place }
     }
 
@@ -107,8 +109,9 @@ package struct HungURLs: Sendable {
             guard let entry = entries[receiverID] else { return nil }
             let queue = QueueID(receiverID: receiverID, lane: .live)
             let candidate = Turns.Candidate(merchantID: entry.merchantID, queue: queue)
-            let room = Self.aheadMax - entry.ahead.count
             let hung = Set(entry.urls.filter { $0.value.hangs(at: now) }.keys)
+            let going = entry.ahead.values.count { !hung.contains($0) }
+            let room = min(Self.aheadMax - going, Self.aheadInAllMax - entry.ahead.count)
             guard room > 0, !hung.isEmpty, isBacklogged(candidate) else { return nil }
             if entry.beganLook.map({ now - $0 >= Self.wholeLookEvery }) ?? true {
                 entries[receiverID]?.beganLook = now

@@ -52,7 +52,7 @@ package struct PostgresAddress: Sendable, Equatable {
     /// long a network may be silent.
     private static let defaults: [(String, String)] = [
         ("fallback_application_name", "reenvio"), ("connect_timeout", "5"), ("target_session_attrs", "read-write"),
-        ("keepalives_idle", "30"), ("keepalives_interval", "10"), ("tcp_user_timeout", "20000"),
+        ("keepalives_idle", "5"), ("keepalives_interval", "2"), ("keepalives_count", "3"), ("tcp_user_timeout", "5000"),
     ]
 
     /// - Throws: `PostgresError`.

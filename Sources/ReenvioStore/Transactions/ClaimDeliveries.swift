@@ -72,8 +72,8 @@ package struct ClaimResult: Sendable {
     package var abandoned = 0
     package var resends = ClaimedResends()
     package var cursors = ClaimCursors()
-    /// What was claimed ahead of others, by receiver, and how far was looked for it.
-    package var ahead: [(receiverID: Int64, deliveries: [Int64], lookedTo: HungURLs.Place?)] = []
+    /// What was claimed ahead of others, by receiver, with the fingerprints of the URLs, and how far was looked for it.
+    package var ahead: [(receiverID: Int64, deliveries: [Int64: Int64], lookedTo: HungURLs.Place?)] = []
     package var hasStoredTime = false
 
     package struct Damaged: Sendable, Equatable {

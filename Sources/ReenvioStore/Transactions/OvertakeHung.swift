@@ -12,14 +12,16 @@ enum OvertakeHung {
         for wanted in order.overtaking where order.takes(wanted.candidate) {
             let candidate = wanted.candidate
             let (chosen, last) = try find(wanted, now: order.now, in: db)
-            var taken: [Int64] = []
+            var taken: [Int64: Int64] = [:]
             for place in chosen {
                 let part = ClaimBatch.Part(
                     candidate, after: ClaimCursors.Position(due: place.due, id: place.id - 1), order)
                 let known = (result.deliveries.count, result.sealedEvents.count)
                 try ClaimBatch([part], order).run(into: &result, in: db)
-                taken += result.deliveries.dropFirst(known.0).map(\.id)
-                taken += result.sealedEvents.dropFirst(known.1).map(\.deliveryID)
+                for delivery in result.deliveries.dropFirst(known.0) { taken[delivery.id] = delivery.urlFingerprint }
+                for event in result.sealedEvents.dropFirst(known.1) {
+                    taken[event.deliveryID] = ReceiverURL.fingerprint(of: event.url)
+                }
             }
             for _ in taken { turns.took(1, from: candidate, hasMore: true) }
             if !taken.isEmpty { result.queues.append((candidate.merchantID, candidate.queue, true)) }

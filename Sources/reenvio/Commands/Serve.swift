@@ -13,7 +13,7 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             Prints one JSON line on standard output when it accepts connections. Ends on SIGTERM or SIGINT: is not ready
             any more, works on for REENVIO_DRAIN_DELAY (a second signal skips the rest of it), then stops accepting,
-            finishes or releases what is in flight, and exits with 0 within 10 seconds.
+            finishes or releases what is in flight, and exits with 0 within 10 seconds; with 1 where something hangs.
             """
     )
 
@@ -27,6 +27,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
+            signal(SIGPIPE, SIG_IGN)
             let settings = try await options.settings(listen.map { [.listen: $0] } ?? [:])
             let logger = LogSetup.logger(settings)
             defer { LogWriter.shared.flush() }
@@ -60,6 +61,7 @@ struct Serve: AsyncParsableCommand {
             }
             // Trapped before the address is announced, and until the end: a signal that comes then changes nothing.
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+            let exitWatch = ExitWatch(delay: settings.drainDelay, logger: logger)
             let drain = Drain(signals: signals, delay: settings.drainDelay, isDraining: isDraining, logger: logger)
             var configuration = ServiceGroupConfiguration(
                 services: services.map { .init(service: $0) }
@@ -67,7 +69,7 @@ struct Serve: AsyncParsableCommand {
                 logger: logger)
             configuration.maximumGracefulShutdownDuration = .seconds(9)
             try await ServiceGroup(configuration: configuration).run()
-            withExtendedLifetime(signals) {}
+            withExtendedLifetime((signals, exitWatch)) {}
             try store.close()
             withExtendedLifetime(lock) {}
         }

@@ -33,9 +33,12 @@ final class LogWriter: TextOutputStream, Sendable {
         if isAccepted { queue.async { self.put(line) } }
     }
 
-    /// Returns when everything accepted so far has been written.
-    func flush() {
-        queue.sync {}
+    /// Returns when everything accepted so far has been written, or after that time: what reads standard error may have
+    /// stopped reading.
+    func flush(within time: DispatchTimeInterval = .seconds(1)) {
+        let written = DispatchSemaphore(value: 0)
+        queue.async { written.signal() }
+        _ = written.wait(timeout: .now() + time)
     }
 
     private func put(_ line: [UInt8]) {
