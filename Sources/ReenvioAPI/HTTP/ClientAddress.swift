@@ -26,8 +26,8 @@ package struct ClientAddress: Sendable {
         return nearest
     }
 
-    /// Reads `198.51.100.7`, `198.51.100.7:1234`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:1234`, which proxies
-    /// send, with blanks around them.
+    /// Reads `198.51.100.7`, `198.51.100.7:1234`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:1234`, which
+    /// proxies send, with blanks around them.
     private static func address(in entry: Substring) -> IPAddress? {
         var text = entry.drop(while: isBlank)
         while let last = text.last, isBlank(last) { text.removeLast() }

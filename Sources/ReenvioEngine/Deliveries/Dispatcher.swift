@@ -187,11 +187,9 @@ package final class Dispatcher: Stepping {
                 let receiverID = record.claimed.queue.receiverID
                 state.turns.gaveBack(1, to: record.claimed.queue)
                 if record.claimed.isProbe { state.probing -= 1 }
-                if record.claimed.queue.lane != .resend {
-                    state.hung.ended(
-                        record.claimed.urlFingerprint, of: receiverID, delivery: record.claimed.id,
-                        took: record.outcome == nil ? nil : record.duration, at: now)
-                }
+                state.hung.ended(
+                    record.claimed.urlFingerprint, of: receiverID, delivery: record.claimed.id,
+                    took: record.outcome == nil ? nil : record.duration, at: now)
                 if record.isCrowdedOut { state.book.crowd(receiverID) }
                 if let outcome = record.outcome {
                     state.changes += state.book.note(
@@ -288,11 +286,8 @@ package final class Dispatcher: Stepping {
             for delivery in claimed.deliveries {
                 taken[delivery.queue, default: 0] += 1
                 if delivery.isProbe { state.probing += 1 }
-                if delivery.queue.lane != .resend {
-                    state.hung.began(
-                        delivery.urlFingerprint, of: delivery.queue.receiverID, merchantID: delivery.merchantID, at: now
-                    )
-                }
+                state.hung.began(
+                    delivery.urlFingerprint, of: delivery.queue.receiverID, merchantID: delivery.merchantID, at: now)
             }
             for (receiverID, deliveries, place) in claimed.ahead {
                 state.hung.overtook(deliveries, of: receiverID, lookedTo: place)

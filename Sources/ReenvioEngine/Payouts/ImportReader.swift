@@ -62,8 +62,8 @@ package final class ImportReader: Sendable {
                 }))
     }
 
-    /// The largest id in the lines of a file, read once before the first call of `next`, which then fails should the file
-    /// have changed: 0 where no line has one. Nil for what can be read once only, a pipe.
+    /// The largest id in the lines of a file, read once before the first call of `next`, which then fails should the
+    /// file have changed: 0 where no line has one. Nil for what can be read once only, a pipe.
     /// - Throws: `Failed` when the file cannot be read.
     package func largestID() async throws -> Int64? {
         try await withCheckedThrowingContinuation { continuation in

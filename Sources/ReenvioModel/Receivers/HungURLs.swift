@@ -4,7 +4,7 @@
 /// their fingerprints.
 package struct HungURLs: Sendable {
     /// An attempt that takes as long is slow, and a URL hangs that has not ended one sooner.
-    package static let patience: Duration = .seconds(1)
+    package static let patience: Duration = .milliseconds(500)
     /// Deliveries that may be under way ahead of others, of each receiver, beyond its slots, to URLs that do not hang.
     package static let aheadMax = 8
     /// The same to all URLs: some that were not known to hang do.
@@ -41,6 +41,24 @@ package struct HungURLs: Sendable {
         var quietSince: Timestamp
         var slowAt: Timestamp?
 
+        var isForgettable: Bool { underWay == 0 && slowAt == nil }
+
+        mutating func began(at now: Timestamp) {
+            if underWay == 0 { quietSince = now }
+            underWay += 1
+        }
+
+        mutating func ended(took duration: Duration?, at now: Timestamp) {
+            underWay = max(0, underWay - 1)
+            guard let duration else { return }
+            if duration >= HungURLs.patience {
+                slowAt = now
+            } else {
+                quietSince = now
+                slowAt = nil
+            }
+        }
+
         func hangs(at now: Timestamp) -> Bool {
             guard underWay > 0 else { return false }
             return now - quietSince >= HungURLs.patience || isRemembered(at: now)
@@ -52,12 +70,25 @@ package struct HungURLs: Sendable {
     }
 
     private struct Entry {
-        var merchantID: Int64
+        let merchantID: Int64
         var urls: [Int64: URLState] = [:]
         /// Deliveries under way ahead of others, with their URLs.
         var ahead: [Int64: Int64] = [:]
         var place: Place?
         var beganLook: Timestamp?
+
+        var isEmpty: Bool { urls.isEmpty && ahead.isEmpty }
+
+        mutating func began(_ url: Int64, at now: Timestamp) {
+            urls[url, default: URLState(quietSince: now)].began(at: now)
+        }
+
+        mutating func ended(_ url: Int64, delivery: Int64, took duration: Duration?, at now: Timestamp) {
+            if !ahead.isEmpty { ahead[delivery] = nil }
+            guard let index = urls.index(forKey: url) else { return }
+            urls.values[index].ended(took: duration, at: now)
+            if urls.values[index].isForgettable { urls.remove(at: index) }
+        }
     }
 
     private var entries: [Int64: Entry] = [:]
@@ -68,10 +99,7 @@ package struct HungURLs: Sendable {
 
     /// An attempt is about to begin. Times are engine times.
     package mutating func began(_ url: Int64, of receiverID: Int64, merchantID: Int64, at now: Timestamp) {
-        var state = entries[receiverID]?.urls[url] ?? URLState(quietSince: now)
-        if state.underWay == 0 { state.quietSince = now }
-        state.underWay += 1
-        entries[receiverID, default: Entry(merchantID: merchantID)].urls[url] = state
+        entries[receiverID, default: Entry(merchantID: merchantID)].began(url, at: now)
     }
 
     /// It ended.
@@ -79,21 +107,9 @@ package struct HungURLs: Sendable {
     package mutating func ended(
         _ url: Int64, of receiverID: Int64, delivery: Int64, took duration: Duration?, at now: Timestamp
     ) {
-        guard var entry = entries[receiverID] else { return }
-        entry.ahead[delivery] = nil
-        if var state = entry.urls[url] {
-            state.underWay = max(0, state.underWay - 1)
-            if let duration {
-                if duration >= Self.patience {
-                    state.slowAt = now
-                } else {
-                    state.quietSince = now
-                    state.slowAt = nil
-                }
-            }
-            entry.urls[url] = state.underWay > 0 || state.slowAt != nil ? state : nil
-        }
-        entries[receiverID] = entry.urls.isEmpty && entry.ahead.isEmpty ? nil : entry
+        guard let index = entries.index(forKey: receiverID) else { return }
+        entries.values[index].ended(url, delivery: delivery, took: duration, at: now)
+        if entries.values[index].isEmpty { entries.remove(at: index) }
     }
 
     /// What was taken ahead of others, each with its URL, and how far was looked.
@@ -102,7 +118,8 @@ package struct HungURLs: Sendable {
         if let place { entries[receiverID]?.place = place }
     }
 
-    /// For the receivers with a URL that hangs and more live work than they have slots for. Looked at ten times a second.
+    /// For the receivers with a URL that hangs and more live work than they have slots for. Looked at ten times a
+    /// second.
     package mutating func overtaking(at now: Timestamp, _ isBacklogged: (Turns.Candidate) -> Bool) -> [Overtaking] {
         look(at: now)
         return hanging.compactMap { receiverID in
@@ -130,7 +147,7 @@ package struct HungURLs: Sendable {
             for (url, state) in entry.urls where state.underWay == 0 && !state.isRemembered(at: now) {
                 entries[receiverID]?.urls[url] = nil
             }
-            if entries[receiverID]?.urls.isEmpty == true, entry.ahead.isEmpty { entries[receiverID] = nil }
+            if entries[receiverID]?.isEmpty == true { entries[receiverID] = nil }
         }
     }
 }

@@ -1,6 +1,6 @@
-/// How long the plans of a connection are kept. A plan that was right for a table of one row reads the whole of it, and is
-/// wrong once there are thousands: plans are made again after twice as many transactions each time, so that a store which
-/// grows has those that are right for it, and after a minute, for others make it grow, too.
+/// How long the plans of a connection are kept. A plan that was right for a table of one row reads the whole of it, and
+/// is wrong once there are thousands: plans are made again after twice as many transactions each time, so that a store
+/// which grows has those that are right for it, and after a minute, for others make it grow, too.
 struct PlanAge {
     private static let mostTransactions = 4_096
     private static let longest: Duration = .seconds(60)

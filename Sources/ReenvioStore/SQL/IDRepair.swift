@@ -1,5 +1,5 @@
-/// An id that was drawn from a sequence here is stored already: the sequence is behind its table, as after a failover to
-/// a standby that was behind, or a restore. Engines repair that and run the transaction again.
+/// An id that was drawn from a sequence here is stored already: the sequence is behind its table, as after a failover
+/// to a standby that was behind, or a restore. Engines repair that and run the transaction again.
 struct DuplicateID: Error, Equatable {
     var sequence: IDSequence
 

@@ -11,8 +11,8 @@ struct ImportCommand: AsyncParsableCommand {
         discussion: """
             Each payout is stored with its history and its latest webhook as already sent, so that it can be resent. \
             A line that is stored already is unchanged: an interrupted import is simply run again. Refused lines are \
-            named on standard error, and then the exit code is 1. May run beside a server: the ids of a file are reserved \
-            before its first line is stored. What comes through a pipe is read once; --ids-to reserves its ids.
+            named on standard error, and then the exit code is 1. May run beside a server: the ids of a file are \
+            reserved before its first line is stored. What comes through a pipe is read once; --ids-to reserves its ids.
             """
     )
 

@@ -223,7 +223,7 @@ struct ResendLogTests {
         try await fixture.advance()
         for _ in 1...3 {
             try await fixture.base.dispatch()
-            fixture.clock.advance(by: .seconds(31))
+            fixture.clock.advance(by: .seconds(3_601))
         }
         fixture.clock.advance(by: .seconds(86_401))
         #expect(try await fixture.store.expirePausedLogs(now: fixture.clock.wall) == 0, "it still has attempts")

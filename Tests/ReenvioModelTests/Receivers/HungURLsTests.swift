@@ -10,12 +10,12 @@ struct HungURLsTests {
         urls.overtaking(at: now) { $0 == candidate }
     }
 
-    @Test("a URL hangs once attempts to it have been under way for a second without a quick end")
+    @Test("a URL hangs once attempts to it have been under way for half a second without a quick end")
     func patience() {
         var urls = HungURLs()
         for _ in 0..<16 { urls.began(1, of: 7, merchantID: 303, at: Self.start) }
-        #expect(hung(&urls, at: Self.start + .milliseconds(900)).isEmpty)
-        let found = hung(&urls, at: Self.start + .milliseconds(1_100))
+        #expect(hung(&urls, at: Self.start + .milliseconds(400)).isEmpty)
+        let found = hung(&urls, at: Self.start + .milliseconds(600))
         #expect(found.map(\.candidate) == [candidate])
         #expect(found.map(\.hung) == [[1]])
         #expect(found.map(\.room) == [HungURLs.aheadMax])
@@ -27,9 +27,9 @@ struct HungURLsTests {
         for (duration, hangs) in [(Duration.milliseconds(3), false), (.seconds(5), true), (nil, true)] {
             var urls = HungURLs()
             for _ in 0..<3 { urls.began(1, of: 7, merchantID: 303, at: Self.start) }
-            urls.ended(1, of: 7, delivery: 10, took: duration, at: Self.start + .milliseconds(900))
+            urls.ended(1, of: 7, delivery: 10, took: duration, at: Self.start + .milliseconds(400))
             #expect(
-                hung(&urls, at: Self.start + .milliseconds(1_200)).isEmpty != hangs, "\(String(describing: duration))")
+                hung(&urls, at: Self.start + .milliseconds(700)).isEmpty != hangs, "\(String(describing: duration))")
         }
     }
 
@@ -68,8 +68,8 @@ struct HungURLsTests {
         #expect(hung(&hanging, at: later + .seconds(2)).first?.room == HungURLs.aheadMax, "that URL hangs, too")
         hanging.overtook(Dictionary(uniqueKeysWithValues: (100..<132).map { ($0, 2) }), of: 7, lookedTo: nil)
         #expect(hung(&hanging, at: later + .seconds(2)).isEmpty, "there is an end to it")
-        urls.ended(2, of: 7, delivery: 20, took: .milliseconds(2), at: later + .milliseconds(30))
-        let last = hung(&urls, at: later + .seconds(3)).first
+        urls.ended(2, of: 7, delivery: 20, took: .milliseconds(2), at: later + .milliseconds(1_900))
+        let last = hung(&urls, at: later + .milliseconds(2_150)).first
         #expect(last?.room == 1)
         #expect(last?.after == nil, "what came in behind that place is met as well")
     }
