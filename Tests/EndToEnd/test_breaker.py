@@ -404,22 +404,6 @@ def test_slow_beside_fast(world):
             assert slow.attempts_recorded(one)[0]["reason"] == "timed_out"
 
 
-def test_a_url_that_hangs_delays_no_other(world):
-    """C 3.4: forty webhooks wait for a URL that never answers; live ones to another URL of that host go within seconds."""
-    with own_scene(world, "hung", REENVIO_RETRY_SCHEDULE="0s,1h") as scene:
-        scene.hook.answer = lambda one: 200 if one.path == "/good" else None
-        scene.paid(40, scene.hook.url("/hangs"))
-        waits = []
-        for _ in range(12):
-            (payout_id,) = scene.paid(1, scene.hook.url("/good"))
-            began = time.time()
-            eventually(lambda: scene.told().get(payout_id), "the good one was told", within=30)
-            waits.append(time.time() - began)
-            time.sleep(1)
-        print("waits:", [round(one, 2) for one in waits])
-        assert sorted(waits)[-2] < 4, waits
-
-
 def own_scene(world, name, **more):
     """A house of its own, so that its server may be killed."""
     house = House(world.folder / name)
@@ -436,6 +420,24 @@ def own_house(world, name):
             yield scene
     finally:
         house.close()
+
+
+@story
+def test_a_url_that_hangs_delays_no_other(world):
+    """Forty webhooks wait for a URL that never answers; live ones to another URL of that host go within two seconds."""
+    with own_house(world, "hung") as scene:
+        scene.hook.hanging_path = "/hangs"
+        scene.paid(40, scene.hook.url("/hangs"))
+        waits = []
+        for _ in range(12):
+            (payout_id,) = scene.paid(1, scene.hook.url("/good"))
+            began = time.time()
+            eventually(lambda: payout_id in scene.told(), "the good one was told", within=60)
+            waits.append(time.time() - began)
+            time.sleep(1)
+        print("waits:", [round(one, 2) for one in waits])
+        # Half of what one attempt to the URL that hangs takes; without going ahead, good ones wait for many of those.
+        assert sorted(waits)[6] < 2.5, waits
 
 
 @story

@@ -183,7 +183,8 @@ final class HostWorld {
                 """)
             throw SimulationFault(
                 "waiting for more than \(Self.patience) at \(clock.engine.microseconds): payouts "
-                    + "\(late.keys.sorted()), since \(late.values.min()?.microseconds ?? 0); \(hanging.count) hang; \(state)"
+                    + "\(late.keys.sorted()), since \(late.values.min()?.microseconds ?? 0); "
+                    + "\(hanging.count) hang; \(state)"
             )
         }
         let broken = try await store.number("SELECT count(*) FROM receivers WHERE broken_at IS NOT NULL") ?? 0

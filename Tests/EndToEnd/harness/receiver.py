@@ -13,6 +13,7 @@ from . import signatures
 from .waiting import eventually
 
 HELD_AT_MOST_S = 30
+HANGS_S = 7
 
 
 @dataclass
@@ -58,6 +59,8 @@ class Receiver:
     def __init__(self, tls=None, host="127.0.0.1", port=0):
         self.answer = None
         self.answers = []
+        # Requests to this path get their answer after the sender has stopped waiting.
+        self.hanging_path = None
         self.default = 200
         self.delay = 0.0
         self._secrets = []
@@ -164,6 +167,8 @@ class Receiver:
             self._received.append(one)
         if self.delay:
             time.sleep(self.delay)
+        if self.hanging_path and path.startswith(self.hanging_path):
+            time.sleep(HANGS_S)
         self._open.wait(HELD_AT_MOST_S)
         return code, extra
 
