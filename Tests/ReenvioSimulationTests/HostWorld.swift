@@ -140,12 +140,16 @@ final class HostWorld {
             }
         }
         hanging.removeAll { clock.engine - $0.began >= Self.hangs($0.exchange) }
-        // While slots are taken by what hangs, others may go one by one.
+        // While slots are taken by what hangs, others may go one by one, with a moment between commits.
+        var moments = 0
         for _ in 0..<5_000 {
             let step = try await engine.dispatcher.step(now: clock.now)
             let exchanges = transport.take()
             for exchange in exchanges { try answer(exchange) }
-            if exchanges.isEmpty, case .wait = step { return }
+            guard exchanges.isEmpty, case .wait(let rest) = step else { continue }
+            if rest > .milliseconds(5) || moments == 10 { return }
+            moments += 1
+            clock.advance(by: rest)
         }
         throw SimulationFault("the dispatcher found no rest")
     }

@@ -11,6 +11,8 @@ package struct HungURLs: Sendable {
     package static let aheadInAllMax = 40
     /// A URL that was slow hangs again as soon as attempts to it are under way.
     private static let slowFor: Duration = .seconds(30)
+    /// Slow URLs of a receiver are remembered up to so many.
+    private static let urlsMax = 512
     private static let lookEvery: Duration = .milliseconds(100)
     /// Deliveries that came in behind a place already looked at are met by the next look from the beginning.
     private static let wholeLookEvery: Duration = .seconds(2)
@@ -87,7 +89,8 @@ package struct HungURLs: Sendable {
             if !ahead.isEmpty { ahead[delivery] = nil }
             guard let index = urls.index(forKey: url) else { return }
             urls.values[index].ended(took: duration, at: now)
-            if urls.values[index].isForgettable { urls.remove(at: index) }
+            let isOneTooMany = urls.count > HungURLs.urlsMax && urls.values[index].underWay == 0
+            if isOneTooMany || urls.values[index].isForgettable { urls.remove(at: index) }
         }
     }
 
