@@ -139,11 +139,11 @@ extension Breaker {
         return (isUnlikely ? 1 : 0, candidate.lane.rawValue, candidate.due, candidate.id)
     }
 
-    /// What is probed with now, and why: the live deliveries that arrived, where they need not wait any more; and one
-    /// by schedule, where it is due, unless its URL is among theirs.
+    /// What is probed with now, and why: the live deliveries that arrived, where they need not wait any more or one
+    /// goes by schedule, which would make them wait again; and that one, unless its URL is among theirs.
     package func probes(among candidates: [Candidate], at now: Timestamp) -> [(Candidate, Occasion)] {
         var chosen: [(Candidate, Occasion)] =
-            nextArrivalProbe <= now ? arrivalProbes(among: candidates).map { ($0, .arrival) } : []
+            min(nextArrivalProbe, nextProbe) <= now ? arrivalProbes(among: candidates).map { ($0, .arrival) } : []
         guard nextProbe <= now, let next = scheduledProbe(among: candidates) else { return chosen }
         if let place = chosen.firstIndex(where: { $0.0.url == next.url }) {
             chosen[place].1 = .schedule

@@ -5,8 +5,9 @@ import ReenvioModel
 enum ProbeReceivers {
     /// Most receivers that one claim looks at; the others come up in the next.
     private static let receiversPerClaim = 64
-    /// Due deliveries of each lane that are looked at for another URL; of the live ones also as many that came last.
+    /// Due deliveries of each lane that are looked at for another URL, and of the live ones those that came last.
     private static let candidatesPerLane = 32
+    private static let newestCandidates = 160
     /// When a broken receiver without open deliveries is looked at again.
     private static let idleWait: Duration = .seconds(300)
 
@@ -84,11 +85,10 @@ enum ProbeReceivers {
         _ state: ReceiverState, _ now: Timestamp, in db: any SQLConnection
     ) throws -> [Breaker.Candidate] {
         var found: [Int64: Breaker.Candidate] = [:]
-        for (lane, sql) in Lane.allCases.map({ ($0, oldest) }) + [(.live, newest)] {
+        let looks = Lane.allCases.map { ($0, oldest, candidatesPerLane) } + [(.live, newest, newestCandidates)]
+        for (lane, sql, most) in looks {
             let queue = QueueID(receiverID: state.id, lane: lane)
-            try db.query(
-                sql, [.int(state.merchantID), .int(queue.raw), .time(now), .int(candidatesPerLane)]
-            ) { row in
+            try db.query(sql, [.int(state.merchantID), .int(queue.raw), .time(now), .int(most)]) { row in
                 found[row.int(0)] = Breaker.Candidate(
                     id: row.int(0), lane: lane, due: row.time(1),
                     url: ReceiverURL.fingerprint(of: row.textIfPresent(2) ?? ""))
