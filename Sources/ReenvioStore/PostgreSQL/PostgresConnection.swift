@@ -60,7 +60,7 @@ final class PostgresConnection: SQLConnection {
     }
 
     /// Each statement is bounded, and so are the wait for a lock and the time that an open transaction may do nothing:
-    /// a node whose machine vanished holds its locks for seconds. A server that is set to wait for its standbys to
+    /// a node whose machine vanished does not hold its locks for ever. A server that is set to wait for its standbys to
     /// apply a commit keeps to that; no other setting of its makes a commit less durable than `on`. Plans may not depend
     /// on how large a table was when they were made: everything has an index, and where a plan is made once, rows find
     /// others by it one by one.
@@ -70,7 +70,7 @@ final class PostgresConnection: SQLConnection {
                 WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
             set_config('client_encoding', 'UTF8', false),
             set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
-            set_config('idle_in_transaction_session_timeout', '5s', false),
+            set_config('idle_in_transaction_session_timeout', '60s', false),
             set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
             set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '5000', false),
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
