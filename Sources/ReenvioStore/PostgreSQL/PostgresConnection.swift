@@ -62,8 +62,8 @@ final class PostgresConnection: SQLConnection {
     /// Each statement is bounded, and so are the wait for a lock and the time that an open transaction may do nothing:
     /// a node whose machine vanished does not hold its locks for ever. A server that is set to wait for its standbys to
     /// apply a commit keeps to that; no other setting of its makes a commit less durable than `on`. Plans may not
-    /// depend on how large a table was when they were made: everything has an index, and where a plan is made once, rows find
-    /// others by it one by one.
+    /// depend on how large a table was when they were made: everything has an index, and where a plan is made once,
+    /// rows find others by it one by one.
     private static let manners = """
         SELECT current_setting('server_encoding'),
             set_config('synchronous_commit', CASE current_setting('synchronous_commit')
