@@ -1,6 +1,7 @@
 import Foundation
 
-/// What may not be written in a shipped target, each with what to write instead.
+/// What may not be written in a shipped target, each with what to write instead. The texts are patterns to search for:
+/// nothing in this target calls them.
 struct BannedCall: Sendable {
     let text: String
     let instead: String

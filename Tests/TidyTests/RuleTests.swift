@@ -36,6 +36,7 @@ import Testing
         #expect(ImportRule.offences(in: sample).isEmpty)
     }
 
+    // Lines of source as text, to show that the rules find them; none is executed.
     @Test(arguments: [
         "try! open()", "let row = value as! Row", "fatalError(\"no\")", "print(1)", "Thread.sleep(forTimeInterval: 1)",
         "usleep(10)", "String(format: \"%02x\", 1)", "let formatter = DateFormatter()", "ISO8601DateFormatter()",

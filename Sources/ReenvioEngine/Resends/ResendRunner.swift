@@ -10,7 +10,7 @@ package final class ResendRunner: Stepping {
     private static let backlogWait: Duration = .milliseconds(200)
     /// From one chunk to the next while live changes come in: they wait for the same writer.
     private static let besideLiveWait: Duration = .milliseconds(80)
-    /// Damage that is still there after so long is the job's own.
+    /// The time between the first sign of damage and the second look that fails the job.
     private static let secondLookAfter: Duration = .seconds(5)
 
     package let name = "resend runner"

@@ -25,7 +25,7 @@ package enum LocalResources {
         return openFiles.soft
     }
 
-    /// Most inbound connections of a process that may open so many files: what `WireLimits` leaves, but for the store.
+    /// The maximum of inbound connections for a limit of open files: what `WireLimits` leaves, minus the store's share.
     package static func inboundConnections(openFiles: UInt64) -> Int {
         let left = Int(clamping: openFiles) - WireLimits(openFiles: openFiles).connections
         return max(16, left - Limits.descriptorsOfStore)

@@ -11,7 +11,7 @@ package struct HungURLs: Sendable {
     package static let aheadInAllMax = 40
     /// A URL that was slow hangs again as soon as attempts to it are under way.
     private static let slowFor: Duration = .seconds(30)
-    /// Slow URLs of a receiver are remembered up to so many.
+    /// The maximum of slow URLs that are remembered for one receiver.
     private static let urlsMax = 512
     private static let lookEvery: Duration = .milliseconds(100)
     /// Deliveries that came in behind a place already looked at are met by the next look from the beginning.

@@ -13,7 +13,7 @@ package struct IntegrityFound: Sendable, Equatable {
         problems += lines
     }
 
-    /// No more lines than somebody reads.
+    /// The maximum of lines that a report lists.
     fileprivate var bounded: IntegrityFound {
         var found = self
         guard problems.count > Limits.damageLines else { return found }

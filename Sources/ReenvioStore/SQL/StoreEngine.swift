@@ -36,7 +36,7 @@ package protocol StoreFiles: Sendable {
     var loss: String? { get }
 
     /// Looks at the files, saves what can be saved where they are not those that were opened, and shortens a log that
-    /// is long and that nobody reads.
+    /// is long and has no reader.
     func tend() async
 }
 

@@ -1,7 +1,7 @@
 package import ReenvioModel
 
-/// What the length of a SQLite log means. It grows without end while somebody keeps reading an old state of the store:
-/// SQLite can begin it anew only when nobody needs what stands in it.
+/// Bounds for the length of a SQLite log (WAL). The log grows while a reader keeps an old snapshot open: SQLite restarts
+/// it only when no reader needs its contents.
 package struct LogBounds: Sendable {
     /// What a server does about a write.
     package enum Admission: Sendable, Equatable {

@@ -12,7 +12,7 @@ package final class PartialFile {
 
     package let path: String
     private let target: String
-    /// Holds the lock that says that somebody writes. Closing it drops the locks that SQLite has on the file.
+    /// Holds the lock that marks the file as being written. Closing it drops the locks that SQLite has on the file.
     private var file: Int32
     private var isPlaced = false
 

@@ -170,7 +170,7 @@ final class SQLiteFiles: Sendable {
     // MARK: Giving the log back
 
     /// Copies a long log to the file and cuts it, on a connection of its own, so that no commit has to. Does nothing to
-    /// a log that somebody still reads.
+    /// a log that still has a reader.
     func giveBack() async {
         guard !isLost, measure() >= bounds.givenBack else { return }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in

@@ -68,7 +68,7 @@ final class StoreLock {
         return StoreLock(files: files)
     }
 
-    /// Nil where somebody else keeps it.
+    /// Nil where another process holds it.
     private static func locked(_ path: String, creating: Bool) async throws -> Int32? {
         let file = open(path, (creating ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Taken(description: "the lock file \(path) cannot be opened") }

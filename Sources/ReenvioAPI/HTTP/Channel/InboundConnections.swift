@@ -16,7 +16,7 @@ package final class InboundConnections: Sendable {
         var saidAt: ContinuousClock.Instant?
     }
 
-    /// A connection is idle once nothing was asked on it for so long.
+    /// The time without a request after which a connection counts as idle.
     private static let idleFor: TimeAmount = .milliseconds(250)
     /// This part of the limit is closed at once, so that it is not met again with the next connection.
     private static let partClosed = 4
