@@ -64,7 +64,7 @@ package enum Limits {
     package static let changesWaiting = 20_000
 
     // The log of a SQLite store (`docs/operations.md`)
-    /// Bytes that the log file keeps after a checkpoint restarts it; a longer one is truncated as soon as no reader uses it.
+    /// Bytes that the log file keeps after a checkpoint restarts it; a longer one is truncated once no reader uses it.
     package static let logBytesKept: Int64 = 64 << 20
     package static let logBytesGivenBack: Int64 = 128 << 20
     /// The lengths from which a server warns, lets wait what can, and takes nothing new in.

@@ -12,7 +12,7 @@ package final class PostgresEngine: StoreEngine {
     private let announcedAt = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Connects once, to tell at once what is wrong with the address.
-    /// - Throws: `StoreError.notOurs` for a database that another program made, `.unavailable` where it cannot be reached or
+    /// - Throws: `StoreError.notOurs` for another program's database, `.unavailable` where it cannot be reached or
     ///   this machine has no thread for it.
     package init(
         _ address: PostgresAddress, readers: Int = 4, writers: Int = 4,

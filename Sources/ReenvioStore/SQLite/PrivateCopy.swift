@@ -1,7 +1,7 @@
 import Foundation
 package import ReenvioModel
 
-/// A copy of a SQLite store beside it, for a long check: a snapshot of the store itself, held that long, would keep its log from
+/// A copy of a SQLite store beside it, for a long check: a snapshot of the store itself would keep its log from
 /// being begun anew. Nothing of it stays.
 package final class PrivateCopy {
     /// The files that it consists of, for whoever has to remove them.

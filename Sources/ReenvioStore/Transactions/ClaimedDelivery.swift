@@ -29,6 +29,8 @@ package final class ClaimedDelivery: Sendable {
     package let createdAt: Timestamp
     package let message: Message
     package let url: String
+    /// That of its URL (`ReceiverURL.fingerprint`).
+    package let urlFingerprint: Int64
     package let notificationID: Int64
     package let webhookID: WebhookID
     /// The number of the status change within its payout, or of the event within its object.
@@ -61,6 +63,7 @@ package final class ClaimedDelivery: Sendable {
         message = .payout(
             id: row.int(2), invoice: row.text(3), amount: Money(minor: row.int(4), currency: row.text(5)))
         url = row.text(6)
+        urlFingerprint = ReceiverURL.fingerprint(of: url)
         notificationID = row.int(7)
         webhookID = WebhookID(id: row.int(7), nonce: UInt64(bitPattern: row.int(8)))
         sequence = row.int(9)
@@ -83,6 +86,7 @@ package final class ClaimedDelivery: Sendable {
         attempt = sealed.attempt
         message = .event(event)
         url = sealed.url
+        urlFingerprint = ReceiverURL.fingerprint(of: url)
         notificationID = sealed.notificationID
         webhookID = sealed.webhookID
         sequence = sealed.sequence
@@ -98,9 +102,6 @@ package final class ClaimedDelivery: Sendable {
     }
 
     package var isProbe: Bool { probe != nil }
-
-    /// That of its URL (`ReceiverURL.fingerprint`).
-    package var urlFingerprint: Int64 { ReceiverURL.fingerprint(of: url) }
 
     /// The event where it is one.
     package var event: Event? {

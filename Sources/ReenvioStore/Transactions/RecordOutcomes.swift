@@ -54,7 +54,7 @@ extension AttemptRecord {
     /// That of the URL, where it matters which it was: of probes, and of failures of the machine.
     package var fingerprint: Int64? {
         guard claimed.isProbe || outcome?.signal == .machine else { return nil }
-        return ReceiverURL.fingerprint(of: claimed.url)
+        return claimed.urlFingerprint
     }
 }
 
