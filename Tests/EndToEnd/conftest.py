@@ -6,6 +6,7 @@ import pytest
 
 from harness import here, signatures
 from harness.binary import BINARY, House, Shop
+from harness.postgres import Postgres
 from harness.receiver import Receiver
 from harness.waiting import eventually
 
@@ -74,6 +75,27 @@ def shop(house, new_shop):
 def receiver(shop):
     receiver = Receiver()
     receiver.trust(shop.secret)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    postgres = Postgres().create().start()
+    yield postgres
+    postgres.close()
+
+
+@pytest.fixture
+def store(nodes):
+    """The shop of a store that servers share; a module that uses it has a fixture `nodes`."""
+    return Shop(nodes)
+
+
+@pytest.fixture
+def hook(store):
+    receiver = Receiver()
+    receiver.trust(store.secret)
     yield receiver
     receiver.close()
 

@@ -7,16 +7,9 @@ import pytest
 from harness.binary import assert_refused
 from harness.bodies import window
 from harness.client import RESEND, paid_payouts
-from harness.postgres import NODES_KEY, Postgres, SharedHouse
+from harness.postgres import NODES_KEY, SharedHouse
 from harness.seeding import seed
 from harness.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    postgres = Postgres().create().start()
-    yield postgres
-    postgres.close()
 
 
 @pytest.fixture

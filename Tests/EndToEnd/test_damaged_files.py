@@ -13,7 +13,7 @@ import pytest
 from harness import disk
 from harness.binary import House, Shop
 from harness.client import paid_payouts
-from harness.postgres import NODES_KEY, Postgres, SharedHouse
+from harness.postgres import NODES_KEY, SharedHouse
 from harness.waiting import eventually
 
 FRAME = 24 + 4096
@@ -171,13 +171,6 @@ class TestOfTheLog:
         copied.store_path.with_name("reenvio.db-shm").unlink()
         done = copied.run("check", "--deep")
         assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    postgres = Postgres().create().start()
-    yield postgres
-    postgres.close()
 
 
 class TestOnPostgreSQL:

@@ -10,22 +10,14 @@ import time
 
 import pytest
 
-from harness.binary import BINARY, LOOPBACK_RECEIVERS, Server, Shop
+from harness.binary import BINARY, LOOPBACK_RECEIVERS, Server
 from harness.bodies import payout_body
 from harness.client import PAYMENTS, paid_payouts
-from harness.postgres import Postgres, SharedHouse, programs
-from harness.receiver import Receiver
+from harness.postgres import SharedHouse, programs
 from harness.stalling import StallingProxy
 
 # What is promised is 10 s; the bound leaves room for a busy machine and still tells a bound from none.
 ENDS_WITHIN_S = 20
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    postgres = Postgres().create().start()
-    yield postgres
-    postgres.close()
 
 
 @pytest.fixture
@@ -33,19 +25,6 @@ def nodes(tmp_path, postgres):
     house = SharedHouse(tmp_path, postgres, {"REENVIO_RATE_LIMITS": "off"})
     yield house
     house.close()
-
-
-@pytest.fixture
-def store(nodes):
-    return Shop(nodes)
-
-
-@pytest.fixture
-def hook(store):
-    receiver = Receiver()
-    receiver.trust(store.secret)
-    yield receiver
-    receiver.close()
 
 
 @pytest.fixture

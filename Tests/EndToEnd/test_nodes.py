@@ -17,32 +17,12 @@ from test_crash import JOB_ROWS, LEASE_S, Load, assert_every_accepted_change_arr
 RETRY_SOON = {"REENVIO_RETRY_SCHEDULE": "0s," + ",".join(["1s"] * 99)}
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    postgres = Postgres().create().start()
-    yield postgres
-    postgres.close()
-
-
 @pytest.fixture
 def nodes(tmp_path, postgres):
     """An empty store that servers share."""
     house = SharedHouse(tmp_path, postgres, RETRY_SOON)
     yield house
     house.close()
-
-
-@pytest.fixture
-def store(nodes):
-    return Shop(nodes)
-
-
-@pytest.fixture
-def hook(store):
-    receiver = Receiver()
-    receiver.trust(store.secret)
-    yield receiver
-    receiver.close()
 
 
 def assert_sound(house):

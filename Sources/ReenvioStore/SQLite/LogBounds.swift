@@ -1,7 +1,7 @@
 package import ReenvioModel
 
-/// Bounds for the length of a SQLite log (WAL). The log grows while a reader keeps an old snapshot open: SQLite restarts
-/// it only when no reader needs its contents.
+/// Bounds for the length of a SQLite log (WAL). The log grows while a reader keeps an old snapshot open: SQLite
+/// restarts it only when no reader needs its contents.
 package struct LogBounds: Sendable {
     /// What a server does about a write.
     package enum Admission: Sendable, Equatable {

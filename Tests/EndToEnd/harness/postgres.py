@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .binary import House
+from .relay import Relay
 from .waiting import eventually
 
 NODES_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -120,7 +121,7 @@ class SharedHouse(House):
                 for row in self.postgres.query(sql, self.database)]
 
 
-class CommitCutter:
+class CommitCutter(Relay):
     """A proxy in front of a PostgreSQL that, while it is armed, lets a COMMIT through and cuts the connection before its
     answer: the client cannot know whether it took place."""
 
@@ -129,23 +130,13 @@ class CommitCutter:
     PARSED, SYNC = b"P\x00\x00\x00\x0e\x00COMMIT\x00\x00\x00", b"S\x00\x00\x00\x04"
 
     def __init__(self, postgres):
-        self.target = f"{postgres.folder}/.s.PGSQL.5432"
         self.armed = threading.Event()
         self.cuts = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(postgres)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(self.target)
-            threading.Thread(target=self._to_server, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._to_client, args=(client, server), daemon=True).start()
+    def _carry(self, client, server):
+        threading.Thread(target=self._to_server, args=(client, server), daemon=True).start()
+        threading.Thread(target=self._to_client, args=(client, server), daemon=True).start()
 
     def _to_server(self, client, server):
         try:
@@ -183,6 +174,3 @@ class CommitCutter:
                 end.close()
             except OSError:
                 pass
-
-    def close(self):
-        self.listener.close()

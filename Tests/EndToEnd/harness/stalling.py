@@ -1,21 +1,16 @@
-"""A proxy in front of a private PostgreSQL that can fall silent: connections stay, and are made, but nothing goes through."""
+"""A relay in front of a private PostgreSQL that can fall silent: connections stay, and are made, but nothing goes through."""
 
 import selectors
-import socket
 import threading
 
+from .relay import Relay
 
-class StallingProxy:
+
+class StallingProxy(Relay):
     def __init__(self, postgres):
-        self.target = f"{postgres.folder}/.s.PGSQL.5432"
         self.open = threading.Event()
         self.open.set()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def uri(self, database):
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        super().__init__(postgres)
 
     def stall(self):
         self.open.clear()
@@ -23,21 +18,10 @@ class StallingProxy:
     def go_on(self):
         self.open.set()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            try:
-                server.connect(self.target)
-            except OSError:
-                client.close()
-                continue
-            threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
-
     def _carry(self, client, server):
+        threading.Thread(target=self._relay, args=(client, server), daemon=True).start()
+
+    def _relay(self, client, server):
         with client, server, selectors.DefaultSelector() as ends:
             ends.register(client, selectors.EVENT_READ, server)
             ends.register(server, selectors.EVENT_READ, client)
@@ -54,4 +38,4 @@ class StallingProxy:
 
     def close(self):
         self.open.set()
-        self.listener.close()
+        super().close()
