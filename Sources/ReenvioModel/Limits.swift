@@ -145,12 +145,10 @@ package enum Limits {
     // Users and their tokens (`docs/contract.md` 9)
     package static let accessTokenSeconds: Int64 = 3_600
     package static let accessTokenBytes = 2_048
-    package static let clientFieldCharacters = 255
     package static let policiesPerUser = 1_000
 
     // Registrations (`docs/contract.md` 6.5)
     package static let registrationsPerMerchant: Int64 = 100
-    package static let registrationFieldCharacters = 255
 
     // The dashboard
     package static let sessionIdleSeconds: Int64 = 30 * 60
@@ -166,9 +164,10 @@ package enum Limits {
     package static let liveStreamSeconds: Int64 = 15 * 60
 
     // Fields (`docs/contract.md` 2.1)
+    /// Of every text that has no bound of its own.
+    package static let textCharacters = 255
     package static let notificationURLCharacters = 255
-    package static let invoiceCharacters = 255
     package static let occurredAheadSeconds: Int64 = 300
-    /// A text of a QR code, an image among them (`docs/contract.md` 8.2).
+    /// An image of a QR code, its URL, or what is copied and pasted (`docs/contract.md` 8.2).
     package static let cashInTextCharacters = 256 << 10
 }

@@ -152,6 +152,16 @@ class TestMigrateAndCheck:
 
 
 class TestCreating:
+    @pytest.mark.parametrize("name", ["a\x1b[2Jb", "two\nlines", "\x9b31m", "n" * 256])
+    def test_names_are_one_bounded_line(self, house, name):
+        """C 2.1: a terminal obeys control characters."""
+        house.json("account", "create", "--name", "A")
+        commands = [("account", "create"), ("merchant", "create", "--account", 1), ("key", "create", "--account", 1)]
+        for command in commands:
+            assert_refused(house.run(*command, "--name", name), "--name must not")
+        refused = house.run("merchant", "create", "--account", 1, "--name", "M", "--branch", name, "--number", "1")
+        assert_refused(refused, "--branch must not")
+
     def test_accounts_are_numbered(self, house):
         assert house.json("account", "create", "--name", "A") == {"account_id": 1}
         assert house.json("account", "create", "--name", "B") == {"account_id": 2}

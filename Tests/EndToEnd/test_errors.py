@@ -236,6 +236,33 @@ class TestPathsAndMethods:
                 assert first == b"" or first.startswith(b"HTTP/1.1 400"), first
         assert shared_server.client().get("/healthz").status_code == 200
 
+    @pytest.mark.parametrize("chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}X0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n"])
+    def test_broken_chunks_end_the_connection(self, shared_server, shared_shop, chunks):
+        """C 10, RFC 9112 7.1: where the next request begins is unknown, so that none is read."""
+        headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+        request = raw_request("POST", PAYMENTS, key=shared_shop.key, headers=headers) + chunks
+        with connect(shared_server) as connection:
+            connection.sendall(request + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            status, fields, _ = read_answer(connection)
+            assert (status, fields["connection"]) == (400, "close")
+            assert connection.recv(1) == b""
+
+    @pytest.mark.parametrize(
+        "version, coding",
+        [
+            ("1.1", "gzip, chunked"), ("1.1", "chunked, chunked"), ("1.1", "identity"), ("1.1", "xchunked"),
+            ("1.1", "chunked\r\nTransfer-Encoding: chunked"), ("1.0", "chunked"), ("1.1", "chunked;q=1"),
+        ],
+    )
+    def test_other_transfer_codings_are_refused(self, shared_server, version, coding):
+        """C 10, RFC 9112 6.1: what stands before the server may read another end of the body."""
+        head = f"POST /v2/audit HTTP/{version}\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n".encode()
+        with connect(shared_server) as connection:
+            connection.sendall(head + b"2\r\n{}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            status, fields, body = read_answer(connection)
+            assert (status, json.loads(body), fields["connection"]) == (400, {"message": "Bad request."}, "close")
+            assert connection.recv(1) == b""
+
     @pytest.mark.parametrize(
         "request_bytes",
         [

@@ -180,6 +180,25 @@ struct PostgresEngineTests {
         #expect(settings == ["on", "on", "off", "on"])
     }
 
+    @Test("the first connection to a server that is back ends the pause of every other thread")
+    func sharedRecovery() async throws {
+        let server = try TestPostgres.shared
+        let folder = try ScratchFolder()
+        let way = "\(folder.path)/\(TestPostgres.socketName)"
+        try FileManager.default.createSymbolicLink(atPath: way, withDestinationPath: server.socket)
+        let address = try server.newSchema(host: folder.path)
+        let engine = try PostgresEngine(address, readers: 1, writers: 1, firstPause: .seconds(3_600))
+        try FileManager.default.removeItem(atPath: way)
+        let write: @Sendable () async throws -> Int64? = {
+            try await engine.write(.intake) { try $0.first("SELECT 1") { $0.int(0) } }
+        }
+        await #expect(throws: StoreError.self) { try await write() }
+        try FileManager.default.createSymbolicLink(atPath: way, withDestinationPath: server.socket)
+        await #expect(throws: StoreError.self, "the thread does not try again during its pause") { try await write() }
+        _ = try await Self.backend(engine)
+        #expect(try await write() == 1)
+    }
+
     @Test("a schema of somebody else is refused and not touched")
     func foreignSchema() async throws {
         let (engine, address) = try Self.engine()

@@ -29,15 +29,21 @@ package final class TestPostgres: Sendable {
         try startServer()
     }
 
+    /// The socket that the server listens on.
+    package var socket: String { "\(folder)/\(Self.socketName)" }
+    package static let socketName = ".s.PGSQL.5432"
+
     /// An address with an empty schema of its own.
-    package func newSchema() throws -> PostgresAddress {
+    /// - Parameter host: another folder in which the server's socket is found.
+    package func newSchema(host: String? = nil) throws -> PostgresAddress {
         let number = schemas.add(1, ordering: .relaxed).newValue
         guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
         let name = "s\(number)"
-        return try PostgresAddress(uri("&options=-csearch_path%3D\(name)"))
+        return try PostgresAddress(uri("&options=-csearch_path%3D\(name)", host: host))
     }
 
-    private func uri(_ more: String) -> String {
+    private func uri(_ more: String, host: String? = nil) -> String {
+        let folder = host ?? folder
         let path = folder.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? folder
         return "postgresql:///postgres?host=\(path)&user=postgres\(more)"
     }

@@ -20,8 +20,8 @@ package struct TokenRoutes: Sendable {
 
     private func signIn(_ call: Call) async throws -> Answer {
         var fields = FieldReader(call.body)
-        let clientID = fields.string("client_id", required: true, max: Limits.clientFieldCharacters)
-        let secret = fields.string("client_secret", required: true, max: Limits.clientFieldCharacters)
+        let clientID = fields.string("client_id", required: true)
+        let secret = fields.string("client_secret", required: true)
         try fields.throwFaults()
         guard let clientID, let secret,
             let user = try await engine.store.user(clientID: clientID, secretHash: ClientCredentials.hash(secret)),

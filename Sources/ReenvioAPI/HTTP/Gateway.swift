@@ -197,8 +197,10 @@ package struct Gateway: Sendable {
         } catch is NIOTooManyBytesError {
             throw Problem.bodyTooLarge
         } catch {
-            // Broken chunks, or a client that went away in the middle.
-            throw Problem.malformedBody("The body ends before its announced end.")
+            // Broken chunks, or a client that went away in the middle: where the next request begins is unknown.
+            var problem = Problem.malformedBody("The body ends before its announced end.")
+            problem.headers["Connection"] = "close"
+            throw problem
         }
         if case .user(let user)? = signer { try await verifySignature(request, buffer, of: user) }
         return Body(object: try Self.object(buffer.readableBytesView), bytes: buffer)

@@ -35,7 +35,7 @@ package struct RegistrationRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Answer {
         let user = try call.requireUser()
-        let max = Limits.registrationFieldCharacters
+        let max = Limits.textCharacters
         var reader = QueryReader(
             call.query, strictly: [AccountName.branchKey, AccountName.numberKey, "webhook_id", "type_webhook"])
         for name in [AccountName.branchKey, AccountName.numberKey] where !reader.isGiven(name) { reader.missing(name) }

@@ -67,7 +67,7 @@ package struct RefundReport: Equatable, Sendable {
 
     package static func parse(_ object: JSONObject, now: Timestamp) throws(Faults) -> RefundReport {
         var fields = FieldReader(object)
-        let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
+        let endToEnd = fields.string("end_to_end")
         let occurredAt = fields.pastTime("occurred_at", now: now)
         try fields.throwFaults()
         return RefundReport(endToEnd: endToEnd, occurredAt: occurredAt)

@@ -77,14 +77,14 @@ package struct QRCode: Equatable, Sendable {
 
 extension QRCode.Data {
     private enum Form {
-        case text, number, textOrNumber
+        case text, longText, number, textOrNumber
     }
 
     /// What may be set, with the form of each; `amount` has rules of its own.
     private static let settable: [(key: String, form: Form)] = [
-        ("amount_chargeback", .number), ("base_64_image", .text), ("base_64_image_url", .text),
+        ("amount_chargeback", .number), ("base_64_image", .longText), ("base_64_image_url", .longText),
         ("debtor_document", .text), ("debtor_name", .text), ("due_date", .text), ("expiration_date", .text),
-        ("fee", .number), ("fine", .number), ("fine_date", .text), ("pix_copy_and_paste", .text), ("tag", .text),
+        ("fee", .number), ("fine", .number), ("fine_date", .text), ("pix_copy_and_paste", .longText), ("tag", .text),
         ("tx_id", .text), ("type_document", .text), ("type_fine", .text),
     ]
 
@@ -112,8 +112,11 @@ extension QRCode.Data {
             case (_, nil): break
             case (.number, .number(let number)), (.textOrNumber, .number(let number)): members.set(key, .number(number))
             case (.number, _): fields.fault(key, "The \(fields.path)\(key) field must be a number.")
+            case (.longText, _):
+                guard let text = fields.string(key, max: Limits.cashInTextCharacters, lines: true) else { continue }
+                members.set(key, .string(text))
             case (.text, _), (.textOrNumber, _):
-                guard let text = fields.string(key, max: Limits.cashInTextCharacters) else { continue }
+                guard let text = fields.string(key) else { continue }
                 members.set(key, .string(key == "debtor_document" ? DocumentNumber.stored(text) : text))
             }
         }

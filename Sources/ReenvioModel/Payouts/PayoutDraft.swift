@@ -35,11 +35,11 @@ package struct PayoutDraft: Equatable, Sendable {
         let currency = fields.choice("currency", among: ["BRL"])
         fields.choice("country", among: ["BR"])
         let amount = fields.amount("amount")
-        let invoice = fields.string("invoice", required: true, max: Limits.invoiceCharacters)
-        let description = fields.string("description", max: 255)
+        let invoice = fields.string("invoice", required: true)
+        let description = fields.string("description", lines: true)
         let url = fields.receiverURL("notification_url", policy: policy)
         let purpose = fields.string("purpose") ?? "20"
-        let receipt = fields.string("receipt_message")
+        let receipt = fields.string("receipt_message", lines: true)
         let beneficiary = fields.nestedOrEmpty("beneficiary", readBeneficiary) ?? nil
         let pix = readPix(&fields)
         guard fields.faults.isEmpty, let currency, let amount, let invoice, let beneficiary, let pix else {
@@ -172,9 +172,14 @@ extension FieldReader {
         }
     }
 
+    /// Line breaks and tabs in a URL are refused by its own rules.
     private mutating func urlText(_ key: String, required: Bool, trimmed: Bool) -> String? {
-        guard trimmed else { return string(key, required: required, max: Limits.notificationURLCharacters) }
-        guard let text = string(key, required: required) else { return nil }
+        guard trimmed else {
+            return string(key, required: required, max: Limits.notificationURLCharacters, lines: true)
+        }
+        // Blanks around it do not count.
+        let max = 4 * Limits.notificationURLCharacters
+        guard let text = string(key, required: required, max: max, lines: true) else { return nil }
         let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
         let inner = String(text.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
         if inner.isEmpty {

@@ -62,7 +62,7 @@ package struct PayoutQuery: Equatable, Sendable {
 extension QueryReader {
     /// `external_id`, or its alias `invoice`.
     fileprivate mutating func invoice() -> String? {
-        let texts = ["external_id", "invoice"].map { text($0, max: Limits.invoiceCharacters) }
+        let texts = ["external_id", "invoice"].map { text($0) }
         return texts[0] ?? texts[1]
     }
 

@@ -43,9 +43,9 @@ package struct StatusChangeRequest: Equatable, Sendable {
     package static func parse(_ object: JSONObject, payoutID: Int64) throws(Faults) -> StatusChangeRequest {
         var fields = FieldReader(object)
         let status = fields.status("status_id")
-        let endToEnd = fields.string("end_to_end", max: Limits.invoiceCharacters)
-        let rejection = fields.string("rejection_description", max: Limits.invoiceCharacters)
-        let authentication = fields.string("authentication_code", max: Limits.invoiceCharacters)
+        let endToEnd = fields.string("end_to_end")
+        let rejection = fields.string("rejection_description", lines: true)
+        let authentication = fields.string("authentication_code")
         let occurredAt = fields.givenTime("occurred_at")
         let detail = fields.statusDetail("status_detail")
         try fields.throwFaults()
@@ -79,8 +79,8 @@ extension FieldReader {
     /// An optional `{"code":...,"detail":...}`. Whether a change may carry one is judged elsewhere.
     mutating func statusDetail(_ key: String) -> StatusChangeRequest.Detail? {
         let detail = nested(key) { detail -> StatusChangeRequest.Detail? in
-            let code = detail.string("code", required: true, max: Limits.invoiceCharacters)
-            let text = detail.string("detail", required: true, max: Limits.invoiceCharacters)
+            let code = detail.string("code", required: true)
+            let text = detail.string("detail", required: true, lines: true)
             guard let code, let text else { return nil }
             return StatusChangeRequest.Detail(code: code, detail: text)
         }

@@ -35,7 +35,7 @@ package struct OriginMove: Equatable, Sendable {
             fields.fault("to", "The to field must be another origin than from.")
         }
         let dryRun = fields.boolean("dry_run") ?? false
-        let cursor = fields.string("cursor", max: Limits.registrationFieldCharacters)
+        let cursor = fields.string("cursor")
         let after = cursor.flatMap { CursorPage.position($0) }
         if cursor != nil, after == nil { fields.fault("cursor", "The cursor field is not a cursor of this move.") }
         let authorization = fields.token("authorization_token").value

@@ -155,7 +155,7 @@ extension FieldReader {
             fault(key, "The \(key) field must be a string.")
             return nil
         }
-        return string(key, required: required, max: Limits.registrationFieldCharacters)
+        return string(key, required: required)
     }
 
     /// The URL, without the blanks around it.
@@ -174,13 +174,9 @@ extension FieldReader {
         return nil
     }
 
-    /// A token becomes the value of a header, so that it may hold no control characters.
+    /// A token becomes the value of a header.
     mutating func token(_ key: String) -> RegistrationChange.Token {
         if isNull(key) { return .cleared }
-        guard let text = string(key, max: Limits.registrationFieldCharacters) else { return .unchanged }
-        if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-            fault(key, "The \(key) field must not contain control characters.")
-        }
-        return .replaced(text)
+        return string(key).map { .replaced($0) } ?? .unchanged
     }
 }

@@ -66,8 +66,8 @@ extension FieldReader {
     /// Both dates and both account fields, or nothing of it.
     fileprivate mutating func range() -> ResendLogRequest.Range? {
         guard namesRange else { return nil }
-        let branch = string(AccountName.branchKey, required: true, max: Limits.invoiceCharacters)
-        let number = string(AccountName.numberKey, required: true, max: Limits.invoiceCharacters)
+        let branch = string(AccountName.branchKey, required: true)
+        let number = string(AccountName.numberKey, required: true)
         let start = rfc3339("start_datetime", required: true)
         let end = rfc3339("end_datetime", required: true)
         if let start, let end {

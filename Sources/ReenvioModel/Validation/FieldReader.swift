@@ -29,21 +29,18 @@ package struct FieldReader {
         object[key] == .null
     }
 
-    package mutating func string(_ key: String, required: Bool = false, max: Int? = nil) -> String? {
+    /// A text within `TextRule`.
+    package mutating func string(
+        _ key: String, required: Bool = false, max: Int = Limits.textCharacters, lines: Bool = false
+    ) -> String? {
         switch value(key) {
         case nil, .string(""):
             if required { missing(key) }
             return nil
         case .string(let text):
-            if text.utf8.contains(0) {
-                fault(key, "The \(path)\(key) field must not contain U+0000.")
-                return nil
-            }
-            if let max, text.unicodeScalars.count > max {
-                fault(key, "The \(path)\(key) field must not be longer than \(max) characters.")
-                return nil
-            }
-            return text
+            guard let wrong = TextRule.fault(of: text, max: max, lines: lines) else { return text }
+            fault(key, "The \(path)\(key) field \(wrong).")
+            return nil
         default:
             fault(key, "The \(path)\(key) field must be a string.")
             return nil

@@ -41,11 +41,10 @@ package struct QueryReader {
         if !faults.isEmpty { throw faults }
     }
 
-    package mutating func text(_ name: String, max: Int) -> String? {
+    /// A text within `TextRule`.
+    package mutating func text(_ name: String, max: Int = Limits.textCharacters) -> String? {
         guard let text = values[name] else { return nil }
-        if text.unicodeScalars.count > max {
-            faults.add(name, "The \(name) field must not be longer than \(max) characters.")
-        }
+        if let wrong = TextRule.fault(of: text, max: max) { faults.add(name, "The \(name) field \(wrong).") }
         return text
     }
 

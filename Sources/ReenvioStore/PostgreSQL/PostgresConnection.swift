@@ -6,6 +6,8 @@ import Synchronization
 final class PostgresShared: Sendable {
     /// Messages sent to the server that were answered.
     let roundTrips = Atomic<Int>(0)
+    /// Connections of sessions that were made.
+    let connects = Atomic<Int>(0)
     /// Transactions that the server gave up for others.
     let conflicts = Atomic<Int>(0)
     /// Times that sequences were moved beyond the ids that are stored.

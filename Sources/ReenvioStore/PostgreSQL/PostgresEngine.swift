@@ -12,10 +12,12 @@ package final class PostgresEngine: StoreEngine {
     private let announcedAt = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Connects once, to tell at once what is wrong with the address.
+    /// - Parameter firstPause: how long a thread that could not connect fails what needs it, before it tries again.
     /// - Throws: `StoreError.notOurs` for another program's database, `.unavailable` where it cannot be reached or
     ///   this machine has no thread for it.
     package init(
         _ address: PostgresAddress, readers: Int = 4, writers: Int = 4,
+        firstPause: Duration = PostgresSession.firstPause,
         startThread: @escaping SystemThread.Start = SystemThread.start
     ) throws {
         self.address = address
@@ -27,12 +29,12 @@ package final class PostgresEngine: StoreEngine {
             throw error.storeError
         }
         let readers = try PostgresThreads("reenvio reader", count: readers, startThread: startThread) {
-            PostgresSession(address, shared, plans: .whenItPays)
+            PostgresSession(address, shared, plans: .whenItPays, firstPause: firstPause)
         }
         self.readers = readers
         do {
             self.writers = try PostgresThreads("reenvio writer", count: writers, startThread: startThread) {
-                PostgresSession(address, shared, plans: .once)
+                PostgresSession(address, shared, plans: .once, firstPause: firstPause)
             }
         } catch {
             readers.stop()

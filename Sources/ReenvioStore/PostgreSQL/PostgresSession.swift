@@ -5,20 +5,33 @@ import Synchronization
 final class PostgresSession {
     /// How often a transaction is begun that the server gives up for another one.
     private static let attemptsMax = 5
-    private static let firstPause: Duration = .milliseconds(50)
+    static let firstPause: Duration = .milliseconds(50)
     private static let pauseMax: Duration = .seconds(2)
 
     private let address: PostgresAddress
     private let shared: PostgresShared
     private let plans: PostgresPlans
     private var connection: PostgresConnection?
-    private var pause = firstPause
-    private var refusal: (until: ContinuousClock.Instant, error: StoreError)?
+    private let firstPause: Duration
+    private var pause: Duration
+    private var refusal: Refusal?
 
-    init(_ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans) {
+    /// Why no connection could be made, and until when none is tried. Over as soon as any session of the engine has
+    /// connected since: then the server is back for all of them.
+    private struct Refusal {
+        var until: ContinuousClock.Instant
+        var connects: Int
+        var error: StoreError
+    }
+
+    init(
+        _ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans, firstPause: Duration = firstPause
+    ) {
         self.address = address
         self.shared = shared
         self.plans = plans
+        self.firstPause = firstPause
+        pause = firstPause
     }
 
     /// One transaction, run again where nothing of it was committed for certain: the server gave it up for another, or
@@ -120,16 +133,18 @@ final class PostgresSession {
 
     private func connected() throws -> PostgresConnection {
         if let connection { return connection }
-        if let refusal, ContinuousClock.now < refusal.until { throw refusal.error }
+        let connects = shared.connects.load(ordering: .relaxed)
+        if let refusal, refusal.connects == connects, ContinuousClock.now < refusal.until { throw refusal.error }
         do {
             let made = try PostgresConnection(address, shared, plans: plans)
+            shared.connects.add(1, ordering: .relaxed)
             connection = made
-            pause = Self.firstPause
+            pause = firstPause
             refusal = nil
             return made
         } catch {
             let error = (error as? PostgresError)?.storeError ?? (error as? StoreError) ?? .unavailable("\(error)")
-            refusal = (ContinuousClock.now + pause, error)
+            refusal = Refusal(until: .now + pause, connects: connects, error: error)
             pause = min(pause * 2, Self.pauseMax)
             throw error
         }

@@ -18,6 +18,7 @@ struct AccountCommands: AsyncParsableCommand {
 
         func run() async throws {
             try await reportingFailures {
+                try CommandLimits.checkText(name, "--name")
                 try await options.withStore { store, now in
                     let id = try await store.createAccount(name: name, actor: CommandActor.name, now: now)
                     options.report("Account \(id) created.") { $0.member("account_id", id) }

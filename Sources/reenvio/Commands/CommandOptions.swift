@@ -63,6 +63,13 @@ enum CommandLimits {
             throw CreationRefused(description: "--id must be between 1 and \(idMax)")
         }
     }
+
+    /// A text that is shown to people: at a terminal, on pages, in logs.
+    /// - Throws: `CreationRefused`, naming the option.
+    static func checkText(_ text: String?, _ option: String) throws {
+        guard let text, let wrong = TextRule.fault(of: text) else { return }
+        throw CreationRefused(description: "\(option) \(wrong)")
+    }
 }
 
 /// Runs a command's work; what is refused or fails is one clear line on standard error and exit code 1.

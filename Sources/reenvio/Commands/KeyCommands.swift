@@ -86,6 +86,7 @@ struct KeyCommands: AsyncParsableCommand {
 
         func run() async throws {
             try await reportingFailures {
+                try CommandLimits.checkText(name, "--name")
                 guard (account != nil) != `operator` else {
                     throw CreationRefused(description: "give either --account or --operator")
                 }

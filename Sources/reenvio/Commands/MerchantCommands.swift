@@ -113,6 +113,9 @@ struct MerchantCommands: AsyncParsableCommand {
                 throw CreationRefused(description: "--branch and --number belong together")
             }
             if let id { try CommandLimits.checkID(id) }
+            try CommandLimits.checkText(name, "--name")
+            try CommandLimits.checkText(branch, "--branch")
+            try CommandLimits.checkText(number, "--number")
             return NewMerchant(
                 id: id, accountID: account, name: name, branch: branch, number: number,
                 accountMismatch: accountMismatch,

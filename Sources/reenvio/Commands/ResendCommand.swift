@@ -37,6 +37,9 @@ struct ResendCommand: AsyncParsableCommand {
         }
         if dryRun, watch { throw ValidationError("--dry-run starts no job that could be watched") }
         if explain, !dryRun { throw ValidationError("--explain explains a count: it needs --dry-run") }
+        if explain, isBatch {
+            throw ValidationError("--explain explains one window of at most 3 hours of one merchant")
+        }
         if (merchant == nil) != allMerchants { throw ValidationError("give either --merchant or --all-merchants") }
     }
 

@@ -101,7 +101,7 @@ enum FollowedResend {
         }
         return "\(head)  \(phase.words)  matched \(counts.total), queued \(counts.queued), delivered "
             + "\(outcome.delivered), undelivered \(outcome.undelivered), pending \(outcome.pending), "
-            + "failed \(counts.failed)"
+            + "skipped \(outcome.skipped), failed \(counts.failed)"
     }
 
     /// Each number with what it means: matched, queued and delivered are three things.

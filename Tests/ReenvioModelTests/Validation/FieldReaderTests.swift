@@ -27,6 +27,27 @@ import Testing
         #expect(result.faults == faults)
     }
 
+    /// Bounded and free of control characters, whatever the field (`docs/contract.md` 2.1).
+    @Test(
+        arguments: [
+            ("caf\u{e9}", nil, nil), (String(repeating: "a", count: 255), nil, nil),
+            (String(repeating: "a", count: 256), "not be longer than 255 characters", "same"),
+            (String(repeating: "\u{e9}", count: 256), "not be longer than 255 characters", "same"),
+            ("a\u{0}b", "not contain U+0000", "same"), ("a\u{1b}[2J", "not contain control characters", "same"),
+            ("a\u{7f}", "not contain control characters", "same"),
+            ("a\u{9b}2J", "not contain control characters", "same"),
+            ("a\nb", "not contain control characters", nil), ("a\r\tb", "not contain control characters", nil),
+        ] as [(String, String?, String?)])
+    func boundsTexts(text: String, fault: String?, ofLines: String?) throws {
+        #expect(TextRule.fault(of: text) == fault.map { "must \($0)" })
+        #expect(TextRule.fault(of: text, lines: true) == ofLines.flatMap { _ in fault }.map { "must \($0)" })
+        var writer = JSONWriter()
+        writer.value(text)
+        let read = try field(String(decoding: writer.bytes, as: UTF8.self)) { $0.string($1) }
+        #expect(read.value == (fault == nil ? text : nil))
+        #expect(read.faults == (fault.map { #"{"f":["The f field must \#($0)."]}"# } ?? "{}"))
+    }
+
     @Test(arguments: [nil, "null", #""""#])
     func asksForATextThatMustBe(value: String?) throws {
         let result = try field(value) { $0.string($1, required: true) }

@@ -31,6 +31,7 @@ struct HTTPChannel: HTTPChannelHandler {
             try pipeline.addHandler(PersistenceHandler(isDraining: isDraining))
             try pipeline.addHandler(FramingHandler())
             try pipeline.addHandler(HostHandler())
+            try pipeline.addHandler(TransferCodingHandler())
             try pipeline.addHandler(ExpectHandler())
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
             try pipeline.addHandler(UnreadableRequestHandler())
