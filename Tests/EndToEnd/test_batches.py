@@ -60,7 +60,8 @@ class TestCommand:
         assert count["by_merchant"] == [{"merchant_id": one, "total": 8} for one in MERCHANTS]
         batch = house.json("resend", "--all-merchants", *flags("--watch"))
         assert (batch["status"], batch["merchants"], batch["queued"]) == ("completed", len(MERCHANTS), total)
-        finished(house, batch["batch_id"], total)
+        assert finished(house, batch["batch_id"], total)["phase"] == batch["phase"] == "delivered"
+        assert f" delivered  merchants {len(MERCHANTS)}, " in house.run("batch", "list").stdout
         times = Counter(one.webhook_id for one in receiver.acknowledged)
         assert len(times) == total and set(times.values()) == {1}, "each payout once"
         jobs = house.json("job", "list", "--limit", 100)["data"]

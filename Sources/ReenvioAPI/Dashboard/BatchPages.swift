@@ -25,7 +25,7 @@ struct BatchPages: Sendable {
         var view = View()
         view.text("batch", batch.publicID)
         view.text("short", String(batch.publicID.prefix(8)))
-        view["batch_state"] = .view(Shown.pill(batch.state.rawValue))
+        view["batch_state"] = .view(Shown.pill(batch.phase.rawValue))
         view.text("from", TimeText.plain(Timestamp(seconds: batch.range.startSeconds)))
         view.text("to", TimeText.plain(Timestamp(seconds: batch.range.endSeconds)))
         view.text("merchants", Shown.number(batch.merchants))
@@ -84,7 +84,7 @@ extension Progress {
         let status = state["status"]?.text ?? ""
         let isDelivering = (state["jobs_running"]?.integer ?? 0) > 0 || (counts?["pending"]?.integer ?? 0) > 0
         isOver = status != "processing" && !isDelivering
-        word = status == "completed" && isDelivering ? "delivering" : status
+        word = state["phase"]?.text ?? status
         waitsForPause = false
     }
 }

@@ -167,6 +167,14 @@ package struct ResendBatch: Equatable, Sendable {
     /// Whether nothing of it is made, enqueued or delivered any more.
     package var isOver: Bool { state != .processing && runningJobs == 0 && pending == 0 }
 
+    package var outcome: ResendOutcome {
+        ResendOutcome(delivered: delivered, undelivered: undelivered, pending: pending, skipped: skipped)
+    }
+
+    package var phase: ResendPhase {
+        ResendPhase(batch: state, isStopped: failedJobs > 0, total: total, failed: failed, outcome)
+    }
+
     package func writeMembers(into writer: inout JSONWriter) {
         writer.member("batch_id", publicID)
         writer.member("status", state.rawValue)
@@ -180,15 +188,11 @@ package struct ResendBatch: Equatable, Sendable {
         writer.member("total", total)
         writer.member("queued", queued)
         writer.member("failed", failed)
-        writer.object("outcome") { writer in
-            writer.member("delivered", delivered)
-            writer.member("undelivered", undelivered)
-            writer.member("pending", pending)
-            writer.member("skipped", skipped)
-        }
+        outcome.write(into: &writer)
         writer.member("requested_by", requestedBy)
         writer.member("started_at", TimeText.zulu(startedAt))
         writer.member("ended_at", endedAt.map(TimeText.zulu))
+        writer.member("phase", phase.rawValue)
     }
 }
 

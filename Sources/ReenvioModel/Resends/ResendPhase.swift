@@ -35,6 +35,18 @@ package enum ResendPhase: String, Sendable, CaseIterable {
         }
     }
 
+    /// Of a batch, by the sums of its jobs (`docs/contract.md` 13.17).
+    /// - Parameter isStopped: whether a job of it failed, so that what follows it is not made or not enqueued.
+    package init(batch state: ResendBatch.State, isStopped: Bool, total: Int64, failed: Int64, _ outcome: ResendOutcome)
+    {
+        switch state {
+        case .canceled: self = .canceled
+        case .processing: self = .processing
+        case .completed where isStopped && outcome.pending == 0: self = .failed
+        case .completed: self = Self(ended: outcome, total: total, missing: failed)
+        }
+    }
+
     private init(ended outcome: ResendOutcome, total: Int64, missing: Int64) {
         if outcome.pending > 0 {
             self = .delivering

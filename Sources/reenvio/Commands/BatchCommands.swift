@@ -99,12 +99,14 @@ struct BatchWatch {
         return batch
     }
 
+    /// Enqueued and delivered are two numbers; the bar fills with outcomes.
     private func draw(_ batch: ResendBatch) {
-        let done = batch.queued + batch.failed
-        let bar = Terminal.bar(done, of: batch.total)
+        let done = batch.delivered + batch.undelivered + batch.skipped + batch.failed
+        let missed = batch.undelivered + batch.failed
         Terminal.error(
-            "\rmerchants \(batch.opened) of \(batch.merchants), queued \(bar) \(done) of \(batch.total), "
-                + "delivered \(batch.delivered) ",
+            "\r\(Terminal.bar(done, of: batch.total)) merchants \(batch.opened) of \(batch.merchants), "
+                + "queued \(batch.queued), delivered \(batch.delivered)"
+                + "\(missed > 0 ? ", undelivered \(missed)" : "") of \(batch.total) ",
             terminator: "")
     }
 
@@ -113,7 +115,7 @@ struct BatchWatch {
             "Batch \(batch.publicID), requested by \(batch.requestedBy)",
             "range        \(TimeText.plain(Timestamp(seconds: batch.range.startSeconds))) to "
                 + "\(TimeText.plain(Timestamp(seconds: batch.range.endSeconds))) UTC",
-            "status       \(batch.state.rawValue)",
+            "state        \(batch.phase.words)",
             "merchants    \(batch.opened) of \(batch.merchants) begun",
             "jobs         \(batch.jobs), \(batch.runningJobs) running, \(batch.failedJobs) failed",
             "matched      \(batch.total)", "queued       \(batch.queued)",
@@ -140,9 +142,10 @@ struct BatchCommands: AsyncParsableCommand {
                 try await options.withStore { store, _ in
                     let found = try await store.listBatches(accountID: nil, page)
                     let lines = found.batches.map { batch in
-                        "\(batch.publicID)  \(TimeText.zulu(batch.startedAt))  \(batch.state.rawValue)  "
+                        "\(batch.publicID)  \(TimeText.zulu(batch.startedAt))  \(batch.phase.words)  "
                             + "merchants \(batch.merchants), matched \(batch.total), queued \(batch.queued), "
-                            + "delivered \(batch.delivered)"
+                            + "delivered \(batch.delivered), undelivered \(batch.undelivered), "
+                            + "pending \(batch.pending), skipped \(batch.skipped), failed \(batch.failed)"
                     }
                     options.report(paging.words(lines, none: "There are no batches.", next: found.next)) { writer in
                         writer.array("data") { writer in

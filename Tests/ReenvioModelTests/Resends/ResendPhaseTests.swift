@@ -52,6 +52,29 @@ struct ResendPhaseTests {
         }
     }
 
+    @Test("a batch is named after the outcomes of all its jobs")
+    func batches() {
+        func phase(
+            _ state: ResendBatch.State, isStopped: Bool = false, total: Int64 = 10, failed: Int64 = 0,
+            _ delivered: Int64 = 0, _ undelivered: Int64 = 0, _ pending: Int64 = 0, _ skipped: Int64 = 0
+        ) -> ResendPhase {
+            ResendPhase(
+                batch: state, isStopped: isStopped, total: total, failed: failed,
+                ResendOutcome(delivered: delivered, undelivered: undelivered, pending: pending, skipped: skipped))
+        }
+        #expect(phase(.processing, 10) == .processing, "jobs of other merchants may follow")
+        #expect(phase(.completed, 3, 0, 7) == .delivering)
+        #expect(phase(.completed, 10) == .delivered)
+        #expect(phase(.completed, 9, 1) == .partlyDelivered)
+        #expect(phase(.completed, failed: 1, 9) == .partlyDelivered)
+        #expect(phase(.completed, 0, 10) == .undelivered)
+        #expect(phase(.completed, 0, 0, 0, 10) == .skipped)
+        #expect(phase(.completed, total: 0) == .empty)
+        #expect(phase(.completed, isStopped: true, 3, 0, 7) == .delivering)
+        #expect(phase(.completed, isStopped: true, 10) == .failed, "the later windows of a merchant were not sent")
+        #expect(phase(.canceled, 3, 0, 0, 7) == .canceled)
+    }
+
     @Test("only what misses nothing is complete", arguments: ResendPhase.allCases)
     func complete(_ phase: ResendPhase) {
         #expect(phase.isComplete == [.delivered, .skipped, .empty].contains(phase))

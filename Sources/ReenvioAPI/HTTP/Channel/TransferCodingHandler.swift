@@ -2,8 +2,8 @@ import NIOCore
 import NIOHTTP1
 
 /// Refuses a body whose end or whose bytes others might read differently (RFC 9112 6.1): a transfer coding other than
-/// `chunked`, `chunked` more than once, or any in HTTP/1.0. It is answered like any request that cannot be read, and the
-/// connection ends.
+/// `chunked`, `chunked` more than once, or any in HTTP/1.0. It is answered like any request that cannot be read, and
+/// the connection ends.
 final class TransferCodingHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
