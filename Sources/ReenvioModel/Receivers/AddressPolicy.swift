@@ -1,4 +1,5 @@
-/// Which addresses a delivery may be sent to (`docs/contract.md` 3.3): by default every public one. A table, so that it
+/// Which addresses a delivery may be sent to, and at which ports (`docs/contract.md` 3.3, 15): by default every global
+/// unicast one. A table, so that it
 /// can be asked twice: for the literal in a URL, and for each address a connection is about to be opened to.
 ///
 /// IPv4-mapped and NAT64 addresses are judged by the IPv4 address inside, here and in `allowed`.
@@ -7,21 +8,41 @@ package struct AddressPolicy: Sendable {
     package let allowHTTP: Bool
     /// Blocks that are let through although the table forbids them.
     private let allowed: [CIDR]
+    /// Blocks that are refused although they are public, such as the operator's own; `allowed` does not open them.
+    private let denied: [CIDR]
+    /// The ports of public addresses; nil: any. An allowed block has any port.
+    private let ports: Set<UInt16>?
     /// Where this server itself listens: never a receiver, not even where `allowed` covers it.
     private let own: [(address: IPAddress, port: UInt16)]
 
-    package init(allowed: [CIDR] = [], allowHTTP: Bool = false, own: [(address: IPAddress, port: UInt16)] = []) {
+    package init(
+        allowed: [CIDR] = [], denied: [CIDR] = [], ports: Set<UInt16>? = nil, allowHTTP: Bool = false,
+        own: [(address: IPAddress, port: UInt16)] = []
+    ) {
         self.allowed = allowed
+        self.denied = denied
+        self.ports = ports
         self.allowHTTP = allowHTTP
         self.own = own.map { ($0.address.unwrapped, $0.port) }
     }
 
     package func permits(_ address: IPAddress, port: UInt16) -> Bool {
         let address = address.unwrapped
-        if isOwn(address, port: port) { return false }
-        if !Self.forbidden.contains(where: { $0.contains(address) }) { return true }
+        if isOwn(address, port: port) || denied.contains(where: { $0.contains(address) }) { return false }
+        if Self.isPublic(address), permitsPublicly(port) { return true }
         let mustBeExact = Self.metadata.contains(address)
         return allowed.contains { $0.contains(address) && ($0.isSingle || !mustBeExact) }
+    }
+
+    /// Whether some address behind a name could be reached at that port.
+    package func mayPermit(port: UInt16) -> Bool { permitsPublicly(port) || !allowed.isEmpty }
+
+    private func permitsPublicly(_ port: UInt16) -> Bool { ports?.contains(port) ?? true }
+
+    /// Global unicast, which for IPv6 is what has been given out so far (RFC 4291 2.4, IANA's registry).
+    private static func isPublic(_ address: IPAddress) -> Bool {
+        if case .v6 = address, !globalUnicast.contains(address) { return false }
+        return !forbidden.contains { $0.contains(address) }
     }
 
     /// A listener on `0.0.0.0` or `::` is met at every loopback address, and a call to these two meets any listener.
@@ -38,6 +59,8 @@ package struct AddressPolicy: Sendable {
         CIDR.v4(169, 254, 169, 254, prefix: 32).network,
         CIDR.v6(0xFD00, 0x0EC2, 0, 0, 0, 0, 0, 0x0254, prefix: 128).network,
     ]
+
+    private static let globalUnicast = CIDR.v6(0x2000, prefix: 3)
 
     private static let forbidden: [CIDR] = [
         .v4(0, 0, 0, 0, prefix: 8),  // this network
@@ -56,18 +79,10 @@ package struct AddressPolicy: Sendable {
         .v4(224, 0, 0, 0, prefix: 4),  // multicast
         .v4(240, 0, 0, 0, prefix: 4),  // reserved, broadcast
 
-        .v6(0, prefix: 96),  // unspecified, loopback, IPv4-compatible
-        .v6(0x0064, 0xFF9B, 0x0001, prefix: 48),  // local NAT64
-        .v6(0x0100, prefix: 64),  // discard
         .v6(0x2001, prefix: 23),  // special, with Teredo
         .v6(0x2001, 0x0DB8, prefix: 32),  // documentation
         .v6(0x2002, prefix: 16),  // 6to4
         .v6(0x3FFF, prefix: 20),  // documentation
-        .v6(0x5F00, prefix: 16),  // segment routing
-        .v6(0xFC00, prefix: 7),  // unique local
-        .v6(0xFE80, prefix: 10),  // link-local
-        .v6(0xFEC0, prefix: 10),  // site-local
-        .v6(0xFF00, prefix: 8),  // multicast
     ]
 }
 

@@ -18,6 +18,8 @@ package enum ReceiverURLFault: Error, Hashable, CaseIterable {
     case forbiddenHost
     /// A literal address that the policy forbids.
     case forbiddenAddress
+    /// A port that the policy forbids, whatever the name resolves to.
+    case forbiddenPort
 
     /// What the URL must be, as it follows "The X field" or the name of a setting.
     package var rule: String {
@@ -29,6 +31,7 @@ package enum ReceiverURLFault: Error, Hashable, CaseIterable {
         case .hostMissing: "must be a URL with a host"
         case .hostSpelling: "must be a URL whose host is a domain name or an IP address in its usual spelling"
         case .port: "must be a URL with a port from 1 to 65535"
+        case .forbiddenPort: "must be a URL with a port that is delivered to, such as 443"
         case .forbiddenHost, .forbiddenAddress: "must be an https URL with a public host"
         }
     }
@@ -232,6 +235,7 @@ extension ReceiverURL {
             guard name != "internal", !name.hasSuffix(".internal"), !name.hasSuffix(".localhost") else {
                 throw .forbiddenHost
             }
+            guard policy.mayPermit(port: port) else { throw .forbiddenPort }
         }
     }
 }

@@ -51,6 +51,10 @@ struct Settings: Sendable {
     /// Nil: kept in a file beside the SQLite store, made at the first start. Never nil for PostgreSQL.
     var encryptionKey: SealingKey?
     var allowPrivateReceivers: [CIDR]
+    /// Public addresses that no delivery may reach.
+    var denyReceivers: [CIDR]
+    /// Ports of public addresses; nil: any.
+    var receiverPorts: Set<UInt16>?
     var allowHTTPReceivers: Bool
     var trustRoots: String?
     /// What deliveries leave through; nil: directly.
@@ -73,7 +77,8 @@ struct Settings: Sendable {
     /// `administering` those behind `adminListen`.
     func addressPolicy(listening: [IPAddress], administering: [IPAddress] = []) -> AddressPolicy {
         AddressPolicy(
-            allowed: allowPrivateReceivers, allowHTTP: allowHTTPReceivers,
+            allowed: allowPrivateReceivers, denied: denyReceivers,
+            ports: allowHTTPReceivers ? receiverPorts?.union([80]) : receiverPorts, allowHTTP: allowHTTPReceivers,
             own: listening.map { (address: $0, port: UInt16(listen.port)) }
                 + administering.map { (address: $0, port: UInt16(adminListen?.port ?? 0)) })
     }

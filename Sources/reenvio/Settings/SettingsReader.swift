@@ -10,6 +10,7 @@ enum SettingName: String, CaseIterable {
     case store, listen, adminListen = "admin_listen"
     case operatorWebhook = "operator_webhook", operatorWebhookSecret = "operator_webhook_secret"
     case encryptionKey = "encryption_key", allowPrivateReceivers = "allow_private_receivers"
+    case denyReceivers = "deny_receivers", receiverPorts = "receiver_ports"
     case allowHTTPReceivers = "allow_http_receivers", trustRoots = "trust_roots", egressProxy = "egress_proxy"
     case retrySchedule = "retry_schedule"
     case resendBacklog = "resend_backlog", rateLimits = "rate_limits", trustedProxies = "trusted_proxies"
@@ -26,13 +27,14 @@ enum SettingName: String, CaseIterable {
         case .retrySchedule: RetrySchedule.defaultText
         case .resendBacklog: "1000000"
         case .drainDelay: "0s"
+        case .receiverPorts: "443,8443"
         case .rateLimits: RateLimits.defaultText
         case .allowHTTPReceivers: "false"
         case .retention: Retention.defaultText
         case .log: "info"
         case .logFormat: "json"
-        case .adminListen, .encryptionKey, .allowPrivateReceivers, .trustRoots, .egressProxy, .trustedProxies,
-            .publicURL:
+        case .adminListen, .encryptionKey, .allowPrivateReceivers, .denyReceivers, .trustRoots, .egressProxy,
+            .trustedProxies, .publicURL:
             ""
         case .tlsCert, .tlsKey, .operatorWebhook, .operatorWebhookSecret: ""
         }
@@ -114,6 +116,7 @@ struct SettingsReader {
             },
             encryptionKey: check.optional(.encryptionKey, "must be the base64 of 32 bytes") { SealingKey(base64: $0) },
             allowPrivateReceivers: check.cidrs(.allowPrivateReceivers),
+            denyReceivers: check.cidrs(.denyReceivers), receiverPorts: check.ports(.receiverPorts),
             allowHTTPReceivers: check.parse(.allowHTTPReceivers, "must be true or false") { Bool($0) } ?? false,
             trustRoots: check.file(.trustRoots),
             egressProxy: check.optional(.egressProxy, "must be http://host:port or http://user:password@host:port") {
@@ -190,6 +193,17 @@ struct SettingsReader {
             let cidrs = parts.compactMap { CIDR($0) }
             if cidrs.count != parts.count { mistakes.append("\(name.variable) must be CIDRs separated by commas") }
             return cidrs
+        }
+
+        /// Nil: any.
+        mutating func ports(_ name: SettingName) -> Set<UInt16>? {
+            if text(name) == "any" { return nil }
+            let parts = text(name).split(separator: ",").map { $0.filter { $0 != " " } }
+            let ports = Set(parts.compactMap { UInt16($0) }).subtracting([0])
+            if ports.isEmpty || parts.contains(where: { UInt16($0) ?? 0 == 0 }) {
+                mistakes.append("\(name.variable) must be any, or ports from 1 to 65535 separated by commas")
+            }
+            return ports
         }
 
         mutating func file(_ name: SettingName) -> String? {

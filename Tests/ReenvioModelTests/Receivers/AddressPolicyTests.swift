@@ -36,16 +36,18 @@ import Testing
     ]
 
     static let v6: [Row] = [
-        Row("::", "::ffff:ffff", before: nil, after: "::1:0:0"),
-        Row("64:ff9b:1::", full("64:ff9b:1"), before: full("64:ff9b:0"), after: "64:ff9b:2::"),
-        Row("100::", "100::ffff:ffff:ffff:ffff", before: full("ff"), after: "100:0:0:1::"),
+        Row("::", "::ffff:ffff", before: nil, after: nil),
+        Row("::1:0:0", full("1fff"), before: nil, after: "2000::"),
+        Row("64:ff9b::1:0:0", full("64:ff9b:1"), before: nil, after: nil),
+        Row("100::", "100::ffff:ffff:ffff:ffff", before: nil, after: nil),
         Row("2001::", full("2001:1ff"), before: full("2000"), after: "2001:200::"),
         Row("2001:db8::", full("2001:db8"), before: full("2001:db7"), after: "2001:db9::"),
         Row("2002::", full("2002"), before: full("2001"), after: "2003::"),
         Row("3fff::", full("3fff:fff"), before: full("3ffe"), after: "3fff:1000::"),
-        Row("5f00::", full("5f00"), before: full("5eff"), after: "5f01::"),
-        Row("fc00::", full("fdff"), before: full("fbff"), after: "fe00::"),
-        Row("fe80::", full("febf"), before: full("fe7f"), after: nil),
+        Row("4000::", full("ffff"), before: full("3fff"), after: nil),
+        Row("5f00::", full("5f00"), before: nil, after: nil),
+        Row("fc00::", full("fdff"), before: nil, after: nil),
+        Row("fe80::", full("febf"), before: nil, after: nil),
         Row("fec0::", full("feff"), before: nil, after: nil),
         Row("ff00::", full("ffff"), before: nil, after: nil),
     ]
@@ -72,7 +74,7 @@ import Testing
 
     @Test(arguments: [
         "1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001::200e", "::ffff:8.8.8.8",
-        "64:ff9b::808:808", "64:ff9b::1:0:0",
+        "64:ff9b::808:808", "2000::1", "3fff:1000::1",
     ])
     func permitsPublicAddresses(text: String) throws {
         #expect(AddressPolicy().permits(try address(text), port: 443))
@@ -90,6 +92,36 @@ import Testing
         for text in ["10.2.0.0", "10.0.255.255", "192.168.0.1", "fc00::1", "::2", "::127.0.0.1", "2002:7f00:1::"] {
             #expect(!policy.permits(try address(text), port: 443), "\(text)")
         }
+    }
+
+    @Test("what is denied stays so, whatever is allowed and however it is written")
+    func denies() throws {
+        let policy = AddressPolicy(
+            allowed: try blocks("127.0.0.0/8", "203.0.113.0/24", "2a00::/16"),
+            denied: try blocks("93.184.216.0/24", "203.0.113.7", "2a00:1450::/32", "127.0.0.2"))
+        for text in [
+            "93.184.216.34", "::ffff:93.184.216.34", "64:ff9b::93.184.216.34", "203.0.113.7", "2a00:1450:4001::200e",
+            "127.0.0.2",
+        ] {
+            #expect(!policy.permits(try address(text), port: 443), "\(text)")
+        }
+        for text in ["93.184.217.1", "203.0.113.8", "2a00:1451::1", "127.0.0.1", "8.8.8.8"] {
+            #expect(policy.permits(try address(text), port: 443), "\(text)")
+        }
+    }
+
+    @Test("public addresses have the listed ports, allowed blocks any")
+    func ports() throws {
+        let policy = AddressPolicy(allowed: try blocks("127.0.0.0/8"), ports: [443, 8443])
+        for (text, port, isPermitted) in [
+            ("8.8.8.8", 443, true), ("8.8.8.8", 8443, true), ("8.8.8.8", 22, false), ("::ffff:8.8.8.8", 25, false),
+            ("2a00:1450:4001::200e", 9200, false), ("127.0.0.1", 6379, true), ("10.0.0.1", 443, false),
+        ] as [(String, UInt16, Bool)] {
+            #expect(policy.permits(try address(text), port: port) == isPermitted, "\(text) \(port)")
+        }
+        #expect(policy.mayPermit(port: 22), "a name may stand for an address that is allowed")
+        #expect(!AddressPolicy(ports: [443]).mayPermit(port: 22) && AddressPolicy(ports: [443]).mayPermit(port: 443))
+        #expect(AddressPolicy().mayPermit(port: 22))
     }
 
     /// A block of disguised IPv4 addresses lets none through: list the IPv4 addresses themselves.

@@ -235,6 +235,18 @@ import Testing
         }
     }
 
+    @Test("a port that no address can have is refused with the URL")
+    func judgesPorts() throws {
+        let policy = AddressPolicy(ports: [443, 8443])
+        #expect(fault("https://a.example:8443", policy: policy) == nil)
+        #expect(fault("https://a.example:22", policy: policy) == .forbiddenPort)
+        #expect(fault("https://8.8.8.8:22", policy: policy) == .forbiddenAddress)
+        let listed = AddressPolicy(allowed: [try #require(CIDR("127.0.0.0/8"))], ports: [443])
+        #expect(fault("https://a.example:22", policy: listed) == nil, "judged when it is dialled")
+        #expect(fault("https://127.0.0.1:22", policy: listed) == nil)
+        #expect(fault("https://8.8.8.8:22", policy: listed) == .forbiddenAddress)
+    }
+
     @Test func localhostIsNotThisServer() throws {
         let loopback = try #require(IPAddress("127.0.0.1"))
         let policy = AddressPolicy(allowed: [try #require(CIDR("127.0.0.0/8"))], own: [(loopback, 8080)])
