@@ -1,12 +1,25 @@
 """Backup, restore and hold of a SQLite store, from outside: the copy is whole, and nothing goes out twice by surprise."""
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
 from harness.binary import House, assert_refused
 from harness.client import paid_payouts
 from harness.waiting import never
+
+
+# What no store declares, and the words that name it.
+PLANTED = [
+    ("CREATE TRIGGER planted AFTER INSERT ON payouts BEGIN DELETE FROM audit; END", "trigger planted of payouts"),
+    ("CREATE VIEW planted AS SELECT * FROM payouts", "view planted"),
+    ('CREATE TABLE "x) VALUES (1); DROP TABLE audit; --" (id INTEGER PRIMARY KEY)', "table x) VALUES"),
+    ('ALTER TABLE accounts ADD COLUMN "planted" TEXT', "column accounts.planted"),
+    ("CREATE INDEX planted ON payouts (abs(id))", "index planted of payouts"),
+    ("DROP TABLE set_aside", "lacks the column set_aside.at"),
+]
 
 
 def restored(house, tmp_path, file, *more, **settings):
@@ -133,6 +146,22 @@ class TestRefused:
         other, done = restored(house, tmp_path, tmp_path / "copy.db", "--key-file", f"{house.store_path}.key")
         assert_refused(done)
         assert not other.store_path.exists()
+
+    @pytest.mark.parametrize("planted, word", PLANTED)
+    def test_a_copy_that_declares_more(self, house, shop, tmp_path, planted, word):
+        """What somebody put beside the schema would run, or be trusted, with the rest."""
+        house.json("backup", tmp_path / "copy.db")
+        with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+            copy.executescript(planted)
+        other, done = restored(house, tmp_path, tmp_path / "copy.db", "--key-file", f"{house.store_path}.key")
+        assert_refused(done, word)
+        assert not other.store_path.exists() and not (other.store_path.parent / "reenvio.db.key").exists()
+
+    def test_the_store_itself_declares_more(self, house, shop):
+        with closing(sqlite3.connect(house.store_path)) as store:
+            store.executescript(PLANTED[0][0])
+        done = house.run("check", "--deep")
+        assert done.returncode == 1 and "trigger planted of payouts" in done.stdout + done.stderr
 
     def test_the_wrong_key_or_none(self, house, shop, tmp_path):
         house.json("backup", tmp_path / "copy.db")

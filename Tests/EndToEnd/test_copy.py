@@ -1,6 +1,7 @@
 """Moving house: a SQLite store copied to PostgreSQL, whole, resumed where it was killed, and served from there."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -116,6 +117,14 @@ class TestRefused:
     def test_beside_a_server(self, house, shop, target):
         house.serve()
         assert_refused(copy(house, target), "serves")
+
+    @pytest.mark.parametrize(
+        "planted", ['CREATE TABLE "x" (id INTEGER PRIMARY KEY)', 'ALTER TABLE accounts ADD "a""; DROP" TEXT'])
+    def test_of_a_file_that_declares_more(self, house, shop, target, planted):
+        """A column's name would become part of a statement on the other side."""
+        with closing(sqlite3.connect(house.store_path)) as store:
+            store.executescript(planted)
+        assert_refused(copy(house, target), "which no store of reenvio has")
 
     def test_to_a_store_in_use(self, house, shop, target):
         assert target.run("account", "create", "--name", "A", REENVIO_ENCRYPTION_KEY=key_of(house)).returncode == 0

@@ -163,7 +163,7 @@ class TestFullDisk:
 
     def test_a_command_says_so_in_one_line(self, house, shop):
         disk = FullDisk(house)
-        command = disk.command("account", "create", "--name", "A" * 10_000, more=4_000_000)
+        command = disk.command("account", "create", "--name", "A" * 255, more=4_000_000)
         assert_refused(house.run(command=command), "disk")
 
 

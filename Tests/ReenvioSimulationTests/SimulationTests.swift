@@ -2,8 +2,8 @@ import Foundation
 import ReenvioTesting
 import Testing
 
-/// Real code, simulated world, one seed: invariants after every few steps. `REENVIO_SEEDS` sets how many seeds run,
-/// `REENVIO_SEED` runs a single one again.
+/// Real code, simulated world, one seed: invariants after every few steps. `REENVIO_SEEDS` sets how many seeds run, or
+/// from which to which (`1001-5000`); `REENVIO_SEED` runs a single one again.
 struct SimulationTests {
     private static let actionsPerSeed = 120
     private static let defaultSeeds: UInt64 = 80
@@ -13,8 +13,11 @@ struct SimulationTests {
     static func seeds(_ kind: TestEngine) -> [UInt64] {
         let environment = ProcessInfo.processInfo.environment
         if let one = environment["REENVIO_SEED"].flatMap(UInt64.init) { return [one] }
-        let count = environment["REENVIO_SEEDS"].flatMap(UInt64.init) ?? defaultSeeds
-        return Array(1...max(1, kind == .sqlite ? count : count / postgresShare))
+        let bounds = (environment["REENVIO_SEEDS"] ?? "").split(separator: "-").compactMap { UInt64($0) }
+        let last = bounds.last ?? defaultSeeds
+        let first = bounds.count == 2 ? bounds[0] : 1
+        let share = kind == .sqlite ? 1 : postgresShare
+        return Array(max(1, first / share)...max(1, first / share, last / share))
     }
 
     @Test(

@@ -211,6 +211,23 @@ struct DeliveryTests {
         #expect(try await store.resend(jobID: job.jobID) == nil)
     }
 
+    @Test(
+        "what waited while its receiver was held or broken is due at once when that ends",
+        arguments: TestEngine.allCases)
+    func opensQueues(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        try await store.report(.paid, try await store.createPayouts(5))
+        let full = try await claim(store, order(turns: Turns(slotsAtFirst: 3)))
+        #expect(full.deliveries.count == 3, "the queue is put off, and this node claims from it as slots come free")
+        let held = ReceiverChange(
+            receiverID: full.deliveries[0].queue.receiverID, what: .held(until: Self.start + .milliseconds(100)),
+            at: Self.start)
+        _ = try await store.recordAndClaim([], changes: [held], now: Self.start, claim: nil)
+        #expect(try await claim(store, order(Self.start + .milliseconds(50))).deliveries.isEmpty)
+        let after = try await claim(store, order(Self.start + .milliseconds(200), token: 8))
+        #expect(after.deliveries.count == 2)
+    }
+
     private func openJob(_ store: Store) async throws -> Resend {
         let window = ResendWindow(startSeconds: Self.start.seconds - 60, endSeconds: Self.start.seconds + 60)
         let request = ResendRequest(

@@ -41,6 +41,10 @@ package struct StoreCopy: Sendable {
         now: Timestamp, _ tell: @escaping @Sendable (Progress) -> Void
     ) async throws -> Result {
         let (tables, fingerprint, total) = try await source.engine.read { db in
+            let foreign = try SQLiteShape.differences(in: db)
+            guard foreign.isEmpty else {
+                throw StoreError.unavailable("nothing is copied: " + foreign.prefix(5).joined(separator: "; "))
+            }
             let tables = try CopyTable.all(in: db)
             return (tables, try Self.fingerprint(in: db), try tables.reduce(0) { $0 + (try $1.count(in: db)) })
         }

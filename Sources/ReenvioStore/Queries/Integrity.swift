@@ -49,6 +49,8 @@ extension Store {
             }
             if lines != ["ok"] {
                 found.add(lines.flatMap { $0.split(separator: "\n") }.map { "the file is damaged: \($0)" })
+            } else {
+                found.add(try SQLiteShape.differences(in: db))
             }
             return found.bounded
         }

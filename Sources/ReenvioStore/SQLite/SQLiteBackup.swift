@@ -104,6 +104,23 @@ package enum SQLiteBackup {
         }
     }
 
+    /// Refuses a file that declares anything but the schema of its version: a trigger, a view, a table or a column of
+    /// somebody else.
+    package static func refuseForeignSchema(_ path: String) throws {
+        let found: [String]
+        do {
+            let queue = try DatabaseQueue(path: path)
+            defer { try? queue.close() }
+            found = try queue.read { try SQLiteShape.differences(in: SQLiteConnection($0)) }
+        } catch let error as DatabaseError {
+            throw error.resultCode == .SQLITE_NOTADB ? StoreError.notOurs(path) : StoreError(error)
+        }
+        guard found.isEmpty else {
+            let more = found.count > 5 ? "; and \(found.count - 5) more like these" : ""
+            throw Refused(description: "\(path) is not restored: " + found.prefix(5).joined(separator: "; ") + more)
+        }
+    }
+
     /// - Throws: `StoreError.failed` for a damaged file, `.notOurs` for somebody else's.
     package static func inspect(_ path: String) throws -> Contents {
         do {

@@ -48,7 +48,8 @@ package enum Schema {
 
     /// Brings the store to the latest version in one transaction and returns the versions applied now.
     /// - Throws: `StoreError.newer` when the store is so far ahead of this binary that it cannot work on it.
-    static func migrate(_ db: any SQLConnection, now: Timestamp) throws -> [Int64] {
+    /// - Parameter upTo: the last version to apply.
+    static func migrate(_ db: any SQLConnection, upTo last: Int64 = latest, now: Timestamp) throws -> [Int64] {
         for statement in db.dialect.beforeMigration { try db.run(statement) }
         try db.run(
             """
@@ -65,7 +66,7 @@ package enum Schema {
             guard let needed, needed <= latest else { throw StoreError.newer(found: found, known: latest) }
             return []
         }
-        let missing = migrations.filter { $0.version > found }
+        let missing = migrations.filter { found < $0.version && $0.version <= last }
         for migration in missing {
             for statement in migration.statements.flatMap(db.dialect.schema) { try db.run(statement) }
             try db.run(
@@ -73,7 +74,7 @@ package enum Schema {
                 [.int(migration.version), .text(migration.name), .time(now)]
             )
         }
-        if !missing.isEmpty, let needs = migrations.map(\.needs).max() {
+        if !missing.isEmpty, let needs = migrations.filter({ $0.version <= last }).map(\.needs).max() {
             try db.run(
                 """
                 INSERT INTO meta (name, value) VALUES ('schema_needs', $1)

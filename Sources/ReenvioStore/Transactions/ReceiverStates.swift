@@ -163,10 +163,20 @@ struct ReceiverState: Equatable {
         guard isParked != before.isParked else { return }
         for lane in Lane.allCases {
             try db.run(
-                "UPDATE queues SET parked = $3 WHERE merchant_id = $1 AND id = $2",
-                [.int(merchantID), .int(QueueID(receiverID: id, lane: lane).raw), .bool(isParked)])
+                isParked ? Self.park : Self.open,
+                [.int(merchantID), .int(QueueID(receiverID: id, lane: lane).raw)])
         }
     }
+
+    private static let park = "UPDATE queues SET parked = 1 WHERE merchant_id = $1 AND id = $2"
+
+    /// The node that had put the queue off, to claim from it as slots came free, has forgotten it since: it is due when
+    /// its earliest delivery is.
+    private static let open = """
+        UPDATE queues SET parked = 0, next_due = coalesce((SELECT min(d.due_at) FROM deliveries d
+            WHERE d.merchant_id = $1 AND d.queue_id = $2), next_due)
+        WHERE merchant_id = $1 AND id = $2
+        """
 }
 
 /// What a commit changed of a receiver that somebody wants to read about in the log (`docs/logging.md`).

@@ -80,6 +80,7 @@ struct RestoreCommand: AsyncParsableCommand {
             guard let key = try keyPath.map(KeyFile.load) ?? settings.encryptionKey else { return }
             let interruption = Interruption(removing: PartialFile.files(for: store.file))
             try refuseOtherKey(key)
+            try SQLiteBackup.refuseForeignSchema(file)
             let contents = try SQLiteBackup.copy(from: file, to: store.file) { try arrange(store, keyPath) }
             withExtendedLifetime(interruption) {}
             options.report("\(store.given): " + contents.words + " Start it with --hold.") {
