@@ -4,6 +4,7 @@ import ArgumentParser
 enum Program {
     static func main() async {
         StandardFiles.open()
+        StandardFiles.keepPrivate()
         await Reenvio.main()
     }
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import here
-from harness.binary import BINARY, assert_refused
+from harness.binary import BINARY, House, assert_refused
 from harness.bodies import payout_body
 from harness.client import PAYMENTS
 from harness.waiting import eventually
@@ -50,6 +50,7 @@ class TestStores:
         assert_refused(attempt(), key)
         assert not key.exists()
         key.write_text(text)
+        key.chmod(0o600)
         house.json("account", "create", "--name", "B")
 
     def test_a_damaged_key_file(self, house, shop, attempt):
@@ -93,6 +94,37 @@ class TestStores:
         key = house.store_path.with_name("reenvio.db.key")
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert len(base64.b64decode(key.read_text(), validate=False)) == 32
+
+    def test_all_that_is_made_is_for_its_owner_only(self, house, shop, tmp_path):
+        """Whatever the umask: the store, its log, its locks, copies, and the folder."""
+        command = ["sh", "-c", 'umask 0; exec "$@"', "sh", BINARY]
+        other = House(tmp_path / "other")
+        other.folder.mkdir()
+        server = other.serve(command=[*command, "serve"])
+        assert other.run(command=[*command, "backup", "copy.db"]).returncode == 0
+        made = [path for path in other.folder.rglob("*") if path.suffix != ".log"]
+        assert {"reenvio.db", "reenvio.db-wal", "reenvio.db-shm", "reenvio.db.key"} <= {path.name for path in made}
+        assert {path.name: oct(path.stat().st_mode & 0o077) for path in made if path.stat().st_mode & 0o077} == {}
+        server.stop()
+
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+    def test_a_key_file_that_others_may_read_is_refused(self, house, shop, mode):
+        key = house.store_path.with_name("reenvio.db.key")
+        key.chmod(mode)
+        assert_refused(house.run("account", "create", "--name", "A"), "chmod 600")
+        key.chmod(0o600)
+        house.json("account", "create", "--name", "A")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_settings_of_somebody_else_are_refused(self, house, shop):
+        settings = house.folder / "reenvio.yaml"
+        settings.write_text("log: info\n")
+        settings.chmod(0o646)
+        assert_refused(house.run("account", "create", "--name", "A"), "reenvio.yaml can be changed by others")
+        settings.chmod(0o644)
+        house.json("account", "create", "--name", "A")
+        os.chown(settings, 12_345, -1)
+        assert_refused(house.run("account", "create", "--name", "A"), "reenvio.yaml can be changed by others")
 
     def test_a_key_from_the_settings(self, house):
         """REENVIO_ENCRYPTION_KEY: no key file then; the store opens with that key only."""

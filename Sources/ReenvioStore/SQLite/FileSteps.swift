@@ -14,6 +14,13 @@ package enum FileSteps {
     }
 
     /// Nil where there is nothing of that name.
+    /// Who owns a file, and which rights others than its owner have (`0o077` of its mode); nil where there is none.
+    package static func access(_ path: String) -> (owner: UInt32, others: UInt32)? {
+        var found = stat()
+        guard stat(path, &found) == 0 else { return nil }
+        return (found.st_uid, found.st_mode & 0o077)
+    }
+
     package static func size(_ path: String) -> Int64? {
         var about = stat()
         return stat(path, &about) == 0 ? Int64(about.st_size) : nil

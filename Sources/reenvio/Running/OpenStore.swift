@@ -27,7 +27,9 @@ extension Settings {
             try place.refuseLogWithoutDatabase()
             let key = try encryptionKey ?? KeyFile.loadOrCreate(for: place)
             let engine = try SQLiteEngine(path: place.file, manners: manners)
-            return try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
+            let opened = try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
+            if encryptionKey == nil { try KeyFile.refuseShared(besideOf: place) }
+            return opened
         case .postgres(let address):
             guard let key = encryptionKey else {
                 throw StoreError.unavailable("REENVIO_ENCRYPTION_KEY is required with PostgreSQL")

@@ -10,4 +10,10 @@ enum StandardFiles {
             _ = Foundation.open("/dev/null", O_RDWR)
         }
     }
+
+    /// Whatever this program makes, the store and its log, copies, keys and folders, is for its own user alone,
+    /// whatever the shell or the service manager allows.
+    static func keepPrivate() {
+        umask(0o077)
+    }
 }

@@ -34,6 +34,13 @@ enum KeyFile {
         }
     }
 
+    /// - Throws: `Fault` where others than its owner have any right on the file.
+    static func refuseShared(besideOf store: StorePath) throws {
+        let path = path(of: store)
+        guard let others = FileSteps.access(path)?.others, others != 0 else { return }
+        throw Fault(description: "others than its owner may read the key file \(path): chmod 600 \(path)")
+    }
+
     static func load(_ path: String) throws -> SealingKey {
         guard let key = SealingKey(base64: try text(path)) else {
             throw Fault(description: "the key file \(path) cannot be read as the base64 of 32 bytes")

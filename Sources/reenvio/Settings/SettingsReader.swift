@@ -65,6 +65,12 @@ struct SettingsReader {
         do {
             let provider = try await FileProvider<YAMLSnapshot>(filePath: FilePath(file), allowMissing: true)
             readers.append((file, ConfigReader(provider: provider)))
+            // Who can write settings can send every webhook elsewhere.
+            if let access = FileSteps.access(file),
+                ![0, geteuid()].contains(access.owner) || access.others & 0o022 != 0
+            {
+                mistakes.append("\(file) can be changed by others: it must belong to this user or root, chmod go-w")
+            }
         } catch {
             mistakes.append("\(file) cannot be read as YAML")
         }
