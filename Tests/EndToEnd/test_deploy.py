@@ -1,6 +1,7 @@
 """`deploy/`: alert rules, board, service and package files, as far as they can be checked without running them."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -124,3 +125,49 @@ class TestFiles:
     def test_completions_can_be_made(self, house, shell):
         done = house.run("--generate-completion-script", shell)
         assert done.returncode == 0 and "reenvio" in done.stdout
+
+
+class TestSupply:
+    def test_every_dependency_has_an_exact_version(self):
+        """What is built is what was tried."""
+        manifest = (ROOT / "Package.swift").read_text()
+        wanted = dict(re.findall(r'\.package\(url: "https://[^"]*/([^"/]+)", exact: "([0-9.]+)"', manifest))
+        assert len(wanted) == manifest.count(".package(url:") > 10
+        state = json.loads((ROOT / ".build/workspace-state.json").read_text())
+        resolved = {
+            found["packageRef"]["identity"]: found["state"]["checkoutState"]["version"]
+            for found in state["object"]["dependencies"]
+        }
+        assert {name.lower(): version for name, version in wanted.items()}.items() <= resolved.items()
+
+    def test_a_release_says_what_it_is_made_of(self, tmp_path):
+        key, made = tmp_path / "key.pem", tmp_path / "checkout/.build/dist"
+        (tmp_path / "checkout").mkdir()
+        for name in ("scripts", "deploy", "Sources", "LICENSE"):
+            (tmp_path / "checkout" / name).symlink_to(ROOT / name)
+        (tmp_path / "checkout/.build").mkdir()
+        for name in ("workspace-state.json", "checkouts"):
+            (tmp_path / "checkout/.build" / name).symlink_to(ROOT / ".build" / name)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, timeout=60)
+        release = tmp_path / "checkout/release"
+        release.write_text((ROOT / "scripts/release").read_text().replace('cd "$(dirname "$0")/.."', 'cd "$(dirname "$0")"'))
+        done = subprocess.run(
+            ["bash", release], text=True, capture_output=True, timeout=120,
+            env=os.environ | {"REENVIO_RELEASE_BINARY": "/bin/true", "REENVIO_SIGNING_KEY": str(key)})
+        assert done.returncode == 0, done.stderr
+        sums = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=made, text=True, capture_output=True, timeout=60)
+        assert sums.returncode == 0 and sums.stdout.count(": OK") == 4, sums.stdout
+        public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], check=True, capture_output=True, timeout=60).stdout
+        (tmp_path / "key.pub").write_bytes(public)
+        verify = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", tmp_path / "key.pub", "-in", "SHA256SUMS",
+                  "-sigfile", "SHA256SUMS.sig"]
+        assert subprocess.run(verify, cwd=made, capture_output=True, timeout=60).returncode == 0
+        bill = json.loads((made / "reenvio.cdx.json").read_text())
+        assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+        names = {component["name"]: component for component in bill["components"]}
+        assert {"hummingbird", "swift-nio", "grdb.swift", "swift-crypto"} <= names.keys()
+        assert all(component["version"] and component["licenses"] for component in bill["components"])
+        licences = (made / "THIRD-PARTY-LICENSES.txt").read_text()
+        assert all(f"\n{name} {component['version']} " in licences for name, component in names.items())
+        listed = subprocess.run(["dpkg-deb", "--contents", *made.glob("*.deb")], text=True, capture_output=True, timeout=60)
+        assert "doc/reenvio/reenvio.cdx.json" in listed.stdout and "doc/reenvio/THIRD-PARTY-LICENSES.txt" in listed.stdout
