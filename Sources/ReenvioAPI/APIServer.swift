@@ -108,13 +108,15 @@ package struct APIServer: Sendable {
     }
 
     package func router() -> Router<APIContext> {
-        gateway.router(for: table, dashboard: options.isSplit ? nil : dashboard)
+        gateway.router(
+            for: table, dashboard: options.isSplit ? nil : dashboard, publicURL: options.publicURL)
     }
 
     /// What stands on the address for operators, where there is one.
     package func adminRouter() -> Router<APIContext> {
         gateway.router(
-            for: RouteTable(operations + rootRoutes(pages: SignIn.home).endpoints), dashboard: dashboard)
+            for: RouteTable(operations + rootRoutes(pages: SignIn.home).endpoints), dashboard: dashboard,
+            publicURL: options.publicURL)
     }
 
     /// A router behind what every request passes first.

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ from harness.client import (
     PAYMENTS, RESEND, TRANSITIONS, connect, raw_request, read_answer, read_head, read_one_answer,
 )
 from harness.tokens import new_user, token_of, sign_in
+from harness.waiting import eventually
 
 MEBIBYTE = 1 << 20
 
@@ -412,15 +414,55 @@ class TestBodies:
             assert answer.status_code == 200, (date, answer.text)
 
 
+def make_certificate(folder, name="server"):
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=30)
+    return certificate, key
+
+
+def shown_certificate(server):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(connect(server)) as connection:
+        return connection.getpeercert(binary_form=True)
+
+
 class TestTLS:
     """The same over a connection that is encrypted by the server itself."""
 
+    @pytest.mark.parametrize("asked", [False, True], ids=["by itself", "SIGHUP"])
+    def test_a_renewed_certificate_is_shown(self, house, shop, tmp_path, asked):
+        """A key that does not fit yet changes nothing; then new connections get the new one, old ones go on."""
+        certificate, key = make_certificate(tmp_path)
+        server = house.serve(REENVIO_TLS_CERT=str(certificate), REENVIO_TLS_KEY=str(key))
+        first = shown_certificate(server)
+        new, new_key = make_certificate(tmp_path, "new")
+        context = ssl.create_default_context(cafile=certificate)
+        with context.wrap_socket(connect(server), server_hostname="127.0.0.1") as old:
+            new.replace(certificate)
+            if asked:
+                server.process.send_signal(signal.SIGHUP)
+            eventually(lambda: shown_certificate(server) and "cannot be read again" in server.log_text(), "it is said")
+            assert shown_certificate(server) == first
+            new_key.replace(key)
+            if asked:
+                server.process.send_signal(signal.SIGHUP)
+            eventually(lambda: shown_certificate(server) != first, "the new certificate is shown")
+            old.sendall(raw_request("GET", "/healthz"))
+            assert read_one_answer(old)[0] == 200
+
+    def test_browsers_are_told_to_stay_with_https(self, house, shop):
+        plain = house.serve(REENVIO_PUBLIC_URL="https://pay.example")
+        for path in ("/healthz", "/dashboard", "/nowhere", PAYMENTS):
+            assert plain.client().get(path).headers["strict-transport-security"] == "max-age=31536000"
+        plain.stop()
+        assert "strict-transport-security" not in house.serve().client().get("/healthz").headers
+
     def test_heads_bodies_and_ends(self, house, shop, tmp_path):
-        certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-            check=True, capture_output=True, timeout=30)
+        certificate, key = make_certificate(tmp_path)
         server = house.serve(REENVIO_TLS_CERT=str(certificate), REENVIO_TLS_KEY=str(key))
         context = ssl.create_default_context(cafile=certificate)
         body = json.dumps(payout_body()).encode()

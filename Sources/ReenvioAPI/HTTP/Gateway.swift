@@ -24,9 +24,12 @@ package struct Gateway: Sendable {
     }
 
     /// Registers every endpoint of the table on a router, and the dashboard's pages where there is one.
-    package func router(for table: RouteTable, dashboard: Dashboard? = nil) -> Router<APIContext> {
+    package func router(
+        for table: RouteTable, dashboard: Dashboard? = nil, publicURL: PublicURL = PublicURL()
+    ) -> Router<APIContext> {
         let router = Router(context: APIContext.self)
         let pages = dashboard?.endpoints ?? []
+        router.add(middleware: StrictTransportMiddleware(publicURL: publicURL))
         router.add(middleware: ProblemMiddleware(table: RouteTable(table.endpoints + pages)))
         router.add(middleware: ExpectationMiddleware())
         dashboard?.register(on: router, through: self)

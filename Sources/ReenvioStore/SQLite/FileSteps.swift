@@ -13,7 +13,6 @@ package enum FileSteps {
         return lstat(path, &about) == 0
     }
 
-    /// Nil where there is nothing of that name.
     /// Who owns a file, and which rights others than its owner have (`0o077` of its mode); nil where there is none.
     package static func access(_ path: String) -> (owner: UInt32, others: UInt32)? {
         var found = stat()
@@ -21,6 +20,14 @@ package enum FileSteps {
         return (found.st_uid, found.st_mode & 0o077)
     }
 
+    /// Changes when another file gets the name, or what is in it changes; empty where there is none.
+    package static func mark(_ path: String) -> String {
+        var found = stat()
+        guard stat(path, &found) == 0 else { return "" }
+        return "\(found.st_ino) \(found.st_size) \(found.st_mtim.tv_sec).\(found.st_mtim.tv_nsec)"
+    }
+
+    /// Nil where there is nothing of that name.
     package static func size(_ path: String) -> Int64? {
         var about = stat()
         return stat(path, &about) == 0 ? Int64(about.st_size) : nil

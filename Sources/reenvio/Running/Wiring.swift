@@ -47,7 +47,9 @@ enum Wiring {
                 pauses: metrics.acceptPauses, logger: logger)
         )
         let api = APIServer(engine, readiness: readiness, options: options)
-        let listeners = try listeners(api, settings, publicURL, on: group, logger: logger, onListening: onListening)
+        let certificate = try settings.tlsFiles.map { try ServerCertificate($0.certificate, $0.key, logger: logger) }
+        let listeners = try listeners(
+            api, settings, publicURL, certificate, on: group, logger: logger, onListening: onListening)
         return engine.services(on: group, logger: logger)
             + [
                 PollLoop(
@@ -56,25 +58,34 @@ enum Wiring {
                 PollLoop(
                     StoreWatch(files: store.engine.files, logger: logger), clock: clock, on: group.any(), logger: logger
                 ),
-            ] + listeners
+            ] + reload(certificate, clock, on: group, logger: logger) + listeners
+    }
+
+    private static func reload(
+        _ certificate: ServerCertificate?, _ clock: SystemClock, on group: MultiThreadedEventLoopGroup, logger: Logger
+    ) -> [any Service] {
+        guard let certificate else { return [] }
+        return [
+            PollLoop(certificate, clock: clock, on: group.any(), logger: logger),
+            CertificateReload(certificate: certificate),
+        ]
     }
 
     /// The API, and what is for operators where that has an address of its own.
     private static func listeners(
-        _ api: APIServer, _ settings: Settings, _ publicURL: PublicURL, on group: MultiThreadedEventLoopGroup,
-        logger: Logger, onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
+        _ api: APIServer, _ settings: Settings, _ publicURL: PublicURL, _ certificate: ServerCertificate?,
+        on group: MultiThreadedEventLoopGroup, logger: Logger,
+        onListening: @escaping @Sendable (Announcement.Addresses) async -> Void
     ) throws -> [Listener] {
         // The HTTP server's own lines are noise below notice.
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
         let announcement = Announcement(ofBoth: settings.adminListen != nil, onListening)
-        let isTLS = settings.tlsCertificate != nil
-        let tls = try tls(settings)
         func listener(
             at address: Settings.Address, _ router: Router<APIContext>,
             onBound: @escaping @Sendable (String) async -> Void
         ) throws -> Listener {
-            let listening = APIServer.Listening(host: address.host, port: address.port, tls: tls)
+            let listening = APIServer.Listening(host: address.host, port: address.port, tls: certificate?.configuration)
             let server = try api.application(listening, router, on: group, logger: quiet) { bound in
                 let real = Settings.Address(host: bound?.ipAddress ?? address.host, port: bound?.port ?? address.port)
                 await onBound(real.text)
@@ -82,7 +93,7 @@ enum Wiring {
             return Listener(server, at: address)
         }
         let own = try listener(at: settings.listen, api.router()) { address in
-            publicURL.bound(address, isTLS: isTLS)
+            publicURL.bound(address, isTLS: certificate != nil)
             await announcement.note(listening: address)
         }
         guard let admin = settings.adminListen else { return [own] }
@@ -94,22 +105,5 @@ enum Wiring {
     ) throws -> OperatorHook.Target? {
         guard let url = settings.operatorWebhook, let secret = settings.operatorWebhookSecret else { return nil }
         return OperatorHook.Target(url: try ReceiverURL(parsing: url, policy: policy), secret: secret)
-    }
-
-    /// For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325, 4.2). TLS 1.3 has nothing else.
-    private static let tls12Suites = [
-        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
-    ].joined(separator: ":")
-
-    private static func tls(_ settings: Settings) throws -> TLSConfiguration? {
-        guard let certificate = settings.tlsCertificate, let key = settings.tlsKey else { return nil }
-        var configuration = TLSConfiguration.makeServerConfiguration(
-            certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
-            privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
-        )
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.cipherSuites = tls12Suites
-        return configuration
     }
 }

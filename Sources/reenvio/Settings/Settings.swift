@@ -73,6 +73,12 @@ struct Settings: Sendable {
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
+    /// What the server shows where it terminates TLS itself.
+    var tlsFiles: (certificate: String, key: String)? {
+        guard let tlsCertificate, let tlsKey else { return nil }
+        return (tlsCertificate, tlsKey)
+    }
+
     /// Which addresses deliveries may reach: never the server's own. `listening` are the addresses behind `listen`,
     /// `administering` those behind `adminListen`.
     func addressPolicy(listening: [IPAddress], administering: [IPAddress] = []) -> AddressPolicy {
