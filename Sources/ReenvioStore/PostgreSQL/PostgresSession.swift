@@ -119,10 +119,11 @@ final class PostgresSession {
     }
 
     private func connected() throws -> PostgresConnection {
-        if let connection { return connection }
+        if let connection, shared.servers.isCurrent(connection.server) { return connection }
+        connection = nil
         if let refusal, ContinuousClock.now < refusal.until { throw refusal.error }
         do {
-            let made = try PostgresConnection(address, shared, plans: plans)
+            let made = try shared.servers.connect(address, shared, plans: plans)
             connection = made
             pause = Self.firstPause
             refusal = nil
