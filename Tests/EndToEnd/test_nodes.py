@@ -9,7 +9,7 @@ import pytest
 from harness.binary import Shop, assert_refused
 from harness.bodies import window
 from harness.client import paid_payouts
-from harness.postgres import NODES_KEY, CommitCutter, Postgres, SharedHouse
+from harness.postgres import NODES_KEY, CommitCutter, Postgres, SharedHouse, standby_of
 from harness.receiver import Receiver
 from harness.waiting import eventually
 from test_crash import JOB_ROWS, LEASE_S, Load, assert_every_accepted_change_arrived, resume_receivers, seed  # noqa: F401
@@ -289,14 +289,9 @@ class TestStandby:
         with open(primary.data / "pg_hba.conf", "a") as access:
             access.write("local replication all trust\n")
         primary.start()
-        standby = Postgres()
-        nodes = None
+        standby = nodes = None
         try:
-            standby.program(
-                "pg_basebackup", "-h", primary.folder, "-U", "postgres", "-D", standby.data, "-R", "-c", "fast")
-            standby.settings |= {
-                "primary_conninfo": f"host={primary.folder} user=postgres application_name=standby"}
-            standby.start()
+            standby = standby_of(primary)
             primary.query("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
             primary.query("SELECT pg_reload_conf()")
             eventually(
@@ -307,7 +302,8 @@ class TestStandby:
             if nodes:
                 nodes.close()
             primary.close()
-            standby.close()
+            if standby:
+                standby.close()
 
 
 class PromotedHouse(SharedHouse):

@@ -15,10 +15,12 @@ package enum TestEngine: String, CaseIterable, Sendable, CustomStringConvertible
 
     /// A new engine with nothing in it.
     package func open(in folder: ScratchFolder) throws -> any StoreEngine {
-        switch self {
-        case .sqlite: try SQLiteEngine(path: folder.path + "/store.db")
-        case .postgres: try PostgresEngine(try TestPostgres.shared.newSchema(), readers: 2, writers: 3)
-        }
+        let engine: any StoreEngine =
+            switch self {
+            case .sqlite: try SQLiteEngine(path: folder.path + "/store.db")
+            case .postgres: try PostgresEngine(try TestPostgres.shared.newSchema(), readers: 2, writers: 3)
+            }
+        return StatementBook.current.map { RecordingEngine(engine, in: $0) } ?? engine
     }
 }
 

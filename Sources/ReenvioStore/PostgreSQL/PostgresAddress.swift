@@ -4,6 +4,8 @@ import Foundation
 /// Where a PostgreSQL is: any URI that libpq takes, several hosts and TLS included.
 package struct PostgresAddress: Sendable, Equatable {
     private let uri: String
+    /// One of the hosts that the URI names, with its port; nil for all of them.
+    private var only: [String: String] = [:]
 
     /// What is wrong with libpq, which is loaded by the first question; nil where nothing is.
     package static var libraryFault: String? { clibpq_load().map { String(cString: $0) } }
@@ -35,17 +37,46 @@ package struct PostgresAddress: Sendable, Equatable {
     }
 
     private var secrets: [String] {
+        options.filter { $0.key.hasSuffix("password") && !$0.value.isEmpty }.map(\.value)
+    }
+
+    /// What the URI says.
+    private var options: [String: String] {
         let options = PQconninfoParse(uri, nil)
         defer { PQconninfoFree(options) }
-        guard var option = options else { return [] }
-        var found: [String] = []
+        guard var option = options else { return [:] }
+        var found: [String: String] = [:]
         while let keyword = option.pointee.keyword {
-            if String(cString: keyword).hasSuffix("password"), let value = option.pointee.val {
-                found.append(String(cString: value))
-            }
+            if let value = option.pointee.val { found[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
-        return found.filter { !$0.isEmpty }
+        return found
+    }
+
+    /// libpq's own, whatever the environment says.
+    private static let defaultPort = "5432"
+
+    /// The hosts of a URI with several, each alone; none where one of them is left to libpq.
+    package var singleHosts: [PostgresAddress] {
+        let options = options
+        let lists = ["host", "hostaddr", "port"].compactMap { name in
+            options[name].map { (name, $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)) }
+        }
+        let count = lists.map(\.1.count).max() ?? 0
+        guard count > 1, lists.contains(where: { $0.0 != "port" }) else { return [] }
+        let isWhole = lists.allSatisfy { name, values in
+            name == "port" ? [1, count].contains(values.count) : values.count == count && !values.contains("")
+        }
+        guard isWhole else { return [] }
+        return (0..<count).map { index in
+            var single = self
+            for (name, values) in lists {
+                let value = values.count == 1 ? values[0] : values[index]
+                // Empty, it would be taken for not said, and the list of the URI for what is meant.
+                single.only[name] = value.isEmpty ? Self.defaultPort : value
+            }
+            return single
+        }
     }
 
     /// What holds where the URI says nothing else: a server that takes writes, a name in its lists, and limits on how
@@ -58,7 +89,7 @@ package struct PostgresAddress: Sendable, Equatable {
     /// - Throws: `PostgresError`.
     func connect() throws -> OpaquePointer {
         // Later ones win, and what the URI says is put where it stands.
-        let parameters = Self.defaults + [("dbname", uri)]
+        let parameters = Self.defaults + [("dbname", uri)] + only.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         let keywords = parameters.map { strdup($0.0) }
         let values = parameters.map { strdup($0.1) }
         defer { for text in keywords + values { free(text) } }

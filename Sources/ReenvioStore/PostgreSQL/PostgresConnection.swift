@@ -12,6 +12,8 @@ final class PostgresShared: Sendable {
     let conflicts = Atomic<Int>(0)
     /// Times that sequences were moved beyond the ids that are stored.
     let idRepairs = Atomic<Int>(0)
+    /// Which of the servers behind the address may be worked on.
+    let servers = PostgresServers()
 }
 
 /// `SQLConnection` over one connection of libpq with its prepared statements; used by one thread at a time.
@@ -30,6 +32,8 @@ final class PostgresConnection: SQLConnection {
     private var prepared: [StatementKey: String] = [:]
     private var statements = 0
     private var ids = PostgresIDs()
+    /// Which server it is on, where that server says.
+    var server: ServerIdentity?
     /// Nil where the server plans as it thinks best.
     private var planAge: PlanAge?
 

@@ -24,7 +24,8 @@ package final class PostgresEngine: StoreEngine {
         self.startThread = startThread
         let shared = shared
         do {
-            try Self.refuseForeignDatabase(try PostgresConnection(address, shared))
+            shared.servers.survey(address, shared)
+            try Self.refuseForeignDatabase(try shared.servers.connect(address, shared))
         } catch let error as PostgresError {
             throw error.storeError
         }
@@ -117,6 +118,8 @@ package final class PostgresEngine: StoreEngine {
 }
 
 extension PostgresEngine: StoreSharing {
+    package var serverNews: ServerNews { shared.servers.news }
+
     /// Others are woken so often at the most; in between they have just looked.
     private static let announcesEvery: Duration = .milliseconds(50)
 

@@ -59,7 +59,7 @@ final class PostgresListener: StoreListening {
     private static func listen(
         _ address: PostgresAddress, _ shared: PostgresShared, until end: CInt, _ ring: () -> Void
     ) throws {
-        let connection = try PostgresConnection(address, shared)
+        let connection = try shared.servers.connect(address, shared)
         let channel = try connection.first("SELECT \(channel)") { $0.text(0) } ?? ""
         _ = try connection.command("LISTEN \(channel)")
         ring()

@@ -132,11 +132,12 @@ final class PostgresSession {
     }
 
     private func connected() throws -> PostgresConnection {
-        if let connection { return connection }
+        if let connection, shared.servers.isCurrent(connection.server) { return connection }
+        connection = nil
         let connects = shared.connects.load(ordering: .relaxed)
         if let refusal, refusal.connects == connects, ContinuousClock.now < refusal.until { throw refusal.error }
         do {
-            let made = try PostgresConnection(address, shared, plans: plans)
+            let made = try shared.servers.connect(address, shared, plans: plans)
             shared.connects.add(1, ordering: .relaxed)
             connection = made
             pause = firstPause

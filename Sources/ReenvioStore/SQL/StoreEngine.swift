@@ -48,6 +48,9 @@ package protocol StoreSharing: Sendable {
     /// Calls `ring` whenever another node, or this one, announced work, until the listening is stopped.
     /// - Throws: where this machine has no thread or descriptor for it now.
     func listen(_ ring: @escaping @Sendable () -> Void) throws -> any StoreListening
+
+    /// What became known of the servers that the store may be on.
+    var serverNews: ServerNews { get }
 }
 
 package protocol StoreListening: Sendable {

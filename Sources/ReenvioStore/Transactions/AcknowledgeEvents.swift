@@ -27,17 +27,9 @@ struct AcknowledgeEvents {
             WHERE notifications.id = rows.id AND acked_at IS NULL
             """, rows)
         var ended = EndedDeliveries(now: now)
-        try db.batch(EndedDeliveries.load + Self.openLive, live) { row in
+        try db.batch(EndedDeliveries.loadOfEvents + " WHERE d.resend_id IS NULL", live) { row in
             ended.add(row, end: .skipped, reason: .acknowledgedElsewhere)
         }
         try ended.save(in: db)
     }
-
-    private static let openLive = """
-        , {rows}
-        WHERE d.merchant_id = rows.merchant_id AND d.resend_id IS NULL AND d.id IN (
-            SELECT i.id FROM deliveries i
-            WHERE i.merchant_id = rows.merchant_id AND i.registration_id = rows.registration_id
-                AND i.event_id = rows.event_id)
-        """
 }

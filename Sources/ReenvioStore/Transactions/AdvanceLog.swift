@@ -221,7 +221,8 @@ struct LogChunk {
         if resend.objectID != nil { return true }
         let sql = """
             SELECT 1 FROM object_events
-            WHERE merchant_id = $1 AND category = $2 AND occurred_s BETWEEN $3 AND $4 AND seq <= $5 LIMIT 1
+            WHERE merchant_id = $1 AND category = $2 AND occurred_s BETWEEN $3 AND $4 AND seq <= $5
+            ORDER BY occurred_s, seq LIMIT 1
             """
         let parameters: [SQLValue] = [
             .int(resend.merchantID), .text(category.rawValue), .int(resend.windowStart), .int(resend.windowEnd),

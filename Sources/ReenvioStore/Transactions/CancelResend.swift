@@ -29,7 +29,8 @@ extension Store {
         jobID: String, _ accountID: Int64?, _ requester: Requester, now: Timestamp, in db: any SQLConnection
     ) throws -> ResendCanceled {
         let found = try db.first(
-            "\(resendColumns) WHERE public_id = $1 AND kind = 'v2-payout'", [.text(jobID)], resend)
+            // Compared as no index has it: PostgreSQL would walk through all jobs as long as there are few.
+            "\(resendColumns) WHERE public_id = $1 AND coalesce(kind, '') = 'v2-payout'", [.text(jobID)], resend)
         guard let job = found else { return .notFound }
         if let accountID, accountID != job.accountID { return .foreign }
         try ResendTallies.lock(
@@ -103,10 +104,13 @@ extension Store {
                 }
                 try db.query(
                     CanceledJobs.load + """
-                         WHERE d.merchant_id = $1 AND (d.claim_token IS NULL OR d.due_at <= $3) AND d.id IN (
-                            SELECT i.id FROM deliveries i
-                            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.\(job.open.condition) LIMIT $4)
-                        LIMIT $5
+                         (
+                            SELECT id FROM deliveries
+                            WHERE merchant_id = $1 AND resend_id = $2 AND \(job.open.condition)
+                            ORDER BY \(job.open.order) LIMIT $4) AS i
+                        LEFT JOIN deliveries d ON d.merchant_id = $1 AND d.id = i.id
+                        LEFT JOIN payouts p ON p.id = d.payout_id
+                        WHERE d.claim_token IS NULL OR d.due_at <= $3 LIMIT $5
                         """,
                     [
                         .int(job.merchantID), .int(job.id), .time(engineNow),
@@ -119,7 +123,8 @@ extension Store {
                 let isLeft = try db.first(
                     """
                     SELECT 1 FROM deliveries
-                    WHERE merchant_id = $1 AND resend_id = $2 AND \(job.open.condition) LIMIT 1
+                    WHERE merchant_id = $1 AND resend_id = $2 AND \(job.open.condition)
+                    ORDER BY \(job.open.order) LIMIT 1
                     """,
                     [.int(job.merchantID), .int(job.id)]
                 ) { $0.int(0) }
@@ -140,6 +145,7 @@ struct OpenOfResend {
 
     /// On a column of `deliveries`.
     var condition: String { isLog ? "event_id IS NOT NULL" : "payout_id IS NOT NULL" }
+    var order: String { isLog ? "event_id" : "payout_id" }
 }
 
 /// Resends that were canceled: what ends for them later is skipped, whatever was answered, and is counted already.
@@ -185,6 +191,6 @@ enum CanceledJobs {
         SELECT d.merchant_id, d.id, coalesce(d.payout_id, d.event_id), d.queue_id,
             coalesce(d.notification_id, p.latest_notification_id), d.resend_id, d.registration_id, d.attempts,
             d.created_at
-        FROM deliveries d LEFT JOIN payouts p ON p.id = d.payout_id
+        FROM
         """
 }

@@ -74,9 +74,9 @@ struct EndLogs {
     private static let load = """
         SELECT r.id, r.kind, r.queued, r.failed, coalesce(sum(t.delivered), 0),
             coalesce(sum(t.undelivered + t.skipped), 0), r.object_id, r.failure
-        FROM resends r
-        LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id, {rows}
-        WHERE r.id = rows.id AND r.state = 'awaiting'
+        FROM {rows} CROSS JOIN LATERAL (
+            SELECT * FROM resends WHERE id = rows.id AND state = 'awaiting' ORDER BY id) AS r
+        LEFT JOIN resend_tallies t ON t.merchant_id = r.merchant_id AND t.resend_id = r.id
         GROUP BY r.id, r.kind, r.queued, r.failed, r.object_id, r.failure
         """
 }

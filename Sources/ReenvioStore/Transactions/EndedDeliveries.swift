@@ -46,8 +46,7 @@ struct EndedDeliveries {
 
     var count: Int { deleted.count }
 
-    /// The columns that `add` reads, of deliveries of v3 called `d`. Which ones is better said by their ids out of an
-    /// index that covers them: SQLite thinks that a merchant has few rows, and would look at all of them instead.
+    /// The columns that `add` reads, of deliveries of v3 called `d`.
     static let columns = """
         d.merchant_id, d.id, d.event_id, d.queue_id, d.notification_id, d.resend_id, d.registration_id, d.attempts,
             d.created_at
@@ -56,6 +55,23 @@ struct EndedDeliveries {
     static let load = """
         SELECT \(columns)
         FROM deliveries d
+        """
+
+    /// Deliveries that are called `i` where they are chosen, out of an index that covers that. SQLite thinks that a
+    /// merchant has few rows, and would look at all of them instead. So does PostgreSQL as long as there are few,
+    /// unless an outer join says which comes first, and a sum that the merchant is not known before.
+    static let chosen = "deliveries i LEFT JOIN deliveries d ON d.merchant_id = i.merchant_id + 0 AND d.id = i.id"
+
+    /// Of events at registrations. The order, and a range of one, tell the index that ends with the event from the one
+    /// that ends with the queue.
+    static let loadOfEvents = """
+        SELECT \(columns)
+        FROM {rows} CROSS JOIN LATERAL (
+            SELECT merchant_id, id FROM deliveries
+            WHERE merchant_id = rows.merchant_id AND registration_id = rows.registration_id
+                AND event_id BETWEEN rows.event_id AND rows.event_id
+            ORDER BY event_id) AS i
+        LEFT JOIN deliveries d ON d.merchant_id = i.merchant_id AND d.id = i.id
         """
 
     mutating func add(

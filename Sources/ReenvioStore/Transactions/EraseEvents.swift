@@ -9,24 +9,35 @@ struct EraseEvents {
 
     func run(now: Timestamp, in db: any SQLConnection) throws {
         var notifications = SQLRows(Self.columns)
-        var events = SQLRows([("merchant_id", .int), ("id", .int)])
+        var events: [Int64] = []
         try db.query(
             """
-            SELECT id, notification_id FROM object_events WHERE merchant_id = $1 AND seq IN (
-                SELECT o.seq FROM object_events o
-                WHERE o.merchant_id = $1 AND o.category = $2 AND o.object_id = $3)
+            SELECT e.id, e.notification_id FROM \(NewEvents.chosen)
+            WHERE i.merchant_id = $1 AND i.category = $2 AND i.object_id = $3 ORDER BY i.seq
             """, [.int(merchantID), .text(category.rawValue), .int(objectID)]
         ) { row in
-            events.append([.int(merchantID), .int(row.int(0))])
+            events.append(row.int(0))
             notifications.append(Self.row(notificationID: row.int(1)))
         }
         if notifications.isEmpty { return }
         try Self.erase(notifications, in: db)
         var ended = EndedDeliveries(now: now)
-        try db.batch(EndedDeliveries.load + Self.openOfEvents, events) {
+        try db.batch(EndedDeliveries.loadOfEvents, try atRegistrations(events, in: db)) {
             ended.add($0, end: .stopped, reason: .erased)
         }
         try ended.save(in: db)
+    }
+
+    /// Each event at each registration of the merchant, ended ones too.
+    private func atRegistrations(_ events: [Int64], in db: any SQLConnection) throws -> SQLRows {
+        var rows = SQLRows([("merchant_id", .int), ("registration_id", .int), ("event_id", .int)])
+        let registrations = try db.all(
+            "SELECT id FROM registrations WHERE merchant_id = $1 ORDER BY id", [.int(merchantID)]
+        ) { $0.int(0) }
+        for registration in registrations {
+            for event in events { rows.append([.int(merchantID), .int(registration), .int(event)]) }
+        }
+        return rows
     }
 
     static let columns: [(name: String, type: SQLRows.ColumnType)] = [("id", .int), ("body", .blob)]
@@ -38,14 +49,6 @@ struct EraseEvents {
             "UPDATE notifications SET body = rows.body, key_id = NULL FROM {rows} WHERE notifications.id = rows.id",
             rows)
     }
-
-    private static let openOfEvents = """
-        , {rows}
-        WHERE d.merchant_id = rows.merchant_id AND d.id IN (
-            SELECT i.id FROM registrations g CROSS JOIN deliveries i
-            WHERE g.merchant_id = rows.merchant_id AND i.merchant_id = rows.merchant_id AND i.registration_id = g.id
-                AND i.event_id = rows.id)
-        """
 }
 
 extension Store {

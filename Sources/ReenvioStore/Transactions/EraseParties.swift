@@ -36,13 +36,16 @@ extension Store {
                 found.append(row.int(0))
                 if row.bool(3) { targets.append((row.int(0), row.int(1), row.int(2))) }
             }
-            var rows = SQLRows([("id", .int), ("merchant_id", .int), ("at", .int)])
-            for target in targets { rows.append([.int(target.id), .int(target.merchantID), .time(now)]) }
+            var rows = SQLRows([("id", .int), ("merchant_id", .int), ("kind", .text), ("at", .int)])
+            for target in targets {
+                rows.append([.int(target.id), .int(target.merchantID), .text("payout"), .time(now)])
+            }
             try db.send("UPDATE payouts SET erased_at = rows.at FROM {rows} WHERE payouts.id = rows.id", rows)
             try db.send(
                 """
                 DELETE FROM parties USING {rows}
-                WHERE parties.merchant_id = rows.merchant_id AND parties.kind = 'payout' AND parties.object_id = rows.id
+                WHERE parties.merchant_id = rows.merchant_id AND parties.kind = rows.kind
+                    AND parties.object_id = rows.id
                 """, rows)
             for target in targets {
                 try EraseEvents(merchantID: target.merchantID, category: .cashOut, objectID: target.id)

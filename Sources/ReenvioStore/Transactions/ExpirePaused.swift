@@ -50,11 +50,10 @@ extension Store {
     /// Of one resend: behind a parked queue, or claimed more often than the schedule has attempts, which only happens
     /// to what cannot be sent.
     private static let stuck = """
-        SELECT \(EndedDeliveries.columns), q.parked FROM deliveries d
-        JOIN queues q ON q.merchant_id = d.merchant_id AND q.id = d.queue_id
-        WHERE d.merchant_id = $1 AND d.created_at <= $3 AND (q.parked = 1 OR d.attempts > $5) AND d.id IN (
-            SELECT i.id FROM deliveries i
-            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.event_id IS NOT NULL)
-        LIMIT $4
+        SELECT \(EndedDeliveries.columns), q.parked FROM \(EndedDeliveries.chosen)
+        LEFT JOIN queues q ON q.merchant_id = d.merchant_id AND q.id = d.queue_id
+        WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.event_id IS NOT NULL
+            AND coalesce(d.created_at, $3) <= $3 AND (q.parked = 1 OR d.attempts > $5)
+        ORDER BY i.event_id LIMIT $4
         """
 }

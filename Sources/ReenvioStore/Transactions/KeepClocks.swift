@@ -29,7 +29,7 @@ enum EngineTimes {
 
     /// Whether anything is open that has a due time.
     static func isNeeded(in db: any SQLConnection) throws -> Bool {
-        try db.first("SELECT 1 FROM deliveries LIMIT 1") { $0.int(0) } != nil
+        try db.first("SELECT 1 FROM deliveries ORDER BY merchant_id, id LIMIT 1") { $0.int(0) } != nil
     }
 
     private static let save = """

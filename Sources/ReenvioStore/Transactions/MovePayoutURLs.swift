@@ -40,11 +40,12 @@ struct MovePayoutURLs {
         var counts = MatchCounts()
         try db.batch(
             """
-            SELECT c.merchant_id, c.status_id, c.changed_s, n.acked_at, rows.old, rows.new
-            FROM status_changes c JOIN notifications n ON n.id = c.notification_id, {rows}
+            SELECT c.merchant_id, c.status_id, c.changed_s, n.acked_at, rows.old, rows.new, c.notification_id
+            FROM status_changes c LEFT JOIN notifications n ON n.id = c.notification_id, {rows}
             WHERE c.merchant_id = rows.merchant_id AND c.seq = rows.seq AND c.superseded_seq IS NULL
             """, rows
         ) { row in
+            if row.isNull(6) { return }
             guard let status = PayoutStatus(id: row.int(1)) else { throw StoreError.failed("unknown status") }
             let unacked: Int64 = row.isNull(3) ? 1 : 0
             for (receiverID, sign) in [(row.int(4), Int64(-1)), (row.int(5), 1)] {

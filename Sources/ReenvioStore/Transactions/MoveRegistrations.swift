@@ -102,10 +102,11 @@ private struct MovingRegistration {
 
     /// What has moved already is not met again: the index has the queue.
     private static let behind = """
-        SELECT id, queue_id, due_at FROM deliveries
-        WHERE merchant_id = $1 AND (claim_token IS NULL OR due_at <= $5) AND id IN (
-            SELECT i.id FROM deliveries i
-            WHERE i.merchant_id = $1 AND i.registration_id = $2 AND i.queue_id BETWEEN $3 AND $4 LIMIT $6)
-        LIMIT $7
+        SELECT d.id, d.queue_id, d.due_at FROM (
+            SELECT id FROM deliveries
+            WHERE merchant_id = $1 AND registration_id = $2 AND queue_id BETWEEN $3 AND $4
+            ORDER BY queue_id LIMIT $6) AS i
+        LEFT JOIN deliveries d ON d.merchant_id = $1 AND d.id = i.id
+        WHERE d.claim_token IS NULL OR d.due_at <= $5 LIMIT $7
         """
 }

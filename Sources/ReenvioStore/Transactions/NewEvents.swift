@@ -44,6 +44,11 @@ struct Mirrors {
 /// Writes events, each with its notification and one delivery per registration that takes it, in the transaction that
 /// makes them (`docs/contract.md` 8.4).
 struct NewEvents {
+    /// Events that are called `i` where they are chosen (`EndedDeliveries.chosen`), and `e`.
+    static let chosen = """
+        object_events i LEFT JOIN object_events e ON e.merchant_id = i.merchant_id + 0 AND e.seq = i.seq
+        """
+
     /// Live deliveries written.
     private(set) var deliveries = 0
     private let sealing: SealingKey

@@ -144,7 +144,10 @@ struct PassedOver {
         if rows.isEmpty { return }
         var ended = EndedDeliveries(now: order.wall, counts: counts)
         try db.batch(
-            CanceledJobs.load + ", {rows} WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id", rows
+            CanceledJobs.load + """
+                 deliveries d LEFT JOIN payouts p ON p.id = d.payout_id, {rows}
+                WHERE d.merchant_id = rows.merchant_id AND d.id = rows.id
+                """, rows
         ) { ended.add($0, end: .skipped, reason: reason) }
         try ended.save(in: db)
     }

@@ -106,10 +106,11 @@ struct PayoutEvents {
         var created: Set<Int64> = []
         try db.batch(
             """
-            SELECT e.object_id FROM object_events e, {rows}
-            WHERE e.merchant_id = rows.merchant_id AND e.type = 'PIX_CASHOUT_CREATED' AND e.seq IN (
-                SELECT o.seq FROM object_events o
-                WHERE o.merchant_id = rows.merchant_id AND o.category = 'CASHOUT' AND o.object_id = rows.id)
+            SELECT e.object_id FROM {rows} CROSS JOIN LATERAL (
+                SELECT merchant_id, seq FROM object_events
+                WHERE merchant_id = rows.merchant_id AND category = 'CASHOUT' AND object_id = rows.id ORDER BY seq) AS i
+            LEFT JOIN object_events e ON e.merchant_id = i.merchant_id AND e.seq = i.seq
+            WHERE coalesce(e.type, '') = 'PIX_CASHOUT_CREATED'
             """, rows
         ) { created.insert($0.int(0)) }
         hasCreated = created

@@ -327,12 +327,13 @@ extension RecordOutcomes {
             AND deliveries.claim_token = rows.token
         """
 
+    /// The queue is compared as no index has it: the row is found by its key.
     private static let updateClaimed = """
         UPDATE deliveries SET queue_id = rows.queue_id, due_at = rows.due, claim_token = NULL,
             attempts = deliveries.attempts - rows.given_back, has_slot = rows.given_back
         FROM {rows}
         WHERE deliveries.merchant_id = rows.merchant_id AND deliveries.id = rows.id
-            AND deliveries.claim_token = rows.token AND deliveries.queue_id = rows.claimed_from
+            AND deliveries.claim_token = rows.token AND deliveries.queue_id + 0 = rows.claimed_from
         """
 
     private static let retryColumns: [(name: String, type: SQLRows.ColumnType)] = [

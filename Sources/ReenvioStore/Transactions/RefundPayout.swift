@@ -23,9 +23,9 @@ extension Store {
                 SELECT p.status_id, p.refunded_at IS NOT NULL, p.invoice, p.amount_minor, p.currency, p.end_to_end,
                     p.paid_at, p.latest_sequence, s.sealed, s.key_id, p.updated_at
                 FROM payouts p
-                LEFT JOIN parties s ON s.merchant_id = p.merchant_id AND s.kind = 'payout' AND s.object_id = p.id
+                LEFT JOIN parties s ON s.merchant_id = $2 AND s.kind = 'payout' AND s.object_id = $1
                 WHERE p.id = $1
-                """, [.int(id)]
+                """, [.int(id), .int(merchantID)]
             ) { try RefundedPayout($0, id: id, merchantID: merchantID, sealing: sealing) }
             guard let found else { return .notFound }
             guard found.status == .paid else { return .notPaid(found.status) }

@@ -94,9 +94,9 @@ private struct CashInReporting {
         let found = try db.first(
             """
             SELECT q.status, q.amount_minor, s.sealed, s.key_id FROM qr_codes q
-            LEFT JOIN parties s ON s.merchant_id = q.merchant_id AND s.kind = 'qr_code' AND s.object_id = q.id
+            LEFT JOIN parties s ON s.merchant_id = $2 AND s.kind = 'qr_code' AND s.object_id = $1
             WHERE q.id = $1
-            """, [.int(id)]
+            """, [.int(id), .int(merchantID)]
         ) { (status: $0.text(0), minor: $0.int(1), sealed: $0.blobIfPresent(2), keyID: $0.textIfPresent(3)) }
         guard let found, let status = QRCode.Status(rawValue: found.status) else { return nil }
         var stored = JSONObject()
@@ -119,9 +119,8 @@ private struct CashInReporting {
         guard let mirror = try Mirrors([merchantID], in: db)[merchantID] else { return }
         let last = try db.first(
             """
-            SELECT coalesce(max(sequence), 0), max(occurred_at) FROM object_events WHERE merchant_id = $1 AND seq IN (
-                SELECT o.seq FROM object_events o
-                WHERE o.merchant_id = $1 AND o.category = 'CASHIN' AND o.object_id = $2)
+            SELECT coalesce(max(e.sequence), 0), max(e.occurred_at) FROM \(NewEvents.chosen)
+            WHERE i.merchant_id = $1 AND i.category = 'CASHIN' AND i.object_id = $2
             """, [.int(merchantID), .int(qrCode.id)]
         ) { (sequence: $0.int(0), at: $0.timeIfPresent(1)) }
         // Of the same moment at its own precision as the event before, it follows that one.

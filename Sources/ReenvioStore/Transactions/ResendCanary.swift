@@ -61,9 +61,8 @@ struct ResendCanary {
         try db.query(
             """
             SELECT d.attempts - CASE WHEN d.claim_token IS NULL THEN 0 ELSE 1 END, d.queue_id
-            FROM deliveries d WHERE d.merchant_id = $1 AND d.id IN (
-                SELECT i.id FROM deliveries i
-                WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL)
+            FROM \(EndedDeliveries.chosen)
+            WHERE i.merchant_id = $1 AND i.resend_id = $2 AND i.payout_id IS NOT NULL ORDER BY i.payout_id
             """, [.int(resend.merchantID), .int(resend.id)]
         ) { row in
             let failures = row.int(0)

@@ -106,8 +106,7 @@ extension Store {
                 "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)",
                 [.time(retention.cutoff(.audit, now: now)), .int(Self.sweepMax)])
         case .idempotencyKeys:
-            result.idempotencyKeys = try db.run(
-                Self.deleteIdempotencyKeys, [.time(IdempotencyKeys.oldest(now)), .int(Self.sweepMax)])
+            result.idempotencyKeys = try sweepIdempotencyKeys(cutoff: IdempotencyKeys.oldest(now), in: db)
         case .queues:
             result.queues = try db.run(Self.deleteQueues, [.int(Int64.max), .int(Self.sweepMax)])
         }
@@ -118,8 +117,9 @@ extension Store {
         let old = try db.all(
             """
             SELECT p.merchant_id, p.kind, p.object_id FROM parties p
-            WHERE p.created_at < $1 AND NOT EXISTS (
-                SELECT 1 FROM resends r WHERE r.state IN ('processing', 'awaiting') AND r.merchant_id = p.merchant_id)
+            WHERE p.created_at < $1 AND p.merchant_id NOT IN (
+                SELECT merchant_id FROM resends WHERE state = 'processing'
+                UNION ALL SELECT merchant_id FROM resends WHERE state = 'awaiting')
             ORDER BY p.created_at LIMIT $2
             """, [.time(cutoff), .int(Self.sweepMax)]
         ) { (merchantID: $0.int(0), kind: $0.text(1), objectID: $0.int(2)) }
@@ -150,10 +150,25 @@ extension Store {
         try db.run("DELETE FROM resend_batches WHERE id = $1", [.int(id)])
     }
 
-    private static let deleteIdempotencyKeys = """
-        DELETE FROM idempotency_keys WHERE (account_id, method, path, key) IN (
-            SELECT account_id, method, path, key FROM idempotency_keys WHERE created_at <= $1 LIMIT $2)
-        """
+    /// Found first: SQLite would look at all keys of an account for each one. One that was used anew meanwhile stays.
+    private func sweepIdempotencyKeys(cutoff: Timestamp, in db: any SQLConnection) throws -> Int {
+        var rows = SQLRows([
+            ("account_id", .int), ("method", .text), ("path", .text), ("key", .text), ("cutoff", .int),
+        ])
+        try db.query(
+            """
+            SELECT account_id, method, path, key FROM idempotency_keys WHERE created_at <= $1
+            ORDER BY created_at LIMIT $2
+            """, [.time(cutoff), .int(Self.sweepMax)]
+        ) { rows.append([.int($0.int(0)), .text($0.text(1)), .text($0.text(2)), .text($0.text(3)), .time(cutoff)]) }
+        return try db.changes(
+            """
+            DELETE FROM idempotency_keys USING {rows}
+            WHERE idempotency_keys.account_id = rows.account_id AND idempotency_keys.method = rows.method
+                AND idempotency_keys.path = rows.path AND idempotency_keys.key = rows.key
+                AND idempotency_keys.created_at <= rows.cutoff
+            """, rows)
+    }
 
     private static let deleteQueues = """
         DELETE FROM queues WHERE (merchant_id, id) IN (

@@ -59,7 +59,7 @@ struct SweepDeliveries {
         try db.query(
             """
             SELECT s.merchant_id, s.object_id, s.delivery_id, s.ended_at,
-                CASE WHEN EXISTS (SELECT 1 FROM resends r WHERE r.id = s.resend_id) THEN 1 ELSE 0 END
+                CASE WHEN (SELECT r.id FROM resends r WHERE r.id = s.resend_id) IS NULL THEN 0 ELSE 1 END
             FROM \(table) s WHERE (s.merchant_id, s.object_id, s.delivery_id) > ($1, $2, $3)
             ORDER BY s.merchant_id, s.object_id, s.delivery_id LIMIT $4
             """,

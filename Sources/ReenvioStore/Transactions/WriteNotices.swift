@@ -79,7 +79,8 @@ extension Store {
     private func withinBounds(_ notices: [OperatorNotice], in db: any SQLConnection) throws -> [OperatorNotice] {
         guard notices.contains(where: \.isFrequent) else { return notices }
         let waiting = try db.first(
-            "SELECT count(*) FROM (SELECT 1 FROM notices LIMIT $1) AS waiting", [.int(Limits.noticesWaiting)]
+            "SELECT count(*) FROM (SELECT 1 FROM notices ORDER BY id LIMIT $1) AS waiting",
+            [.int(Limits.noticesWaiting)]
         ) { Int($0.int(0)) }
         var room = Limits.noticesWaiting - (waiting ?? 0)
         return notices.filter { notice in

@@ -52,6 +52,7 @@ struct StoreCheck {
         }
         warnings += try await store.setAsides(now: try await store.engineNow(wall: Terminal.now)).map(\.text)
         warnings += try await Self.clockWarnings(store)
+        warnings += Self.serverWarnings(store)
         guard isDeep else { return }
         guard let path else { return await count(store) }
         let interruption = Interruption(removing: PrivateCopy.files(of: path))
@@ -76,6 +77,15 @@ struct StoreCheck {
         } catch {
             problems.append("the rows cannot be counted: \(error)")
         }
+    }
+
+    /// Servers of the URI that nothing is written to, and why.
+    private static func serverWarnings(_ store: Store) -> [String] {
+        guard let news = store.engine.sharing?.serverNews else { return [] }
+        return [
+            news.refusal.map { "a database server was refused: \($0)" },
+            news.adopted.map { "the store is on another database system than before (\($0))" },
+        ].compactMap { $0 }
     }
 
     /// Whether a server on this machine would remove anything by its clock now.

@@ -56,8 +56,8 @@ enum Wiring {
                     ServerClock(store: store, clock: clock), clock: clock, on: group.any(), logger: logger),
                 PollLoop(readiness, clock: clock, on: group.any(), logger: logger),
                 PollLoop(
-                    StoreWatch(files: store.engine.files, logger: logger), clock: clock, on: group.any(), logger: logger
-                ),
+                    StoreWatch(files: store.engine.files, sharing: store.engine.sharing, logger: logger), clock: clock,
+                    on: group.any(), logger: logger),
             ] + reload(certificate, clock, on: group, logger: logger) + listeners
     }
 

@@ -100,6 +100,14 @@ class Postgres:
         return [line.split("\x1f") for line in done.stdout.splitlines()]
 
 
+def standby_of(primary):
+    """A running standby that follows a running server."""
+    standby = Postgres()
+    standby.program("pg_basebackup", "-h", primary.folder, "-U", "postgres", "-D", standby.data, "-R", "-c", "fast")
+    standby.settings |= {"primary_conninfo": f"host={primary.folder} user=postgres application_name=standby"}
+    return standby.start()
+
+
 class SharedHouse(House):
     """A store in a database of its own; its servers share it."""
 
