@@ -102,10 +102,18 @@ struct APIFixture: Sendable {
         }
     }
 
-    /// A key of the first account with these scopes and addresses.
-    func key(_ scopes: [Scope] = Scope.defaults, cidrs: [String] = []) async throws -> Credential {
+    /// A key of the first account with these scopes, addresses and merchants.
+    func key(
+        _ scopes: [Scope] = Scope.defaults, cidrs: [String] = [], merchants: Set<Int64>? = nil
+    ) async throws -> Credential {
         let cidrs = cidrs.compactMap { CIDR($0) }
-        return .text("Bearer " + (try await Self.key(store, account: Fixtures.accountID, scopes, cidrs)))
+        let key = try await Self.key(store, account: Fixtures.accountID, scopes, cidrs, merchants)
+        return .text("Bearer " + key)
+    }
+
+    /// An operator key with these scopes only.
+    func operatorKey(_ scopes: [Scope]) async throws -> Credential {
+        .text("Bearer " + (try await Self.key(store, account: nil, scopes)))
     }
 
     /// A user of the first account, or of another.
@@ -131,12 +139,14 @@ struct APIFixture: Sendable {
     }
 
     private static func key(
-        _ store: Store, account: Int64?, _ scopes: [Scope] = Scope.defaults, _ cidrs: [CIDR] = []
+        _ store: Store, account: Int64?, _ scopes: [Scope]? = nil, _ cidrs: [CIDR] = [],
+        _ merchants: Set<Int64>? = nil
     ) async throws -> String {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         let key = APIKey(
-            id: text.id, name: "test", accountID: account, scopes: scopes, cidrs: cidrs, expiresAt: nil,
+            id: text.id, name: "test", accountID: account, scopes: scopes ?? Scope.defaults,
+            hasEveryScope: account == nil && scopes == nil, merchants: merchants, cidrs: cidrs, expiresAt: nil,
             revokedAt: nil, createdAt: Fixtures.start)
         try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
         return text.text

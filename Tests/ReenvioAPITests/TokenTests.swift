@@ -18,7 +18,9 @@ struct TokenTests {
         }
     }
 
-    private static let operatorProbe = Endpoint(.post, "/v3/cashin/probe", .operatorKey, takesBody: true) { call in
+    private static let operatorProbe = Endpoint(
+        .post, "/v3/cashin/probe", .operatorKey(.payoutsReport), takesBody: true
+    ) { call in
         throw Faults("fault", "The fault field is a fault.")
     }
 

@@ -25,8 +25,7 @@ package struct MerchantRoutes: Sendable {
 
     private func merchantID(_ call: Call) async throws -> Int64 {
         let id = try call.id("id", orThrow: Self.unknown)
-        let accountID = try call.requireCaller().accountID
-        guard try await engine.store.merchant(id: id, accountID: accountID) != nil else { throw Self.unknown }
+        guard try await engine.store.merchant(id: id, for: try call.requireCaller()) != nil else { throw Self.unknown }
         return id
     }
 

@@ -13,9 +13,9 @@ package struct CashInRoutes: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, "/v3/cashin/qrcodes", .operatorKey, takesBody: true, create),
-            Endpoint(.post, "/v3/cashin/qrcodes/{id}/events", .operatorKey, takesBody: true, report),
-            Endpoint(.post, "/v2/payout/payments/{id}/refund", .operatorKey, takesBody: true, refund),
+            Endpoint(.post, "/v3/cashin/qrcodes", .operatorKey(.payoutsReport), takesBody: true, create),
+            Endpoint(.post, "/v3/cashin/qrcodes/{id}/events", .operatorKey(.payoutsReport), takesBody: true, report),
+            Endpoint(.post, "/v2/payout/payments/{id}/refund", .operatorKey(.payoutsReport), takesBody: true, refund),
         ]
     }
 

@@ -46,7 +46,8 @@ struct JobPages: Sendable {
         let filters = ["merchant_id", "status"].compactMap { name in visit.asked(name).map { (name, $0) } }
         view.text("next", Self.next(Self.path, filters, found["next"]?.text))
         let place = visit.asked("logs").flatMap(CursorPage.position)
-        let logs = try await desk.engine.store.listLogDetails(accountID: visit.accountID, CursorPage(after: place))
+        let logs = try await desk.engine.store.listLogDetails(
+            accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(after: place))
         view.list("logs", logs.logs.map(LogPages.row))
         view.text("logs_next", logs.next.map { "\(Self.path)?logs=\($0)" })
         view.text("curl", desk.curl(.get, Self.api, query: query.filter { $0.name != "cursor" }))

@@ -40,7 +40,9 @@ struct LogPages: Sendable {
 
     private func find(_ visit: Visit) async throws -> ResendLogDetails {
         let id = try visit.id("id", orThrow: LogRoutes.unknown)
-        guard let log = try await desk.engine.store.logDetails(id: id, accountID: visit.accountID) else {
+        guard let log = try await desk.engine.store.logDetails(id: id, accountID: visit.accountID),
+            visit.caller.mayUse(merchantID: log.merchantID)
+        else {
             throw LogRoutes.unknown
         }
         return log

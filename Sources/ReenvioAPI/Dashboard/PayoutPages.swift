@@ -38,9 +38,11 @@ struct PayoutPages: Sendable {
         }
         let found: [PayoutRow]
         if let text {
-            found = try await desk.engine.store.searchPayouts(text, accountID: visit.accountID)
+            found = try await desk.engine.store.searchPayouts(
+                text, accountID: visit.accountID, merchants: visit.key.merchants)
         } else {
-            found = try await desk.engine.store.recentPayouts(accountID: visit.accountID)
+            found = try await desk.engine.store.recentPayouts(
+                accountID: visit.accountID, merchants: visit.key.merchants)
         }
         view.flag("searched", text != nil)
         view.text("count", "\(found.count)\(found.count == Store.foundMax ? " or more" : "")")
@@ -68,7 +70,7 @@ struct PayoutPages: Sendable {
     private func show(_ visit: Visit, isRevealed: Bool) async throws -> Answer {
         let id = try visit.id("id", orThrow: .payoutNotFound)
         let store = desk.engine.store
-        guard let payout = try await store.payout(id: id, accountID: visit.accountID) else {
+        guard let payout = try await store.payout(id: id, for: visit.caller) else {
             throw Problem.payoutNotFound
         }
         // Written before anything is shown: what cannot be noted is not revealed.

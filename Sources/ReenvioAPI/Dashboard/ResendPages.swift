@@ -50,8 +50,10 @@ struct ResendPages: Sendable {
                 return view
             })
         view.list(
-            "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
-        let batches = try await desk.engine.store.listBatches(accountID: visit.accountID, CursorPage(limit: 5)).batches
+            "merchants", try await desk.engine.store.merchants(for: visit.caller).map(SettingsPages.option))
+        let batches = try await desk.engine.store.listBatches(
+            accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(limit: 5)
+        ).batches
         view.list("batches", batches.map(BatchPages.row))
         let now = desk.engine.clock.wall
         view.list(
@@ -106,9 +108,7 @@ struct ResendPages: Sendable {
         var body = JSONObject()
         if let merchant = visit.field("merchant") {
             body.set("merchant_id", number(merchant))
-        } else if let accountID = visit.accountID,
-            let only = try await desk.engine.store.onlyMerchant(accountID: accountID)
-        {
+        } else if let only = try await desk.engine.store.onlyMerchant(for: visit.caller) {
             body.set("merchant_id", .number(JSONNumber(only.id)))
         }
         for (field, key) in [("start", "start_time"), ("end", "end_time")] {

@@ -27,7 +27,7 @@ struct SettingsPages: Sendable {
         let mayRotate = visit.caller.may(.secretsWrite)
         view.list(
             "merchants",
-            try await store.merchants(accountID: visit.accountID).map { merchant in
+            try await store.merchants(for: visit.caller).map { merchant in
                 var view = Self.option(merchant)
                 view.flag("may_rotate", mayRotate && merchant.closedAt == nil)
                 return view
@@ -36,12 +36,7 @@ struct SettingsPages: Sendable {
         let now = desk.engine.clock.wall
         view.list("keys", try await store.keys(accountID: visit.accountID).map { Self.key($0, visit, now: now) })
         let page = CursorPage(after: visit.asked("cursor").flatMap(CursorPage.position))
-        let audit: (rows: [AuditRow], next: String?)
-        if let accountID = visit.accountID {
-            audit = try await store.listAudit(accountID: accountID, page)
-        } else {
-            audit = try await store.listAudit(page)
-        }
+        let audit = try await store.listAudit(for: visit.caller, page)
         view.list("audit", audit.rows.map(Self.entry))
         view.text("next", audit.next.map { "\(Self.path)?cursor=\($0)#audit" })
         view.text("curl", visit.key.isOperator ? desk.curl(.get, "/v2/audit") : nil)
@@ -63,8 +58,9 @@ struct SettingsPages: Sendable {
         view.text("key", key.id)
         view.text("key_name", key.name)
         view.flag("own", key.id == visit.key.id)
-        let scopes = key.scopes.map(\.rawValue).joined(separator: ", ")
-        view.text("may", key.isOperator ? "operator: everything" : scopes)
+        let scopes = key.hasEveryScope ? "everything" : key.scopes.map(\.rawValue).joined(separator: ", ")
+        let merchants = key.merchants.map { "; merchants " + $0.sorted().map { String($0) }.joined(separator: ", ") }
+        view.text("may", (key.isOperator ? "operator: " : "") + scopes + (merchants ?? ""))
         view.text("from", key.cidrs.isEmpty ? "anywhere" : key.cidrs.map(\.description).joined(separator: ", "))
         let state = key.revokedAt != nil ? "revoked" : key.isUsable(now: now) ? "valid" : "expired"
         var pill = Shown.pill(state)

@@ -7,14 +7,15 @@ package enum Access: Sendable, Equatable {
     case open
     /// Any key.
     case anyKey
-    /// Any key with the scope; an operator key has every scope.
+    /// Any key with the scope.
     case key(Scope)
     /// Any key with one of the scopes.
     case keyWithOne(of: [Scope])
     /// A resend create: `resend:write`, or also `resend:dry-run` where its body is a dry run. What it costs and needs
     /// is known only once its body was looked at (`docs/contract.md` 4.4).
     case resendKey
-    case operatorKey
+    /// An operator key with the scope.
+    case operatorKey(Scope)
     /// A user's access token: the endpoints of v3, whose 422 has a message without full stop (`docs/contract.md` 10).
     case token
     /// The credential stands in the body, and the endpoint judges it.
@@ -47,10 +48,10 @@ package enum Caller: Sendable, Equatable {
         }
     }
 
-    /// Whether it is a key with that scope; an operator key has every scope.
+    /// Whether it is a key with that scope.
     package func may(_ scope: Scope) -> Bool {
         guard case .key(let key) = self else { return false }
-        return key.isOperator || key.scopes.contains(scope)
+        return key.may(scope)
     }
 
     package var isOperator: Bool {

@@ -151,9 +151,9 @@ package struct Gateway: Sendable {
         let scopes: [Scope]
         switch endpoint.access {
         case .open, .resendKey, .token, .signIn, .anyKey: scopes = []
-        case .operatorKey:
+        case .operatorKey(let scope):
             guard caller.isOperator else { throw Problem.operatorKeyNeeded }
-            scopes = []
+            scopes = [scope]
         case .key(let scope): scopes = [scope]
         case .keyWithOne(let some): scopes = some
         }

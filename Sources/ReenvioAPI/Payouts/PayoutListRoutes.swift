@@ -21,18 +21,20 @@ package struct PayoutListRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        let query: PayoutQuery
+        var query: PayoutQuery
         do {
             query = try PayoutQuery(call.query)
         } catch {
             throw Problem.invalid(error)
         }
         if let merchantID = query.merchantID,
-            try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil
+            try await engine.store.merchant(id: merchantID, for: caller) == nil
         {
             throw Problem.invalid(Faults("merchant_id", "The merchant_id is not associated with your account."))
         }
-        let page = try await engine.store.listPayouts(query, accountID: caller.accountID)
+        query.merchantID = query.merchantID ?? caller.onlyMerchantID
+        let page = try await engine.store.listPayouts(
+            query, accountID: caller.accountID, merchants: caller.merchants)
         let lastPage = max(1, (page.total + query.perPage - 1) / query.perPage)
         return .json { writer in
             writer.array("data") { writer in

@@ -14,8 +14,9 @@ package struct MoveRoutes: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, "/v2/merchants/{id}/notification-urls/move", .operatorKey, takesBody: true, move),
-            Endpoint(.patch, "/v2/payout/payments/{id}", .operatorKey, takesBody: true, setURL),
+            Endpoint(
+                .post, "/v2/merchants/{id}/notification-urls/move", .operatorKey(.tenantsWrite), takesBody: true, move),
+            Endpoint(.patch, "/v2/payout/payments/{id}", .operatorKey(.tenantsWrite), takesBody: true, setURL),
         ]
     }
 

@@ -27,7 +27,8 @@ package struct BatchRoutes: Sendable {
 
     private func create(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        let request = try ResendBatchRequest.parse(call.body)
+        var request = try ResendBatchRequest.parse(call.body)
+        if request.merchants == .all, let own = caller.merchants { request.merchants = .named(own.sorted()) }
         try await check(request.merchants, caller)
         let tooMany = Problem.invalid(Faults("merchant_ids", ResendBatchRequest.tooManyMerchants))
         if request.dryRun {
@@ -47,23 +48,28 @@ package struct BatchRoutes: Sendable {
     private func check(_ merchants: ResendBatchRequest.Merchants, _ caller: Caller) async throws {
         guard case .named(let ids) = merchants else { return }
         let known = try await engine.store.knownMerchants(ids, accountID: caller.accountID)
-        let unknown = ids.filter { !known.contains($0) }
+        let unknown = ids.filter { !known.contains($0) || !caller.mayUse(merchantID: $0) }
         if unknown.isEmpty { return }
         let named = unknown.prefix(20).map { String($0) }.joined(separator: ", ")
         throw Problem.invalid(Faults("merchant_ids", "Not associated with your account: \(named)."))
     }
 
+    private func find(_ call: Call) async throws -> ResendBatch {
+        let caller = try call.requireCaller()
+        let batch = try await engine.store.batch(
+            publicID: call.parameter("batch_id"), accountID: caller.accountID, merchants: caller.merchants)
+        guard let batch else { throw Self.unknown }
+        return batch
+    }
+
     private func show(_ call: Call) async throws -> Answer {
-        let accountID = try call.requireCaller().accountID
-        let publicID = call.parameter("batch_id")
-        guard let batch = try await engine.store.batch(publicID: publicID, accountID: accountID) else {
-            throw Self.unknown
-        }
+        let batch = try await find(call)
         return .json(headers: ["Cache-Control": "no-store"]) { batch.writeMembers(into: &$0) }
     }
 
     private func cancel(_ call: Call) async throws -> Answer {
         let accountID = try call.requireCaller().accountID
+        _ = try await find(call)
         let (outcome, batch) = try await engine.cancelBatch(
             publicID: call.parameter("batch_id"), accountID: accountID, by: call.requester)
         if outcome == .alreadyEnded { throw Problem.conflict("The resend batch has already ended.") }
@@ -76,7 +82,8 @@ package struct BatchRoutes: Sendable {
         var reader = QueryReader(call.query, known: QueryReader.pageNames)
         let page = reader.page()
         try reader.throwFaults()
-        let found = try await engine.store.listBatches(accountID: caller.accountID, page)
+        let found = try await engine.store.listBatches(
+            accountID: caller.accountID, merchants: caller.merchants, page)
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in
                 for batch in found.batches { writer.object { batch.writeMembers(into: &$0) } }

@@ -95,8 +95,8 @@ struct DemoStage: Sendable {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         let key = APIKey(
-            id: text.id, name: "demo", accountID: account, scopes: Scope.defaults, cidrs: [], expiresAt: nil,
-            revokedAt: nil, createdAt: now
+            id: text.id, name: "demo", accountID: account, scopes: account == nil ? [] : Scope.defaults,
+            hasEveryScope: account == nil, cidrs: [], expiresAt: nil, revokedAt: nil, createdAt: now
         )
         try await store.createKey(key, text: text, actor: "demo", now: now)
         return text.text
