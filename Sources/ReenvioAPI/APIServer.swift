@@ -98,7 +98,7 @@ package struct APIServer: Sendable {
     package var gateway: Gateway {
         Gateway(
             authenticator: Authenticator(store: engine.store, tokens: tokens, clock: engine.clock),
-            limiter: RateLimiter(options.rateLimits),
+            limiter: RateLimiter(options.rateLimits), failedLogins: FailedLogins(engine.failedAuthentications),
             clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
     }
 

@@ -39,6 +39,7 @@ package struct Engine: Sendable {
     package let metrics: MetricsPage
     /// What was done minute by minute, for the dashboard.
     package let pulse: Pulse
+    package let failedAuthentications: FailedAuthenticationCounters
     package let operatorHook: OperatorHook
     private let courier: Courier
 
@@ -50,6 +51,7 @@ package struct Engine: Sendable {
         let trust = ClockTrust(store: store, clock: clock, logger: logger)
         metrics = MetricsPage(registry, store: store, clock: clock, trust: trust)
         pulse = meters.pulse
+        failedAuthentications = meters.failedAuthentications
         self.store = store
         self.clock = clock
         self.entropy = entropy

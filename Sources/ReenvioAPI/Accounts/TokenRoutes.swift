@@ -26,7 +26,7 @@ package struct TokenRoutes: Sendable {
         guard let clientID, let secret,
             let user = try await engine.store.user(clientID: clientID, secretHash: ClientCredentials.hash(secret)),
             user.isActive
-        else { throw Problem.unauthorized }
+        else { throw RefusedCredential(shown: "\(clientID ?? "") \(secret ?? "")") }
         let token = try await tokens.issue(userID: user.id)
         var requester = call.requester
         requester.actor = user.actor

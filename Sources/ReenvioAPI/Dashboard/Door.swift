@@ -31,7 +31,6 @@ struct Door: Sendable {
 
     func open(_ page: Page, _ request: Request, _ context: APIContext) async throws -> Answer {
         let address = gateway.address(of: request, context)
-        try gateway.failedLogins.check(address, now: desk.engine.clock.engine)
         guard let (token, key) = try await session(request, from: address) else {
             return try signInPage(request, wanted: page.method == .get ? request.uri.description : nil)
         }
@@ -78,19 +77,22 @@ struct Door: Sendable {
     // MARK: In and out
 
     func signIn(_ request: Request, _ context: APIContext) async throws -> Answer {
-        let now = desk.engine.clock.now
         let expiry = desk.engine.clock.expiry
         let address = gateway.address(of: request, context)
-        try gateway.failedLogins.check(address, now: now.engine)
         let form = try await Self.form(request, context)
         func field(_ name: String) -> String { form.last { $0.name == name }?.value ?? "" }
         let visitor = Self.cookie(SignIn.visitorCookie, request).flatMap { SessionToken($0) }
         guard let visitor, visitor.accepts(formToken: field("token")) else { throw Self.badToken }
         let shown = field("key").filter { !$0.isWhitespace }
-        guard let text = APIKeyText(shown), let key = try await desk.engine.store.apiKey(text),
-            key.isUsable(now: expiry), Self.isAllowed(key, address)
-        else {
-            gateway.failedLogins.note(address, now: now.engine)
+        var found: APIKey?
+        if let text = APIKeyText(shown) { found = try await desk.engine.store.apiKey(text) }
+        guard let key = found, key.isUsable(now: expiry), Self.isAllowed(key, address) else {
+            let refused = RefusedCredential(
+                .unauthorized, found == nil ? .unknown : .dead, shown: shown, keyID: found?.id)
+            let problem = gateway.failedLogins.answer(
+                refused, from: address, requestID: context.requestID, now: desk.engine.clock.engine,
+                logger: context.logger)
+            guard problem == .unauthorized else { throw problem }
             return try signInPage(request, wanted: SignIn.safePath(field("next")), isRefused: true)
         }
         var generator = EntropyGenerator(desk.engine.entropy)

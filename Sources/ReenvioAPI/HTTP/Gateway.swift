@@ -11,13 +11,15 @@ package struct Gateway: Sendable {
     private let authenticator: Authenticator
     private let limiter: RateLimiter
     let clientAddress: ClientAddress
-    let failedLogins = FailedLogins()
+    let failedLogins: FailedLogins
     private let clock: any TimeSource
 
     package init(
-        authenticator: Authenticator, limiter: RateLimiter, clientAddress: ClientAddress, clock: any TimeSource
+        authenticator: Authenticator, limiter: RateLimiter, failedLogins: FailedLogins, clientAddress: ClientAddress,
+        clock: any TimeSource
     ) {
         self.authenticator = authenticator
+        self.failedLogins = failedLogins
         self.limiter = limiter
         self.clientAddress = clientAddress
         self.clock = clock
@@ -39,16 +41,15 @@ package struct Gateway: Sendable {
         return router
     }
 
-    /// 429 for an address with too many failed authentications; a 401, wherever it comes from, counts as one more.
+    /// A credential that does not verify is 401, wherever that is found out, or 429 where too many fail.
     private func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Answer {
         let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
         if endpoint.access == .open { return try await admitted(request, context, endpoint, address) }
-        try failedLogins.check(address, now: clock.engine)
         do {
             return try await admitted(request, context, endpoint, address)
-        } catch let problem as Problem where problem.status == 401 {
-            failedLogins.note(address, now: clock.engine)
-            throw problem
+        } catch let refused as RefusedCredential {
+            throw failedLogins.answer(
+                refused, from: address, requestID: context.requestID, now: clock.engine, logger: context.logger)
         } catch let faults as Faults where endpoint.access == .token {
             throw Problem.invalid(faults).inV3
         } catch let problem as Problem where endpoint.access == .token {
@@ -221,7 +222,7 @@ package struct Gateway: Sendable {
         guard let key = try await authenticator.hmacKey(userID: user.id) else { return }
         let shown = HTTPField.Name("hmac").flatMap { request.headers[$0] }
         guard let shown, BodySignature.isValid(shown, of: signed.readableBytesView, key: key) else {
-            throw Problem.unauthorized
+            throw RefusedCredential(shown: "\(user.actor) \(shown ?? "")")
         }
     }
 
