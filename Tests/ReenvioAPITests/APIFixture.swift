@@ -35,6 +35,8 @@ struct APIFixture: Sendable {
     let store: Store
     let clock: ManualClock
     let table: RouteTable
+    /// Method, path and access of the dashboard's pages.
+    let pages: [Endpoint]
     private let engine: Engine
     private let keys: (operator: String, own: String, other: String)
     private let client: any TestClientProtocol
@@ -79,17 +81,19 @@ struct APIFixture: Sendable {
         try await application.test(.router) { client in
             try await body(
                 APIFixture(
-                    store: store, clock: clock, table: server.table, engine: engine, keys: keys, client: client))
+                    store: store, clock: clock, table: server.table, pages: server.dashboard.endpoints, engine: engine,
+                    keys: keys, client: client))
         }
     }
 
     private init(
-        store: Store, clock: ManualClock, table: RouteTable, engine: Engine,
+        store: Store, clock: ManualClock, table: RouteTable, pages: [Endpoint], engine: Engine,
         keys: (operator: String, own: String, other: String), client: any TestClientProtocol
     ) {
         self.store = store
         self.clock = clock
         self.table = table
+        self.pages = pages
         self.engine = engine
         self.keys = keys
         self.client = client

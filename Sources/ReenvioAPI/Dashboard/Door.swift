@@ -43,7 +43,12 @@ struct Door: Sendable {
             guard token.accepts(formToken: visit.field("token") ?? "") else { throw Self.badToken }
         }
         do {
-            try gateway.admit(visit.caller, page.scope.map { [$0] } ?? [], page.method == .get ? .read : nil)
+            if page.path == SignIn.home, !page.access.admits(visit.caller),
+                let place = Layout.Place.allCases.first(where: { $0.access.admits(visit.caller) })
+            {
+                return Layout.redirect(place.path)
+            }
+            try gateway.admit(visit.caller, page.access, page.limit)
             return try await page.handle(visit)
         } catch {
             let problem = Problem(error)

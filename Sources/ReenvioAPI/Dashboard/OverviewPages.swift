@@ -13,8 +13,8 @@ struct OverviewPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, SignIn.home, show),
-            Page(.get, SignIn.home + "/events", events),
+            Page(.get, SignIn.home, Layout.Place.overview.access, show),
+            Page(.get, SignIn.home + "/events", Layout.Place.overview.access, events),
         ]
     }
 

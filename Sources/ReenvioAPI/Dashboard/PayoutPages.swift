@@ -16,10 +16,10 @@ struct PayoutPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path, search),
-            Page(.get, Self.path + "/{id}") { try await show($0, isRevealed: false) },
-            Page(.post, Self.path + "/{id}/reveal") { try await show($0, isRevealed: true) },
-            Page(.post, Self.path + "/{id}/resend", nil, resend),
+            Page(.get, Self.path, Layout.Place.payouts.access, search),
+            Page(.get, Self.path + "/{id}", .key(.payoutsRead)) { try await show($0, isRevealed: false) },
+            Page(.post, Self.path + "/{id}/reveal", .key(.payoutsRead)) { try await show($0, isRevealed: true) },
+            Page(.post, Self.path + "/{id}/resend", .key(.resendWrite), resend),
         ]
     }
 

@@ -15,10 +15,10 @@ struct ReceiverPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path) { try await show($0) },
-            Page(.post, Self.path + "/ping", nil, ping),
-            Page(.post, Self.path + "/{id}/pause", nil) { try await press("pause", $0) },
-            Page(.post, Self.path + "/{id}/resume", nil) { try await press("resume", $0) },
+            Page(.get, Self.path, Layout.Place.receivers.access) { try await show($0) },
+            Page(.post, Self.path + "/ping", .key(.receiversWrite), ping),
+            Page(.post, Self.path + "/{id}/pause", .key(.receiversWrite)) { try await press("pause", $0) },
+            Page(.post, Self.path + "/{id}/resume", .key(.receiversWrite)) { try await press("resume", $0) },
         ]
     }
 

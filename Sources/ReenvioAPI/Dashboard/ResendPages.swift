@@ -15,7 +15,10 @@ struct ResendPages: Sendable {
     }
 
     var pages: [Page] {
-        [Page(.get, Self.path, form), Page(.post, Self.path, nil, act)]
+        [
+            Page(.get, Self.path, Layout.Place.resend.access, form),
+            Page(.post, Self.path, Layout.Place.resend.access, act),
+        ]
     }
 
     /// `2026-03-24T08:00` of a browser's date field, or without seconds, as the contract writes it.
@@ -51,9 +54,12 @@ struct ResendPages: Sendable {
             })
         view.list(
             "merchants", try await desk.engine.store.merchants(for: visit.caller).map(SettingsPages.option))
-        let batches = try await desk.engine.store.listBatches(
-            accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(limit: 5)
-        ).batches
+        var batches: [ResendBatch] = []
+        if BatchRoutes.readers.admits(visit.caller) {
+            batches = try await desk.engine.store.listBatches(
+                accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(limit: 5)
+            ).batches
+        }
         view.list("batches", batches.map(BatchPages.row))
         let now = desk.engine.clock.wall
         view.list(

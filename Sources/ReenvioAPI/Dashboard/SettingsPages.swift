@@ -15,8 +15,8 @@ struct SettingsPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path, nil) { try await show($0) },
-            Page(.post, Self.path + "/secrets/{id}/rotate", nil, rotate),
+            Page(.get, Self.path, Layout.Place.settings.access) { try await show($0) },
+            Page(.post, Self.path + "/secrets/{id}/rotate", .key(.secretsWrite), rotate),
         ]
     }
 
@@ -33,14 +33,20 @@ struct SettingsPages: Sendable {
                 return view
             })
         view.flag("may_not_rotate", !mayRotate)
+        view.flag("may_audit", visit.caller.may(.auditRead))
+        if visit.caller.may(.auditRead) { try await audit(visit, into: &view) }
+        return try Layout.page("settings", .settings, status: status, view, for: visit)
+    }
+
+    private func audit(_ visit: Visit, into view: inout View) async throws {
+        let store = desk.engine.store
         let now = desk.engine.clock.wall
         view.list("keys", try await store.keys(accountID: visit.accountID).map { Self.key($0, visit, now: now) })
         let page = CursorPage(after: visit.asked("cursor").flatMap(CursorPage.position))
         let audit = try await store.listAudit(for: visit.caller, page)
         view.list("audit", audit.rows.map(Self.entry))
         view.text("next", audit.next.map { "\(Self.path)?cursor=\($0)#audit" })
-        view.text("curl", visit.key.isOperator ? desk.curl(.get, "/v2/audit") : nil)
-        return try Layout.page("settings", .settings, status: status, view, for: visit)
+        view.text("curl", desk.curl(.get, "/v2/audit"))
     }
 
     /// A merchant to choose.

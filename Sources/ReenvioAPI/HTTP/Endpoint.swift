@@ -21,6 +21,28 @@ package enum Access: Sendable, Equatable {
     /// The credential stands in the body, and the endpoint judges it.
     case signIn
 
+    /// Whether it lets a key in, limits aside.
+    func admits(_ caller: Caller) -> Bool {
+        (try? check(caller)) != nil
+    }
+
+    /// - Throws: 403 for a caller that is no operator, or lacks the scope.
+    func check(_ caller: Caller) throws {
+        switch self {
+        case .open, .resendKey, .token, .signIn, .anyKey: return
+        case .operatorKey(let scope):
+            guard caller.isOperator else { throw Problem.operatorKeyNeeded }
+            try Self.check(caller, has: [scope])
+        case .key(let scope): try Self.check(caller, has: [scope])
+        case .keyWithOne(let some): try Self.check(caller, has: some)
+        }
+    }
+
+    /// One of the scopes is enough.
+    static func check(_ caller: Caller, has scopes: [Scope]) throws {
+        if !scopes.contains(where: caller.may) { throw Problem.missingScope(scopes) }
+    }
+
     /// What a resend needs, counted or dispatched.
     static func resendScopes(isDryRun: Bool) -> [Scope] {
         isDryRun ? [.resendDryRun, .resendWrite] : [.resendWrite]

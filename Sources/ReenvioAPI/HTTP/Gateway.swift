@@ -65,7 +65,7 @@ package struct Gateway: Sendable {
         if endpoint.access == .resendKey, let caller {
             body = try await admitResend(request, context, caller)
         } else {
-            if let caller { try admit(caller, to: endpoint) }
+            if let caller { try admit(caller, endpoint.access, endpoint.limit) }
             let signer = endpoint.isSigned ? caller : nil
             if endpoint.takesBody {
                 body = try await readBody(request, context, signedBy: signer)
@@ -113,19 +113,17 @@ package struct Gateway: Sendable {
         if endpoint.access == .resendKey {
             let isDryRun = call.body["dry_run"] == .bool(true)
             try admit(
-                caller, Access.resendScopes(isDryRun: isDryRun), isCounted ? (isDryRun ? .read : .resend) : nil)
+                caller, .keyWithOne(of: Access.resendScopes(isDryRun: isDryRun)),
+                isCounted ? (isDryRun ? .read : .resend) : nil)
         } else {
-            var endpoint = endpoint
-            if !isCounted { endpoint.limit = nil }
-            try admit(caller, to: endpoint)
+            try admit(caller, endpoint.access, isCounted ? endpoint.limit : nil)
         }
         return try await endpoint.handle(call)
     }
 
     /// 403 for the scope, then 429 for the bucket.
-    /// - Parameter scopes: one of them is needed; none where any key will do.
-    func admit(_ caller: Caller, _ scopes: [Scope], _ limit: RateLimits.Kind?) throws {
-        if !scopes.isEmpty, !scopes.contains(where: caller.may) { throw Problem.missingScope(scopes) }
+    func admit(_ caller: Caller, _ access: Access, _ limit: RateLimits.Kind?) throws {
+        try access.check(caller)
         if let limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
     }
 
@@ -147,24 +145,10 @@ package struct Gateway: Sendable {
         return caller
     }
 
-    /// 403 for the scope, then 429 for the bucket.
-    private func admit(_ caller: Caller, to endpoint: Endpoint) throws {
-        let scopes: [Scope]
-        switch endpoint.access {
-        case .open, .resendKey, .token, .signIn, .anyKey: scopes = []
-        case .operatorKey(let scope):
-            guard caller.isOperator else { throw Problem.operatorKeyNeeded }
-            scopes = [scope]
-        case .key(let scope): scopes = [scope]
-        case .keyWithOne(let some): scopes = some
-        }
-        try admit(caller, scopes, endpoint.limit)
-    }
-
     /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
     /// wrong with its body is said after that.
     private func admitResend(_ request: Request, _ context: APIContext, _ caller: Caller) async throws -> Body {
-        try admit(caller, Access.resendScopes(isDryRun: true), nil)
+        try admit(caller, .keyWithOne(of: Access.resendScopes(isDryRun: true)), nil)
         let body: Result<Body, any Error>
         do {
             body = .success(try await readBody(request, context))
@@ -172,7 +156,8 @@ package struct Gateway: Sendable {
             body = .failure(error)
         }
         let isDryRun = (try? body.get())?.object["dry_run"] == .bool(true)
-        try admit(caller, Access.resendScopes(isDryRun: isDryRun), isDryRun ? .read : .resend)
+        try admit(
+            caller, .keyWithOne(of: Access.resendScopes(isDryRun: isDryRun)), isDryRun ? .read : .resend)
         return try body.get()
     }
 

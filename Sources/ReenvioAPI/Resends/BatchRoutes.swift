@@ -7,6 +7,8 @@ import ReenvioStore
 package struct BatchRoutes: Sendable {
     static let path = "/v2/payout/notifications/resend-batches"
     static let unknown = Problem.notFound("Resend batch not found or expired.")
+    /// As for jobs: a key that may dispatch batches may also follow them.
+    static let readers = ResendRoutes.readers
 
     private let engine: Engine
     private let publicURL: PublicURL
@@ -19,8 +21,8 @@ package struct BatchRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
-            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
-            Endpoint(.get, Self.path + "/{batch_id}", .key(.payoutsRead), limit: .read, show),
+            Endpoint(.get, Self.path, Self.readers, limit: .read, list),
+            Endpoint(.get, Self.path + "/{batch_id}", Self.readers, limit: .read, show),
             Endpoint(.delete, Self.path + "/{batch_id}", .key(.resendWrite), cancel),
         ]
     }
