@@ -55,6 +55,7 @@ package struct APIServer: Sendable {
     private let readiness: Readiness
     private let options: Options
     private let tokens: AccessTokens
+    private let audit = CollapsedAudit()
 
     package init(_ engine: Engine, readiness: Readiness, options: Options = Options()) {
         self.engine = engine
@@ -65,16 +66,16 @@ package struct APIServer: Sendable {
 
     package var table: RouteTable {
         RouteTable(
-            PayoutRoutes(engine).endpoints
-                + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
+            PayoutRoutes(engine, audit: audit).endpoints
+                + PayoutListRoutes(engine, publicURL: options.publicURL, audit: audit).endpoints
                 + DeliveryLogRoutes(engine).endpoints
-                + CashInRoutes(engine).endpoints
+                + CashInRoutes(engine, audit: audit).endpoints
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + BatchRoutes(engine, publicURL: options.publicURL).endpoints
                 + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
-                + MoveRoutes(engine).endpoints
+                + MoveRoutes(engine, audit: audit).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
                 + TokenRoutes(engine, tokens: tokens).endpoints

@@ -6,9 +6,11 @@ import ReenvioStore
 /// What the platform reports to v3: QR codes, their events, and refunds of payouts (`docs/contract.md` 8.4).
 package struct CashInRoutes: Sendable {
     private let engine: Engine
+    private let people: PeopleShown
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
     }
 
     package var endpoints: [Endpoint] {
@@ -75,7 +77,8 @@ package struct CashInRoutes: Sendable {
         case .alreadyRefunded: throw Problem.conflict("The payout has already been refunded.")
         }
         guard let payout = try await engine.store.payout(id: id, accountID: nil) else { throw Problem.payoutNotFound }
-        return .json { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: try call.requireCaller())
+        return .json { shown.writeMembers(into: &$0) }
     }
 }
 

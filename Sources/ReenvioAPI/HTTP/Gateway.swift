@@ -46,7 +46,10 @@ package struct Gateway: Sendable {
         let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
         if endpoint.access == .open { return try await admitted(request, context, endpoint, address) }
         do {
-            return try await admitted(request, context, endpoint, address)
+            var answer = try await admitted(request, context, endpoint, address)
+            // Nothing that needed a credential is for caches on the way.
+            if answer.headers["Cache-Control"] == nil { answer.headers["Cache-Control"] = "no-store" }
+            return answer
         } catch let refused as RefusedCredential {
             throw failedLogins.answer(
                 refused, from: address, requestID: context.requestID, now: clock.engine, logger: context.logger)

@@ -9,9 +9,11 @@ package struct PayoutListRoutes: Sendable {
 
     private let engine: Engine
     private let publicURL: PublicURL
+    private let people: PeopleShown
 
-    package init(_ engine: Engine, publicURL: PublicURL) {
+    package init(_ engine: Engine, publicURL: PublicURL, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
         self.publicURL = publicURL
     }
 
@@ -35,10 +37,11 @@ package struct PayoutListRoutes: Sendable {
         query.merchantID = query.merchantID ?? caller.onlyMerchantID
         let page = try await engine.store.listPayouts(
             query, accountID: caller.accountID, merchants: caller.merchants)
+        let shown = try await people.payouts(page.payouts, for: call)
         let lastPage = max(1, (page.total + query.perPage - 1) / query.perPage)
         return .json { writer in
             writer.array("data") { writer in
-                for payout in page.payouts { payout.write(into: &writer) }
+                for payout in shown { payout.write(into: &writer) }
             }
             writer.object("meta") { writer in
                 let isEmpty = page.payouts.isEmpty

@@ -6,9 +6,11 @@ import ReenvioStore
 /// Payouts in: create, read, and the status changes that the platform reports (`docs/contract.md` 2).
 package struct PayoutRoutes: Sendable {
     private let engine: Engine
+    private let people: PeopleShown
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
     }
 
     package var endpoints: [Endpoint] {
@@ -93,7 +95,8 @@ package struct PayoutRoutes: Sendable {
         guard let payout = try await engine.store.payout(id: payoutID, for: caller) else {
             throw Problem.payoutNotFound
         }
-        return .json(status) { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: caller)
+        return .json(status) { shown.writeMembers(into: &$0) }
     }
 
     private func transition(_ call: Call) async throws -> Answer {
@@ -106,14 +109,15 @@ package struct PayoutRoutes: Sendable {
             guard try await engine.store.payout(id: id, accountID: nil) != nil else { throw Problem.payoutNotFound }
             throw error
         }
-        return try await apply(change)
+        return try await apply(change, for: try call.requireCaller())
     }
 
-    private func apply(_ change: StatusChangeRequest) async throws -> Answer {
+    private func apply(_ change: StatusChangeRequest, for caller: Caller) async throws -> Answer {
         let result = try await engine.intake.submit(IntakeBatch(changes: [change], shown: [change.payoutID]))
         if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
         guard let payout = try engine.store.payout(change.payoutID, in: result) else { throw Problem.payoutNotFound }
-        return .json { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: caller)
+        return .json { shown.writeMembers(into: &$0) }
     }
 }
 
@@ -128,7 +132,7 @@ extension PayoutRoutes {
         }
         var change = StatusChangeRequest(payoutID: id, status: .canceled)
         change.canceledBy = call.requester
-        return try await apply(change)
+        return try await apply(change, for: caller)
     }
 }
 

@@ -13,6 +13,7 @@ package struct EngineMetrics: Sendable {
     package let senderShortages: [SenderShortage: Counter]
     /// How often the server stopped accepting connections for a moment.
     package let acceptPauses: Counter
+    let peopleRead: Counter
     let failedAuthentications: FailedAuthenticationCounters
     /// The same by minute, for the dashboard.
     package let pulse = Pulse()
@@ -26,6 +27,7 @@ package struct EngineMetrics: Sendable {
             Counter(label: MetricFamily.attempts.rawValue, dimensions: [("reason", reason)], factory: factory)
         }
         changes = Counter(label: MetricFamily.changes.rawValue, factory: factory)
+        peopleRead = Counter(label: MetricFamily.peopleRead.rawValue, factory: factory)
         failedAuthentications = FailedAuthenticationCounters(factory)
         acceptPauses = Counter(label: MetricFamily.acceptPauses.rawValue, factory: factory)
         possibleDuplicates = Counter(label: MetricFamily.possibleDuplicates.rawValue, factory: factory)

@@ -6,13 +6,15 @@ package struct RateLimits: Sendable, Equatable {
         case read
         /// Resends that dispatch.
         case resend
+        /// People's data that the dashboard is asked to show.
+        case reveal
     }
 
     /// Requests per minute; a kind that is absent is not limited.
     package var perMinute: [Kind: Int]
 
-    package static let defaultText = "resend=30/min,read=600/min"
-    package static let standard = RateLimits(perMinute: [.resend: 30, .read: 600])
+    package static let defaultText = "resend=30/min,read=600/min,reveal=60/min"
+    package static let standard = RateLimits(perMinute: [.resend: 30, .read: 600, .reveal: 60])
     package static let off = RateLimits(perMinute: [:])
 
     package init(perMinute: [Kind: Int]) {

@@ -76,6 +76,18 @@ extension Store {
         }
     }
 
+    /// Notes that a caller is shown people of many payouts unmasked (`docs/contract.md` 14).
+    package func recordPeopleRead(
+        accountID: Int64?, parameters: String, by requester: Requester, now: Timestamp
+    ) async throws {
+        try await engine.write(.intake) { db in
+            try Audit.write(
+                Audit.Entry(
+                    at: now, accountID: accountID, by: requester, action: "people.read", target: "payouts",
+                    parameters: parameters), in: db)
+        }
+    }
+
     /// Notes that somebody is shown the people of a payout unmasked (`docs/contract.md` 14).
     package func recordReveal(
         payout: Payout, by requester: Requester, now: Timestamp
