@@ -56,12 +56,17 @@ package struct APIServer: Sendable {
     private let options: Options
     private let tokens: AccessTokens
     private let audit = CollapsedAudit()
+    /// One for all listeners: a credential does not have its limits twice.
+    private let limiter: RateLimiter
+    private let failedLogins: FailedLogins
 
     package init(_ engine: Engine, readiness: Readiness, options: Options = Options()) {
         self.engine = engine
         tokens = AccessTokens(store: engine.store, clock: engine.clock, entropy: engine.entropy)
         self.readiness = readiness
         self.options = options
+        limiter = RateLimiter(options.rateLimits)
+        failedLogins = FailedLogins(engine.failedAuthentications)
     }
 
     package var table: RouteTable {
@@ -78,7 +83,7 @@ package struct APIServer: Sendable {
                 + MoveRoutes(engine, audit: audit).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
-                + TokenRoutes(engine, tokens: tokens).endpoints
+                + TokenRoutes(engine, tokens: tokens, limiter: limiter, audit: audit).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + DescriptionRoutes().endpoints + rootRoutes(pages: options.isSplit ? "/docs" : SignIn.home).endpoints
@@ -99,13 +104,13 @@ package struct APIServer: Sendable {
     package var gateway: Gateway {
         Gateway(
             authenticator: Authenticator(store: engine.store, tokens: tokens, clock: engine.clock),
-            limiter: RateLimiter(options.rateLimits), failedLogins: FailedLogins(engine.failedAuthentications),
+            limiter: limiter, failedLogins: failedLogins,
             clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
     }
 
     /// The pages for people, which call the same endpoints.
     package var dashboard: Dashboard {
-        Dashboard(engine, endpoints: table, publicURL: options.publicURL)
+        Dashboard(engine, endpoints: table, publicURL: options.publicURL, audit: audit)
     }
 
     package func router() -> Router<APIContext> {

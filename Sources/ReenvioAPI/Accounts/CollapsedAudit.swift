@@ -22,10 +22,11 @@ package final class CollapsedAudit: Sendable {
 
     package init() {}
 
-    /// Calls `write` where a row is due, with how many entries the row before it stands for beside its own. What cannot
-    /// be written stays due.
+    /// Calls `write` where a row is due, with how many entries the row before it stands for beside its own, and
+    /// `otherwise` where none is. What cannot be written stays due.
     package func note(
-        _ action: String, by requester: Requester, now: Timestamp, write: (_ repeated: Int64) async throws -> Void
+        _ action: String, by requester: Requester, now: Timestamp, write: (_ repeated: Int64) async throws -> Void,
+        otherwise: () async throws -> Void = {}
     ) async throws {
         let kind = Kind(actor: requester.actor, action: action, address: requester.address)
         let last = seen.withLock { seen -> Seen? in
@@ -39,7 +40,7 @@ package final class CollapsedAudit: Sendable {
             seen[kind] = Seen(since: now)
             return last ?? Seen(since: now)
         }
-        guard let last else { return }
+        guard let last else { return try await otherwise() }
         do {
             try await write(last.repeated)
         } catch {

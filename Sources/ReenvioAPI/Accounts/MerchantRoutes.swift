@@ -15,7 +15,8 @@ package struct MerchantRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(
-                .post, "/v2/merchants/{id}/webhook-secret/rotate", .key(.secretsWrite), takesBody: true, rotate),
+                .post, "/v2/merchants/{id}/webhook-secret/rotate", .key(.secretsWrite), takesBody: true,
+                limit: .write, rotate),
             Endpoint(
                 .post, "/v2/merchants/{id}/ping", .key(.receiversWrite), takesBody: true, limit: .resend, ping),
         ]

@@ -9,8 +9,9 @@ import ReenvioModel
 package struct Dashboard: Sendable {
     private let desk: Desk
 
-    package init(_ engine: Engine, endpoints: RouteTable, publicURL: PublicURL) {
-        desk = Desk(engine: engine, endpoints: endpoints, publicURL: publicURL, streams: LiveStreams())
+    package init(_ engine: Engine, endpoints: RouteTable, publicURL: PublicURL, audit: CollapsedAudit) {
+        desk = Desk(
+            engine: engine, endpoints: endpoints, publicURL: publicURL, streams: LiveStreams(), audit: audit)
     }
 
     var pages: [Page] {

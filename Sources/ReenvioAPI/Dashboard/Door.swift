@@ -100,11 +100,17 @@ struct Door: Sendable {
             guard problem == .unauthorized else { throw problem }
             return try signInPage(request, wanted: SignIn.safePath(field("next")), isRefused: true)
         }
+        try gateway.limiter.take(.signIn, for: Caller.key(key).actor, now: desk.engine.clock.engine)
         var generator = EntropyGenerator(desk.engine.entropy)
         let token = SessionToken(using: &generator)
         let requester = Requester(
             actor: Caller.key(key).actor, requestID: context.requestID, address: address?.description)
-        try await desk.engine.store.openSession(token, key: key, by: requester, now: expiry)
+        try await desk.audit.note("dashboard.sign-in", by: requester, now: expiry) { repeated in
+            let noted = SessionNote(by: requester, parameters: CollapsedAudit.text(repeated))
+            try await desk.engine.store.openSession(token, key: key, noting: noted, now: expiry)
+        } otherwise: {
+            try await desk.engine.store.openSession(token, key: key, noting: nil, now: expiry)
+        }
         var answer = Layout.redirect(SignIn.safePath(field("next")) ?? SignIn.home)
         answer.headers["Set-Cookie"] = SignIn.cookie(
             SignIn.sessionCookie, token.text, seconds: Limits.sessionSeconds, isSecure: desk.publicURL.isTLS)
@@ -120,7 +126,13 @@ struct Door: Sendable {
         guard token.accepts(formToken: form.last { $0.name == "token" }?.value ?? "") else { throw Self.badToken }
         let requester = Requester(
             actor: Caller.key(key).actor, requestID: context.requestID, address: address?.description)
-        try await desk.engine.store.closeSession(token, key: key, by: requester, now: desk.engine.clock.wall)
+        let now = desk.engine.clock.wall
+        try await desk.audit.note("dashboard.sign-out", by: requester, now: now) { repeated in
+            let noted = SessionNote(by: requester, parameters: CollapsedAudit.text(repeated))
+            try await desk.engine.store.closeSession(token, key: key, noting: noted, now: now)
+        } otherwise: {
+            try await desk.engine.store.closeSession(token, key: key, noting: nil, now: now)
+        }
         var answer = Layout.redirect(SignIn.home)
         answer.headers["Set-Cookie"] = SignIn.cookie(
             SignIn.sessionCookie, "", seconds: 0, isSecure: desk.publicURL.isTLS)

@@ -20,7 +20,7 @@ struct LogPages: Sendable {
             Page(.get, Self.path + "/{id}", Self.access, show),
             Page(.get, Self.path + "/{id}/events", Self.access, events),
             Page(.get, Self.path + "/{id}/ledger", Self.access, export),
-            Page(.post, Self.path + "/{id}/cancel", .key(.resendWrite), cancel),
+            Page(.post, Self.path + "/{id}/cancel", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 

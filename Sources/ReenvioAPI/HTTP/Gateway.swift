@@ -9,7 +9,7 @@ package import ReenvioModel
 /// response in the contract's shape.
 package struct Gateway: Sendable {
     private let authenticator: Authenticator
-    private let limiter: RateLimiter
+    let limiter: RateLimiter
     let clientAddress: ClientAddress
     let failedLogins: FailedLogins
     private let clock: any TimeSource

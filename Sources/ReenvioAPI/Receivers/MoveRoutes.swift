@@ -17,8 +17,11 @@ package struct MoveRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(
-                .post, "/v2/merchants/{id}/notification-urls/move", .operatorKey(.tenantsWrite), takesBody: true, move),
-            Endpoint(.patch, "/v2/payout/payments/{id}", .operatorKey(.tenantsWrite), takesBody: true, setURL),
+                .post, "/v2/merchants/{id}/notification-urls/move", .operatorKey(.tenantsWrite), takesBody: true,
+                limit: .write, move),
+            Endpoint(
+                .patch, "/v2/payout/payments/{id}", .operatorKey(.tenantsWrite), takesBody: true, limit: .write,
+                setURL),
         ]
     }
 

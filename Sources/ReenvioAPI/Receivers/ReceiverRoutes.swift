@@ -18,8 +18,8 @@ package struct ReceiverRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
-            Endpoint(.post, Self.path + "/{id}/pause", .key(.receiversWrite), pause),
-            Endpoint(.post, Self.path + "/{id}/resume", .key(.receiversWrite), resume),
+            Endpoint(.post, Self.path + "/{id}/pause", .key(.receiversWrite), limit: .write, pause),
+            Endpoint(.post, Self.path + "/{id}/resume", .key(.receiversWrite), limit: .write, resume),
         ]
     }
 

@@ -23,7 +23,7 @@ package struct BatchRoutes: Sendable {
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
             Endpoint(.get, Self.path, Self.readers, limit: .read, list),
             Endpoint(.get, Self.path + "/{batch_id}", Self.readers, limit: .read, show),
-            Endpoint(.delete, Self.path + "/{batch_id}", .key(.resendWrite), cancel),
+            Endpoint(.delete, Self.path + "/{batch_id}", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 

@@ -22,7 +22,7 @@ package struct ResendRoutes: Sendable {
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
             Endpoint(.get, Self.path, Self.readers, limit: .read, list),
             Endpoint(.get, Self.path + "/{job_id}", .anyKey, limit: .read, show),
-            Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), cancel),
+            Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 

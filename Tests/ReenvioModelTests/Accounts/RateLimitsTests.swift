@@ -8,8 +8,10 @@ struct RateLimitsTests {
     @Test("the default text is the standard; a kind left out keeps its default; off limits nothing")
     func parsing() {
         #expect(RateLimits(RateLimits.defaultText) == .standard)
-        #expect(RateLimits("resend=5/min")?.perMinute == [.resend: 5, .read: 600, .reveal: 60])
-        #expect(RateLimits("read=1/min, resend=2/min, reveal=3/min")?.perMinute == [.resend: 2, .read: 1, .reveal: 3])
+        let five = RateLimits("resend=5/min")?.perMinute
+        #expect(five == [.resend: 5, .read: 600, .write: 120, .signIn: 30, .reveal: 60])
+        let all = RateLimits("read=1/min, resend=2/min, reveal=3/min, sign-in=4/min, write=5/min")?.perMinute
+        #expect(all == [.resend: 2, .read: 1, .reveal: 3, .signIn: 4, .write: 5])
         #expect(RateLimits("off")?.perMinute == [:])
     }
 
