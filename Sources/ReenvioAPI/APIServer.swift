@@ -55,29 +55,35 @@ package struct APIServer: Sendable {
     private let readiness: Readiness
     private let options: Options
     private let tokens: AccessTokens
+    private let audit = CollapsedAudit()
+    /// One for all listeners: a credential does not have its limits twice.
+    private let limiter: RateLimiter
+    private let failedLogins: FailedLogins
 
     package init(_ engine: Engine, readiness: Readiness, options: Options = Options()) {
         self.engine = engine
         tokens = AccessTokens(store: engine.store, clock: engine.clock, entropy: engine.entropy)
         self.readiness = readiness
         self.options = options
+        limiter = RateLimiter(options.rateLimits)
+        failedLogins = FailedLogins(engine.failedAuthentications)
     }
 
     package var table: RouteTable {
         RouteTable(
-            PayoutRoutes(engine).endpoints
-                + PayoutListRoutes(engine, publicURL: options.publicURL).endpoints
+            PayoutRoutes(engine, audit: audit).endpoints
+                + PayoutListRoutes(engine, publicURL: options.publicURL, audit: audit).endpoints
                 + DeliveryLogRoutes(engine).endpoints
-                + CashInRoutes(engine).endpoints
+                + CashInRoutes(engine, audit: audit).endpoints
                 + ResendLogRoutes(engine).endpoints
                 + ResendRoutes(engine, publicURL: options.publicURL).endpoints
                 + BatchRoutes(engine, publicURL: options.publicURL).endpoints
                 + LedgerRoutes(engine, publicURL: options.publicURL).endpoints
                 + MerchantRoutes(engine).endpoints
-                + MoveRoutes(engine).endpoints
+                + MoveRoutes(engine, audit: audit).endpoints
                 + LogRoutes(engine, publicURL: options.publicURL).endpoints
                 + RegistrationRoutes(engine).endpoints
-                + TokenRoutes(engine, tokens: tokens).endpoints
+                + TokenRoutes(engine, tokens: tokens, limiter: limiter, audit: audit).endpoints
                 + ReceiverRoutes(engine, publicURL: options.publicURL).endpoints
                 + AuditRoutes(engine, publicURL: options.publicURL).endpoints
                 + DescriptionRoutes().endpoints + rootRoutes(pages: options.isSplit ? "/docs" : SignIn.home).endpoints
@@ -98,13 +104,13 @@ package struct APIServer: Sendable {
     package var gateway: Gateway {
         Gateway(
             authenticator: Authenticator(store: engine.store, tokens: tokens, clock: engine.clock),
-            limiter: RateLimiter(options.rateLimits),
+            limiter: limiter, failedLogins: failedLogins,
             clientAddress: ClientAddress(trustedProxies: options.trustedProxies), clock: engine.clock)
     }
 
     /// The pages for people, which call the same endpoints.
     package var dashboard: Dashboard {
-        Dashboard(engine, endpoints: table, publicURL: options.publicURL)
+        Dashboard(engine, endpoints: table, publicURL: options.publicURL, audit: audit)
     }
 
     package func router() -> Router<APIContext> {

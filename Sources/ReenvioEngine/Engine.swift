@@ -1,4 +1,5 @@
 package import Logging
+import Metrics
 package import NIOCore
 package import ReenvioModel
 package import ReenvioStore
@@ -39,8 +40,10 @@ package struct Engine: Sendable {
     package let metrics: MetricsPage
     /// What was done minute by minute, for the dashboard.
     package let pulse: Pulse
+    package let failedAuthentications: FailedAuthenticationCounters
     package let operatorHook: OperatorHook
     private let courier: Courier
+    private let peopleRead: Counter
 
     package init(
         store: Store, transport: any Transport, options: EngineOptions, clock: any TimeSource, entropy: any Entropy,
@@ -50,6 +53,8 @@ package struct Engine: Sendable {
         let trust = ClockTrust(store: store, clock: clock, logger: logger)
         metrics = MetricsPage(registry, store: store, clock: clock, trust: trust)
         pulse = meters.pulse
+        peopleRead = meters.peopleRead
+        failedAuthentications = meters.failedAuthentications
         self.store = store
         self.clock = clock
         self.entropy = entropy
@@ -81,6 +86,11 @@ package struct Engine: Sendable {
         janitor = Janitor(
             store: store, retention: options.retention, schedule: options.schedule, trust: trust, dispatcherBell: bell,
             logger: logger)
+    }
+
+    /// Counts payouts whose people were shown unmasked.
+    package func notePeopleRead(_ count: Int = 1) {
+        peopleRead.increment(by: count)
     }
 
     /// Pauses a receiver: when this returns, nothing more begins to it here (`docs/contract.md` 13.11).

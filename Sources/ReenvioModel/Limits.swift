@@ -97,6 +97,8 @@ package enum Limits {
     /// and how many of those have running jobs at once.
     package static let batchRangeSeconds: Int64 = 31 * 86_400
     package static let batchMerchants = 1_000
+    /// Most merchants that a key may be limited to.
+    package static let keyMerchants = 100
     package static let batchMerchantsAtOnce: Int64 = 4
     /// Running batches that one step looks at.
     package static let batchesLookedAt = 16

@@ -194,6 +194,15 @@ class TestCreating:
             (["key", "create", "--name", "k", "--account", "1", "--operator"], "--operator"),
             (["key", "create", "--name", "k", "--account", "77"], "77"),
             (["key", "create", "--name", "k", "--account", "1", "--expires", "tomorrow"], "--expires"),
+            (["key", "create", "--name", "k", "--account", "1", "--cidr", ""], "--cidr"),
+            (["key", "create", "--name", "k", "--account", "1", "--cidr", "10.0.0.0/8,"], "--cidr"),
+            (["key", "create", "--name", "k", "--account", "1", "--scope", ""], "--scope"),
+            (["key", "create", "--name", "k", "--operator", "--scope", " , "], "--scope"),
+            (["key", "create", "--name", "k", "--operator", "--scope", "everything"], "payouts:report, metrics:read"),
+            (["key", "create", "--name", "k", "--account", "1", "--scope", "metrics:read"], "--operator"),
+            (["key", "create", "--name", "k", "--operator", "--merchant", "303"], "--merchant"),
+            (["key", "create", "--name", "k", "--account", "1", "--merchant", "999"], "999"),
+            (["key", "create", "--name", "k", "--account", "1", "--merchant", "303", "--scope", "audit:read"], "audit"),
             (["merchant", "create", "--account", "77", "--name", "M"], "77"),
             (["merchant", "create", "--account", "1", "--id", "303", "--name", "M"], "303"),
             (["merchant", "create", "--account", "1", "--id", "0", "--name", "M"], "--id"),
@@ -398,3 +407,44 @@ class TestReceiver:
             taken.listen()
             port = taken.getsockname()[1]
             assert_refused(house.run("receiver", "--listen", f"127.0.0.1:{port}"), port)
+
+
+class TestSecretsFromFiles:
+    """What stands on a command line, other users of the machine can read: each secret also comes from a file or stdin."""
+
+    SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+
+    def fed(self, house, text, *arguments):
+        """A command with a text on its standard input."""
+        return subprocess.run(
+            [BINARY, *map(str, arguments), "--json"], input=text, capture_output=True, text=True, timeout=60,
+            env=house.environment(), cwd=house.folder, check=False)
+
+    def test_merchants_users_and_erasures(self, house, tmp_path):
+        house.json("account", "create", "--name", "A")
+        (tmp_path / "secret").write_text(self.SECRET + "\n")
+        (tmp_path / "compat").write_text("compat key\r\n")
+        make = ("merchant", "create", "--account", 1, "--name", "M")
+        made = house.json(
+            *make, "--signing-secret-file", tmp_path / "secret", "--compat-key-file", tmp_path / "compat")
+        assert made["signing_secret"] == self.SECRET
+        fed = self.fed(house, self.SECRET, *make, "--signing-secret-file", "-")
+        assert fed.returncode == 0 and json.loads(fed.stdout)["signing_secret"] == self.SECRET, fed.stderr
+        house.json("user", "create", "--account", 1, "--id", 7)
+        key = self.fed(house, "hmac key\n", "user", "hmac-key", "--id", 7, "--key-file", "-")
+        assert json.loads(key.stdout) == {"hmac_key": "hmac key"}
+        erased = self.fed(house, "145.382.206-47\n", "erase", "--document-file", "-")
+        assert json.loads(erased.stdout) == {"erased": 0}, erased.stderr
+
+    def test_what_is_refused(self, house, tmp_path):
+        (tmp_path / "empty").write_text("\n")
+        (tmp_path / "large").write_bytes(b"x" * 70_000)
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        for name in ("empty", "large", "bytes", "nowhere"):
+            assert_refused(house.run("erase", "--document-file", tmp_path / name, "--json"), "--document-file")
+        (tmp_path / "good").write_text("14538220647")
+        both = house.run("erase", "--document-file", tmp_path / "good", "--document", "14538220647", "--json")
+        assert both.returncode != 0 and "--document-file" in both.stderr
+        make = ("merchant", "create", "--account", 1, "--name", "M")
+        twice = house.run(*make, "--signing-secret-file", "-", "--compat-key-file", "-", "--json")
+        assert_refused(twice, "standard input")

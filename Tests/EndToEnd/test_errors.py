@@ -181,14 +181,20 @@ class TestCredentials:
         assert answer.status_code == 403 and answer.json() == {"message": "This key may not do that."}
 
     def test_guessing_is_stopped(self, house, shop):
-        """C 4.4: the 21st failure from an address is still 401; after it everything from there is 429, a good key too."""
+        """C 4.4: the 21st failure of a credential is still 401, then 429; a good key behind the address passes. One line
+        in the log, and a metric."""
         server = house.serve()
         guesser = server.client("rnv_000000000000_" + "0" * 64)
         codes = [guesser.get(f"{PAYMENTS}/1").status_code for _ in range(22)]
         assert codes == [401] * 21 + [429]
-        guesser.session.headers["Authorization"] = f"Bearer {shop.key}"
         answer = guesser.get(f"{PAYMENTS}/1")
         assert answer.status_code == 429 and 1 <= int(answer.headers["retry-after"]) <= 61
+        guesser.session.headers["Authorization"] = f"Bearer {shop.key}"
+        assert guesser.get(f"{PAYMENTS}/1").status_code == 404
+        assert server.log_text().count("authentications failed") == 1
+        metrics = server.client(shop.operator_key).get("/metrics").text
+        assert 'reenvio_failed_authentications_total{reason="unknown"} 21' in metrics
+        assert 'reenvio_failed_authentications_total{reason="throttled"} 2' in metrics
         assert guesser.get("/healthz").status_code == 200
         assert server.client(shop.key).get(f"{PAYMENTS}/1").status_code == 404
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.binary import BINARY, assert_refused
 from harness.bodies import window
-from harness.client import RESEND, create_payouts, paid_payouts
+from harness.client import PAYMENTS, RESEND, create_payouts, paid_payouts
 from harness.waiting import eventually
 
 
@@ -183,8 +183,8 @@ class TestKeys:
             ("shop", False), ("platform", True), ("reader", False)]
         assert keys[2] == {
             "key_id": keys[2]["key_id"], "name": "reader", "account_id": 1, "operator": False,
-            "scopes": ["payouts:read"], "cidrs": ["10.0.0.0/8"], "expires_at": "2031-01-01T00:00:00Z",
-            "revoked_at": None,
+            "scopes": ["payouts:read"], "merchants": None, "cidrs": ["10.0.0.0/8"],
+            "expires_at": "2031-01-01T00:00:00Z", "revoked_at": None,
         }
         assert keys[1]["account_id"] is None and "secrets:write" not in keys[0]["scopes"]
         key_id = shop.key.split("_")[1]
@@ -197,6 +197,39 @@ class TestKeys:
         assert server.client(shop.operator_key).get(RESEND).status_code == 200
         assert "refused" in house.run("key", "list").stdout
         assert_refused(house.run("key", "revoke", "nonsense", "--json"), "nonsense")
+
+    def test_an_operator_key_has_the_scopes_it_was_given(self, house, shop):
+        """C 9: exactly those, and everything where none was given."""
+        server = house.serve()
+        made = house.json("key", "create", "--operator", "--name", "scraper", "--scope", "metrics:read, payouts:read")
+        scraper = server.client(made["key"])
+        assert scraper.get("/metrics").status_code == 200 and scraper.get(PAYMENTS).status_code == 200
+        assert scraper.get("/v2/audit").status_code == 403 and scraper.post(PAYMENTS, {}).status_code == 403
+        for path in ("/v2/payout/transitions", "/v2/merchants/303/webhook-secret/rotate"):
+            assert scraper.post(path, {}).status_code == 403, path
+        platform = server.client(shop.operator_key)
+        assert platform.get("/metrics").status_code == 200 and platform.get("/v2/audit").status_code == 200
+        keys = {key["name"]: key["scopes"] for key in house.json("key", "list")["keys"]}
+        assert keys["scraper"] == ["metrics:read", "payouts:read"] and "tenants:write" in keys["platform"]
+        assert "operator, scopes metrics:read payouts:read" in house.run("audit").stdout
+
+    def test_a_key_of_one_merchant(self, house, shop):
+        """C 9: other merchants of its account are unknown to it."""
+        house.run("merchant", "create", "--account", 1, "--id", 305, "--name", "Second")
+        key = house.json("key", "create", "--account", 1, "--name", "second", "--merchant", 305)["key"]
+        server = house.serve()
+        second, first = server.client(key), server.client(shop.key)
+        payout = first.create_payout(merchant_id=303)["id"]
+        own = second.create_payout(invoice="second-1")
+        assert own["merchant"]["id"] == 305, "its only merchant is meant where none is named"
+        assert [one["id"] for one in second.get(PAYMENTS).json()["data"]] == [own["id"]]
+        assert len(first.get(PAYMENTS).json()["data"]) == 2
+        for path in (f"{PAYMENTS}/{payout}", f"{PAYMENTS}/{payout}/why", f"{PAYMENTS}/{payout}/notifications"):
+            assert second.get(path).status_code == 404
+        assert second.post(f"{PAYMENTS}/{payout}/cancel", None).status_code == 404
+        assert second.post(RESEND, window(303)).status_code == 422
+        assert second.get("/v2/audit").status_code == 403
+        assert house.json("key", "list")["keys"][-1]["merchants"] == [305]
 
 
 class TestMerchants:

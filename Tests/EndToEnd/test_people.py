@@ -108,3 +108,22 @@ def test_people_are_sealed_in_the_store_and_gone_once_erased(house, shop, receiv
         assert text.encode() not in stored()
     house.json("erase", "--payout", made["id"])
     assert sealed not in stored(), "the erased bytes still lie in the file"
+
+
+def test_a_key_without_people_read_sees_masks(house, shop):
+    """C 14: the same members, masked; with the scope a list is noted, once, and counted."""
+    server = house.serve()
+    owner, operator = server.client(shop.key), server.client(shop.operator_key)
+    made = owner.create_payout(**PERSON)["id"]
+    key = house.json("key", "create", "--account", shop.account_id, "--name", "r", "--scope", "payouts:read")["key"]
+    reader = server.client(key)
+    for path in (PAYMENTS, f"{PAYMENTS}/{made}"):
+        masked, whole = reader.get(path), owner.get(path)
+        assert masked.headers["cache-control"] == whole.headers["cache-control"] == "no-store"
+        assert PERSON["beneficiary"]["name"] in whole.text and "14******47" in masked.text
+        for text in TEXTS:
+            assert text not in masked.text, text
+    owner.get(PAYMENTS)
+    rows = [row for row in operator.get("/v2/audit").json()["data"] if row["action"] == "people.read"]
+    assert [row["actor"] for row in rows] == [f"key:{shop.key.split('_')[1]}"]
+    assert "reenvio_people_read_total 3" in operator.get("/metrics").text

@@ -35,6 +35,8 @@ struct APIFixture: Sendable {
     let store: Store
     let clock: ManualClock
     let table: RouteTable
+    /// Method, path and access of the dashboard's pages.
+    let pages: [Endpoint]
     private let engine: Engine
     private let keys: (operator: String, own: String, other: String)
     private let client: any TestClientProtocol
@@ -79,17 +81,19 @@ struct APIFixture: Sendable {
         try await application.test(.router) { client in
             try await body(
                 APIFixture(
-                    store: store, clock: clock, table: server.table, engine: engine, keys: keys, client: client))
+                    store: store, clock: clock, table: server.table, pages: server.dashboard.endpoints, engine: engine,
+                    keys: keys, client: client))
         }
     }
 
     private init(
-        store: Store, clock: ManualClock, table: RouteTable, engine: Engine,
+        store: Store, clock: ManualClock, table: RouteTable, pages: [Endpoint], engine: Engine,
         keys: (operator: String, own: String, other: String), client: any TestClientProtocol
     ) {
         self.store = store
         self.clock = clock
         self.table = table
+        self.pages = pages
         self.engine = engine
         self.keys = keys
         self.client = client
@@ -102,10 +106,18 @@ struct APIFixture: Sendable {
         }
     }
 
-    /// A key of the first account with these scopes and addresses.
-    func key(_ scopes: [Scope] = Scope.defaults, cidrs: [String] = []) async throws -> Credential {
+    /// A key of the first account with these scopes, addresses and merchants.
+    func key(
+        _ scopes: [Scope] = Scope.defaults, cidrs: [String] = [], merchants: Set<Int64>? = nil
+    ) async throws -> Credential {
         let cidrs = cidrs.compactMap { CIDR($0) }
-        return .text("Bearer " + (try await Self.key(store, account: Fixtures.accountID, scopes, cidrs)))
+        let key = try await Self.key(store, account: Fixtures.accountID, scopes, cidrs, merchants)
+        return .text("Bearer " + key)
+    }
+
+    /// An operator key with these scopes only.
+    func operatorKey(_ scopes: [Scope]) async throws -> Credential {
+        .text("Bearer " + (try await Self.key(store, account: nil, scopes)))
     }
 
     /// A user of the first account, or of another.
@@ -131,12 +143,14 @@ struct APIFixture: Sendable {
     }
 
     private static func key(
-        _ store: Store, account: Int64?, _ scopes: [Scope] = Scope.defaults, _ cidrs: [CIDR] = []
+        _ store: Store, account: Int64?, _ scopes: [Scope]? = nil, _ cidrs: [CIDR] = [],
+        _ merchants: Set<Int64>? = nil
     ) async throws -> String {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         let key = APIKey(
-            id: text.id, name: "test", accountID: account, scopes: scopes, cidrs: cidrs, expiresAt: nil,
+            id: text.id, name: "test", accountID: account, scopes: scopes ?? Scope.defaults,
+            hasEveryScope: account == nil && scopes == nil, merchants: merchants, cidrs: cidrs, expiresAt: nil,
             revokedAt: nil, createdAt: Fixtures.start)
         try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
         return text.text

@@ -1,6 +1,7 @@
 import HTTPTypes
 import ReenvioAPI
 import ReenvioModel
+import ReenvioStore
 import ReenvioTesting
 import Testing
 
@@ -145,10 +146,72 @@ struct AdmissionTests {
             #expect(try await api.call(.get, "/v2/payout/payments").status == 429)
             #expect(try await api.call(.post, Self.resend, Self.dryRun).status == 429)
             #expect(try await api.call(.get, "/v2/payout/payments", as: .otherKey).status == 200, "per credential")
-            #expect(try await api.call(.post, "/v2/payout/payments", "{}").status == 422, "writes are not limited")
+            #expect(try await api.call(.post, "/v2/payout/payments", "{}").status == 422, "payouts are not limited")
             api.clock.advance(by: .seconds(20))
             #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 409)
             #expect(try await api.call(.post, Self.resend, Self.dispatch).status == 429, "refilled evenly")
+        }
+    }
+
+    @Test("what changes how things run has a bucket of its own, and payouts have none")
+    func writes() async throws {
+        let limits = try #require(RateLimits("write=3/min"))
+        try await APIFixture.run(limits: limits) { api async throws in
+            let key = try await api.key(Scope.allCases)
+            let token = try await api.token(of: try await api.user().credentials)
+            let writes = api.table.endpoints.filter { $0.limit == .write }
+            let names = writes.map { "\($0.method.rawValue) \($0.path)" }
+            #expect(
+                Set(names) == [
+                    "POST /v2/receivers/{id}/pause", "POST /v2/receivers/{id}/resume",
+                    "POST /v2/merchants/{id}/webhook-secret/rotate", "PATCH /v2/payout/payments/{id}",
+                    "POST /v2/merchants/{id}/notification-urls/move", "DELETE \(Self.resend)/{job_id}",
+                    "DELETE /v2/payout/notifications/resend-batches/{batch_id}", "POST /v3/accounts/api/webhooks",
+                    "PATCH /v3/accounts/api/webhooks/{webhook_id}", "DELETE /v3/accounts/api/webhooks/{webhook_id}",
+                    "DELETE /v3/webhooks/resend/{id}",
+                ])
+            for (credential, access) in [(key, false), (token, true)] {
+                var codes: [Int] = []
+                for endpoint in writes where (endpoint.access == .token) == access {
+                    if case .operatorKey = endpoint.access { continue }
+                    let path = endpoint.path.split(separator: "/").map { $0.hasPrefix("{") ? "9" : String($0) }
+                    let body = endpoint.takesBody ? "{}" : nil
+                    let url = "/" + path.joined(separator: "/")
+                    codes.append(try await api.call(endpoint.method, url, body, as: credential).status)
+                }
+                #expect(codes.prefix(3).allSatisfy { $0 != 429 } && codes.dropFirst(3).allSatisfy { $0 == 429 })
+                #expect(codes.count > 3)
+            }
+            for _ in 0..<20 {
+                #expect(try await api.call(.post, "/v2/payout/payments", "{}", as: key).status == 422)
+                #expect(try await api.call(.post, "/v2/payout/payments/9/cancel", as: key).status == 404)
+            }
+            let visitor = Visitor(api)
+            try await visitor.signIn(as: key)
+            #expect(try await visitor.post("/dashboard/receivers/9/pause").status == 429, "the same bucket")
+        }
+    }
+
+    @Test("sign-ins that succeed have a bucket, and those of one credential and address are one row an hour")
+    func signIns() async throws {
+        let limits = try #require(RateLimits("sign-in=5/min"))
+        try await APIFixture.run(limits: limits) { api async throws in
+            let credentials = try await api.user().credentials
+            var codes: [Int] = []
+            for _ in 0..<7 { codes.append(try await api.signIn(credentials).status) }
+            #expect(codes == [200, 200, 200, 200, 200, 429, 429])
+            for _ in 0..<5 { try await Visitor(api).signIn(as: .ownKey) }
+            let late = Visitor(api)
+            try await late.get("/dashboard")
+            let refused = try await late.post("/dashboard/sign-in", [("key", api.keyText(.ownKey))])
+            #expect(refused.status == 429 && refused.header("retry-after") == "12")
+            func rows(_ action: String) async throws -> [AuditRow] {
+                try await api.store.listAudit(CursorPage()).rows.filter { $0.action == action }
+            }
+            for action in ["user.sign-in", "dashboard.sign-in"] { #expect(try await rows(action).count == 1) }
+            api.clock.advance(by: .seconds(3_600))
+            #expect(try await api.signIn(credentials).status == 200)
+            #expect(try await rows("user.sign-in").map(\.parameters) == ["4 more after the last such row", ""])
         }
     }
 
@@ -159,22 +222,6 @@ struct AdmissionTests {
             #expect(try await api.call(.post, Self.resend, "x", contentType: "text/plain").status == 415)
             #expect(try await api.call(.post, Self.resend, "x", contentType: "text/plain").status == 429)
             #expect(try await api.call(.post, Self.resend, "x").status == 429)
-        }
-    }
-
-    @Test("the 21st failed authentication is still 401; then the address is refused, whatever it carries")
-    func failedLogins() async throws {
-        try await APIFixture.run { api async throws in
-            for _ in 1...21 {
-                #expect(try await api.call(.get, "/v2/payout/payments", as: .text("Bearer no")).status == 401)
-            }
-            let refused = try await api.call(.get, "/v2/payout/payments")
-            #expect(refused.status == 429)
-            #expect(refused.header("Retry-After") == "61" || refused.header("Retry-After") == "60")
-            #expect(try await api.call(.get, "/healthz", as: .none).status == 200)
-            #expect(try await api.call(.get, "/nothing", as: .none).status == 404)
-            api.clock.advance(by: .seconds(61))
-            #expect(try await api.call(.get, "/v2/payout/payments").status == 200)
         }
     }
 }

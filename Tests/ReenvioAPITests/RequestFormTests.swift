@@ -28,7 +28,7 @@ struct RequestFormTests {
             let dispatched = try await api.call(.post, Self.jobs, window)
             let jobID = try #require(dispatched.body.split(separator: "\"").dropFirst(3).first.map(String.init))
             var routes = api.table.endpoints.filter { $0.method == .get }.map { ($0.path, $0.access) }
-            routes.append((Self.jobs + "/{job_id}/items?format=csv", .operatorKey))
+            routes.append((Self.jobs + "/{job_id}/items?format=csv", .operatorKey(.payoutsRead)))
             routes += ["/", "/nowhere", "/dashboard", "/dashboard/payouts", "/dashboard/assets/style.css"].map {
                 ($0, .open)
             }

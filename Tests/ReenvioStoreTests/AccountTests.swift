@@ -83,3 +83,68 @@ struct AccountTests {
         #expect(try await store.number("SELECT count(*) FROM idempotency_keys WHERE object_id = 0") == 0)
     }
 }
+
+/// What a key may do is kept whole, and what older stores meant is kept, too (`docs/contract.md` 9).
+struct KeyRightsTests {
+    private static func key(
+        _ text: APIKeyText, _ account: Int64?, _ change: (inout APIKey) -> Void = { _ in }
+    ) -> APIKey {
+        var key = APIKey(
+            id: text.id, name: "k", accountID: account, scopes: [.payoutsRead], cidrs: [], expiresAt: nil,
+            revokedAt: nil, createdAt: Fixtures.start)
+        change(&key)
+        return key
+    }
+
+    @Test("scopes and merchants are read back as they were given", arguments: TestEngine.allCases)
+    func readBack(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        var generator = SystemRandomNumberGenerator()
+        let changes: [(Int64?, @Sendable (inout APIKey) -> Void)] = [
+            (nil, { $0.hasEveryScope = true }), (nil, { $0.scopes = [.metricsRead, .auditRead] }),
+            (Fixtures.accountID, { $0.merchants = [Fixtures.merchantID] }), (Fixtures.accountID, { _ in }),
+        ]
+        for (account, change) in changes {
+            let text = APIKeyText(using: &generator)
+            let key = Self.key(text, account, change)
+            try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
+            let found = try #require(try await store.apiKey(text))
+            #expect(found.hasEveryScope == key.hasEveryScope && found.merchants == key.merchants)
+            for scope in Scope.allCases { #expect(found.may(scope) == key.may(scope)) }
+        }
+        let text = APIKeyText(using: &generator)
+        let foreign = Self.key(text, Fixtures.accountID) { $0.merchants = [Fixtures.merchantID, 999] }
+        await #expect(throws: CreationRefused.self) {
+            try await store.createKey(foreign, text: text, actor: "test", now: Fixtures.start)
+        }
+        #expect(try await store.apiKey(text) == nil)
+    }
+
+    @Test("keys of an older store keep what they meant", arguments: TestEngine.allCases)
+    func migration(_ kind: TestEngine) async throws {
+        let store = try await Fixtures.store(kind, in: try ScratchFolder())
+        var generator = SystemRandomNumberGenerator()
+        let former: [Scope] = [.payoutsRead, .payoutsWrite, .resendDryRun, .resendWrite, .receiversWrite]
+        let texts = (0..<3).map { _ in APIKeyText(using: &generator) }
+        let (operators, usual, narrow) = (texts[0], texts[1], texts[2])
+        for (text, account, scopes) in [
+            (operators, nil, former), (usual, Fixtures.accountID, former), (narrow, Fixtures.accountID, [.payoutsRead]),
+        ] as [(APIKeyText, Int64?, [Scope])] {
+            let key = Self.key(text, account) { $0.scopes = scopes }
+            try await store.createKey(key, text: text, actor: "test", now: Fixtures.start)
+        }
+        let version = try #require(Schema.migrations.first { $0.name == "keys of operators have scopes" }).version
+        try await store.engine.write(.intake) { db in
+            try db.run("ALTER TABLE api_keys DROP COLUMN merchants")
+            try db.run("DELETE FROM migrations WHERE version >= $1", [.int(version)])
+            return ()
+        }
+        let (again, applied) = try await Store.open(
+            engine: store.engine, sealing: try Fixtures.sealingKey, now: Fixtures.start)
+        #expect(applied == [version])
+        let keys = [try await again.apiKey(operators), try await again.apiKey(usual), try await again.apiKey(narrow)]
+        #expect(keys[0]?.hasEveryScope == true)
+        #expect(keys[1]?.scopes == former + [.peopleRead, .auditRead])
+        #expect(keys[2]?.scopes == [.payoutsRead])
+    }
+}

@@ -283,6 +283,7 @@ struct ResendTests {
         try await store.engine.write(.intake) { db in
             for statement in [
                 "DROP TABLE notices", "DROP TABLE set_aside", "ALTER TABLE notifications DROP COLUMN trace",
+                "ALTER TABLE api_keys DROP COLUMN merchants",
                 "ALTER TABLE resends DROP COLUMN trace", "ALTER TABLE attempts DROP COLUMN location",
                 "ALTER TABLE receivers DROP COLUMN held_until", "ALTER TABLE receivers DROP COLUMN probed_at",
                 "ALTER TABLE receivers DROP COLUMN probing_since", "ALTER TABLE receivers DROP COLUMN failed_url",

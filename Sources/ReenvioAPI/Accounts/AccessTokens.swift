@@ -28,7 +28,7 @@ package final class AccessTokens: Sendable {
         var id: String
         var userID: Int64
 
-        /// Judged by `userID(of:)`, which is told the time.
+        /// Judged by `verify`, which is told the time.
         func verify(using algorithm: some JWTAlgorithm) async throws {}
     }
 
@@ -70,17 +70,24 @@ package final class AccessTokens: Sendable {
         return try await keys.collection.sign(claims, kid: JWKIdentifier(string: newest))
     }
 
-    /// The user that a token names; nil for one that is malformed, of another algorithm, type or key, badly signed or
-    /// expired. Whether the user is active is the caller's to judge.
-    package func userID(of token: String) async throws -> Int64? {
-        guard token.utf8.count <= Limits.accessTokenBytes, let kid = Self.keyID(of: token) else { return nil }
+    package enum Verdict: Equatable, Sendable {
+        /// The user that it names. Whether the user is active is the caller's to judge.
+        case valid(Int64)
+        /// Signed here, and too old.
+        case expired
+        /// Malformed, of another algorithm, type or key, or badly signed.
+        case invalid
+    }
+
+    package func verify(_ token: String) async throws -> Verdict {
+        guard token.utf8.count <= Limits.accessTokenBytes, let kid = Self.keyID(of: token) else { return .invalid }
         var keys = try await keys()
         if !keys.ids.contains(kid) { keys = try await read() }
         // The library falls back to its default key for an unknown kid, and does not compare `alg` with the key's.
         guard keys.ids.contains(kid), let claims = try? await keys.collection.verify(token, as: Claims.self),
-            claims.tokenType == Claims.type, clock.expiry.seconds - Self.leewaySeconds < claims.expiry
-        else { return nil }
-        return claims.userID
+            claims.tokenType == Claims.type
+        else { return .invalid }
+        return clock.expiry.seconds - Self.leewaySeconds < claims.expiry ? .valid(claims.userID) : .expired
     }
 
     /// The `kid` of a header that this server may have written: `alg` is exactly HS256, and nothing is critical. Each

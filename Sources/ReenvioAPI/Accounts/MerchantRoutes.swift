@@ -15,7 +15,8 @@ package struct MerchantRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(
-                .post, "/v2/merchants/{id}/webhook-secret/rotate", .key(.secretsWrite), takesBody: true, rotate),
+                .post, "/v2/merchants/{id}/webhook-secret/rotate", .key(.secretsWrite), takesBody: true,
+                limit: .write, rotate),
             Endpoint(
                 .post, "/v2/merchants/{id}/ping", .key(.receiversWrite), takesBody: true, limit: .resend, ping),
         ]
@@ -25,8 +26,7 @@ package struct MerchantRoutes: Sendable {
 
     private func merchantID(_ call: Call) async throws -> Int64 {
         let id = try call.id("id", orThrow: Self.unknown)
-        let accountID = try call.requireCaller().accountID
-        guard try await engine.store.merchant(id: id, accountID: accountID) != nil else { throw Self.unknown }
+        guard try await engine.store.merchant(id: id, for: try call.requireCaller()) != nil else { throw Self.unknown }
         return id
     }
 

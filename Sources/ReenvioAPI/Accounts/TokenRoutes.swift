@@ -8,10 +8,14 @@ import ReenvioStore
 package struct TokenRoutes: Sendable {
     private let engine: Engine
     private let tokens: AccessTokens
+    private let limiter: RateLimiter
+    private let audit: CollapsedAudit
 
-    package init(_ engine: Engine, tokens: AccessTokens) {
+    package init(_ engine: Engine, tokens: AccessTokens, limiter: RateLimiter, audit: CollapsedAudit) {
         self.engine = engine
         self.tokens = tokens
+        self.limiter = limiter
+        self.audit = audit
     }
 
     package var endpoints: [Endpoint] {
@@ -26,11 +30,16 @@ package struct TokenRoutes: Sendable {
         guard let clientID, let secret,
             let user = try await engine.store.user(clientID: clientID, secretHash: ClientCredentials.hash(secret)),
             user.isActive
-        else { throw Problem.unauthorized }
+        else { throw RefusedCredential(shown: "\(clientID ?? "") \(secret ?? "")") }
+        try limiter.take(.signIn, for: user.actor, now: engine.clock.engine)
         let token = try await tokens.issue(userID: user.id)
         var requester = call.requester
         requester.actor = user.actor
-        try await engine.store.recordSignIn(user, by: requester, now: engine.clock.wall)
+        let (by, now) = (requester, engine.clock.wall)
+        try await audit.note("user.sign-in", by: by, now: now) { repeated in
+            try await engine.store.recordSignIn(
+                user, parameters: CollapsedAudit.text(repeated), by: by, now: now)
+        }
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.member("worked", true)
             writer.member("access_token", token)

@@ -6,16 +6,18 @@ import ReenvioStore
 /// What the platform reports to v3: QR codes, their events, and refunds of payouts (`docs/contract.md` 8.4).
 package struct CashInRoutes: Sendable {
     private let engine: Engine
+    private let people: PeopleShown
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
     }
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, "/v3/cashin/qrcodes", .operatorKey, takesBody: true, create),
-            Endpoint(.post, "/v3/cashin/qrcodes/{id}/events", .operatorKey, takesBody: true, report),
-            Endpoint(.post, "/v2/payout/payments/{id}/refund", .operatorKey, takesBody: true, refund),
+            Endpoint(.post, "/v3/cashin/qrcodes", .operatorKey(.payoutsReport), takesBody: true, create),
+            Endpoint(.post, "/v3/cashin/qrcodes/{id}/events", .operatorKey(.payoutsReport), takesBody: true, report),
+            Endpoint(.post, "/v2/payout/payments/{id}/refund", .operatorKey(.payoutsReport), takesBody: true, refund),
         ]
     }
 
@@ -75,7 +77,8 @@ package struct CashInRoutes: Sendable {
         case .alreadyRefunded: throw Problem.conflict("The payout has already been refunded.")
         }
         guard let payout = try await engine.store.payout(id: id, accountID: nil) else { throw Problem.payoutNotFound }
-        return .json { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: try call.requireCaller())
+        return .json { shown.writeMembers(into: &$0) }
     }
 }
 

@@ -14,9 +14,9 @@ struct BatchPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path + "/{batch_id}", show),
-            Page(.get, Self.path + "/{batch_id}/events", events),
-            Page(.post, Self.path + "/{batch_id}/cancel", nil, cancel),
+            Page(.get, Self.path + "/{batch_id}", BatchRoutes.readers, show),
+            Page(.get, Self.path + "/{batch_id}/events", BatchRoutes.readers, events),
+            Page(.post, Self.path + "/{batch_id}/cancel", .key(.resendWrite), cancel),
         ]
     }
 

@@ -9,21 +9,23 @@ import ReenvioModel
 package struct Dashboard: Sendable {
     private let desk: Desk
 
-    package init(_ engine: Engine, endpoints: RouteTable, publicURL: PublicURL) {
-        desk = Desk(engine: engine, endpoints: endpoints, publicURL: publicURL, streams: LiveStreams())
+    package init(_ engine: Engine, endpoints: RouteTable, publicURL: PublicURL, audit: CollapsedAudit) {
+        desk = Desk(
+            engine: engine, endpoints: endpoints, publicURL: publicURL, streams: LiveStreams(), audit: audit)
     }
 
-    private var pages: [Page] {
+    var pages: [Page] {
         OverviewPages(desk).pages + PayoutPages(desk).pages + ResendPages(desk).pages + BatchPages(desk).pages
             + JobPages(desk).pages
             + LogPages(desk).pages + ReceiverPages(desk).pages + SettingsPages(desk).pages
     }
 
     /// Method and path of each page, for the answers to other methods; none is called through this.
-    var endpoints: [Endpoint] {
-        (pages.map { ($0.method, $0.path) } + [(.post, SignIn.path), (.post, SignIn.outPath)]).map { method, path in
-            Endpoint(method, path, .open) { _ in throw Problem.unknownPath }
-        }
+    package var endpoints: [Endpoint] {
+        pages.map { page in Endpoint(page.method, page.path, page.access) { _ in throw Problem.unknownPath } }
+            + [SignIn.path, SignIn.outPath].map { path in
+                Endpoint(.post, path, .signIn) { _ in throw Problem.unknownPath }
+            }
     }
 
     /// Registers the pages, their style and their script.
@@ -52,25 +54,21 @@ package struct Dashboard: Sendable {
 struct Page: Sendable {
     var method: HTTPRequest.Method
     var path: String
-    /// What the key must be allowed for the page itself; its calls are judged one by one.
-    var scope: Scope?
+    /// What the key must be allowed for the page itself: what the endpoint that does the same asks for.
+    var access: Access
+    /// The bucket that a post takes from beside those of its calls; a page that shows is a read.
+    var limit: RateLimits.Kind?
     var handle: @Sendable (Visit) async throws -> Answer
 
     init(
-        _ method: HTTPRequest.Method, _ path: String, _ scope: Scope?,
+        _ method: HTTPRequest.Method, _ path: String, _ access: Access, limit: RateLimits.Kind? = nil,
         _ handle: @escaping @Sendable (Visit) async throws -> Answer
     ) {
         self.method = method
         self.path = path
-        self.scope = scope
+        self.access = access
+        self.limit = method == .get ? .read : limit
         self.handle = handle
-    }
-
-    /// A page that shows.
-    init(
-        _ method: HTTPRequest.Method, _ path: String, _ handle: @escaping @Sendable (Visit) async throws -> Answer
-    ) {
-        self.init(method, path, .payoutsRead, handle)
     }
 }
 

@@ -8,6 +8,7 @@ struct Desk: Sendable {
     let endpoints: RouteTable
     let publicURL: PublicURL
     let streams: LiveStreams
+    let audit: CollapsedAudit
 
     /// Calls an endpoint as the visitor.
     /// - Throws: the problem that it would answer.

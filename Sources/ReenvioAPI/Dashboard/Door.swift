@@ -31,7 +31,6 @@ struct Door: Sendable {
 
     func open(_ page: Page, _ request: Request, _ context: APIContext) async throws -> Answer {
         let address = gateway.address(of: request, context)
-        try gateway.failedLogins.check(address, now: desk.engine.clock.engine)
         guard let (token, key) = try await session(request, from: address) else {
             return try signInPage(request, wanted: page.method == .get ? request.uri.description : nil)
         }
@@ -44,7 +43,12 @@ struct Door: Sendable {
             guard token.accepts(formToken: visit.field("token") ?? "") else { throw Self.badToken }
         }
         do {
-            try gateway.admit(visit.caller, page.scope.map { [$0] } ?? [], page.method == .get ? .read : nil)
+            if page.path == SignIn.home, !page.access.admits(visit.caller),
+                let place = Layout.Place.allCases.first(where: { $0.access.admits(visit.caller) })
+            {
+                return Layout.redirect(place.path)
+            }
+            try gateway.admit(visit.caller, page.access, page.limit)
             return try await page.handle(visit)
         } catch {
             let problem = Problem(error)
@@ -78,26 +82,35 @@ struct Door: Sendable {
     // MARK: In and out
 
     func signIn(_ request: Request, _ context: APIContext) async throws -> Answer {
-        let now = desk.engine.clock.now
         let expiry = desk.engine.clock.expiry
         let address = gateway.address(of: request, context)
-        try gateway.failedLogins.check(address, now: now.engine)
         let form = try await Self.form(request, context)
         func field(_ name: String) -> String { form.last { $0.name == name }?.value ?? "" }
         let visitor = Self.cookie(SignIn.visitorCookie, request).flatMap { SessionToken($0) }
         guard let visitor, visitor.accepts(formToken: field("token")) else { throw Self.badToken }
         let shown = field("key").filter { !$0.isWhitespace }
-        guard let text = APIKeyText(shown), let key = try await desk.engine.store.apiKey(text),
-            key.isUsable(now: expiry), Self.isAllowed(key, address)
-        else {
-            gateway.failedLogins.note(address, now: now.engine)
+        var found: APIKey?
+        if let text = APIKeyText(shown) { found = try await desk.engine.store.apiKey(text) }
+        guard let key = found, key.isUsable(now: expiry), Self.isAllowed(key, address) else {
+            let refused = RefusedCredential(
+                .unauthorized, found == nil ? .unknown : .dead, shown: shown, keyID: found?.id)
+            let problem = gateway.failedLogins.answer(
+                refused, from: address, requestID: context.requestID, now: desk.engine.clock.engine,
+                logger: context.logger)
+            guard problem == .unauthorized else { throw problem }
             return try signInPage(request, wanted: SignIn.safePath(field("next")), isRefused: true)
         }
+        try gateway.limiter.take(.signIn, for: Caller.key(key).actor, now: desk.engine.clock.engine)
         var generator = EntropyGenerator(desk.engine.entropy)
         let token = SessionToken(using: &generator)
         let requester = Requester(
             actor: Caller.key(key).actor, requestID: context.requestID, address: address?.description)
-        try await desk.engine.store.openSession(token, key: key, by: requester, now: expiry)
+        try await desk.audit.note("dashboard.sign-in", by: requester, now: expiry) { repeated in
+            let noted = SessionNote(by: requester, parameters: CollapsedAudit.text(repeated))
+            try await desk.engine.store.openSession(token, key: key, noting: noted, now: expiry)
+        } otherwise: {
+            try await desk.engine.store.openSession(token, key: key, noting: nil, now: expiry)
+        }
         var answer = Layout.redirect(SignIn.safePath(field("next")) ?? SignIn.home)
         answer.headers["Set-Cookie"] = SignIn.cookie(
             SignIn.sessionCookie, token.text, seconds: Limits.sessionSeconds, isSecure: desk.publicURL.isTLS)
@@ -113,7 +126,13 @@ struct Door: Sendable {
         guard token.accepts(formToken: form.last { $0.name == "token" }?.value ?? "") else { throw Self.badToken }
         let requester = Requester(
             actor: Caller.key(key).actor, requestID: context.requestID, address: address?.description)
-        try await desk.engine.store.closeSession(token, key: key, by: requester, now: desk.engine.clock.wall)
+        let now = desk.engine.clock.wall
+        try await desk.audit.note("dashboard.sign-out", by: requester, now: now) { repeated in
+            let noted = SessionNote(by: requester, parameters: CollapsedAudit.text(repeated))
+            try await desk.engine.store.closeSession(token, key: key, noting: noted, now: now)
+        } otherwise: {
+            try await desk.engine.store.closeSession(token, key: key, noting: nil, now: now)
+        }
         var answer = Layout.redirect(SignIn.home)
         answer.headers["Set-Cookie"] = SignIn.cookie(
             SignIn.sessionCookie, "", seconds: 0, isSecure: desk.publicURL.isTLS)

@@ -16,11 +16,11 @@ struct JobPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path, list),
-            Page(.get, Self.path + "/{job_id}", show),
-            Page(.get, Self.path + "/{job_id}/events", events),
-            Page(.get, Self.path + "/{job_id}/ledger", export),
-            Page(.post, Self.path + "/{job_id}/cancel", nil, cancel),
+            Page(.get, Self.path, Layout.Place.jobs.access, list),
+            Page(.get, Self.path + "/{job_id}", ResendRoutes.readers, show),
+            Page(.get, Self.path + "/{job_id}/events", ResendRoutes.readers, events),
+            Page(.get, Self.path + "/{job_id}/ledger", ResendRoutes.readers, export),
+            Page(.post, Self.path + "/{job_id}/cancel", .key(.resendWrite), cancel),
         ]
     }
 
@@ -46,7 +46,13 @@ struct JobPages: Sendable {
         let filters = ["merchant_id", "status"].compactMap { name in visit.asked(name).map { (name, $0) } }
         view.text("next", Self.next(Self.path, filters, found["next"]?.text))
         let place = visit.asked("logs").flatMap(CursorPage.position)
-        let logs = try await desk.engine.store.listLogDetails(accountID: visit.accountID, CursorPage(after: place))
+        let seesLogs = LogPages.access.admits(visit.caller)
+        var logs: (logs: [ResendLogDetails], next: String?) = ([], nil)
+        if seesLogs {
+            logs = try await desk.engine.store.listLogDetails(
+                accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(after: place))
+        }
+        view.flag("sees_logs", seesLogs)
         view.list("logs", logs.logs.map(LogPages.row))
         view.text("logs_next", logs.next.map { "\(Self.path)?logs=\($0)" })
         view.text("curl", desk.curl(.get, Self.api, query: query.filter { $0.name != "cursor" }))

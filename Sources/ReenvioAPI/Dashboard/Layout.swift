@@ -21,6 +21,16 @@ enum Layout {
             case .settings: SignIn.home + "/settings"
             }
         }
+
+        /// What a key needs to see it.
+        var access: Access {
+            switch self {
+            case .overview, .payouts, .receivers: .key(.payoutsRead)
+            case .resend: .keyWithOne(of: Access.resendScopes(isDryRun: true))
+            case .jobs: ResendRoutes.readers
+            case .settings: .keyWithOne(of: [.auditRead, .secretsWrite])
+            }
+        }
     }
 
     /// Nothing but our own style and script, nothing kept, nothing framed.
@@ -41,7 +51,7 @@ enum Layout {
         view.text("signed_in", visit.key.isOperator ? "\(visit.key.name) (operator)" : visit.key.name)
         view.list(
             "nav",
-            Place.allCases.map { one in
+            Place.allCases.filter { $0.access.admits(visit.caller) }.map { one in
                 var view = View()
                 view.text("name", one.rawValue)
                 view.text("path", one.path)

@@ -6,6 +6,8 @@ import ReenvioStore
 /// One resend log of v3: its progress, its messages and its cancel, for keys of its account.
 struct LogPages: Sendable {
     static let path = SignIn.home + "/logs"
+    /// Users see their own by the API; for keys there is no such endpoint.
+    static let access = Access.key(.payoutsRead)
 
     private let desk: Desk
 
@@ -15,8 +17,10 @@ struct LogPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path + "/{id}", show), Page(.get, Self.path + "/{id}/events", events),
-            Page(.get, Self.path + "/{id}/ledger", export), Page(.post, Self.path + "/{id}/cancel", nil, cancel),
+            Page(.get, Self.path + "/{id}", Self.access, show),
+            Page(.get, Self.path + "/{id}/events", Self.access, events),
+            Page(.get, Self.path + "/{id}/ledger", Self.access, export),
+            Page(.post, Self.path + "/{id}/cancel", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 
@@ -40,7 +44,9 @@ struct LogPages: Sendable {
 
     private func find(_ visit: Visit) async throws -> ResendLogDetails {
         let id = try visit.id("id", orThrow: LogRoutes.unknown)
-        guard let log = try await desk.engine.store.logDetails(id: id, accountID: visit.accountID) else {
+        guard let log = try await desk.engine.store.logDetails(id: id, accountID: visit.accountID),
+            visit.caller.mayUse(merchantID: log.merchantID)
+        else {
             throw LogRoutes.unknown
         }
         return log
@@ -118,7 +124,6 @@ struct LogPages: Sendable {
 
     private func cancel(_ visit: Visit) async throws -> Answer {
         let log = try await find(visit)
-        guard visit.caller.may(.resendWrite) else { throw Problem.forbidden }
         let canceled = try await desk.engine.cancelLog(
             id: log.log.id, accountID: visit.accountID, by: visit.requester)
         switch canceled {

@@ -13,13 +13,13 @@ struct OverviewPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, SignIn.home, show),
-            Page(.get, SignIn.home + "/events", events),
+            Page(.get, SignIn.home, Layout.Place.overview.access, show),
+            Page(.get, SignIn.home + "/events", Layout.Place.overview.access, events),
         ]
     }
 
     private func show(_ visit: Visit) async throws -> Answer {
-        let figures = try await figures(for: visit.accountID)
+        let figures = try await figures(for: visit.caller)
         var view = View()
         for (name, text) in figures.texts { view.text(name, text) }
         view.text("summary", figures.summary)
@@ -34,13 +34,14 @@ struct OverviewPages: Sendable {
         view.flag("operator", visit.key.isOperator)
         view.list(
             "sick",
-            try await desk.engine.store.sickReceivers(accountID: visit.accountID).map { ReceiverPages.row($0, desk) })
+            try await desk.engine.store.sickReceivers(accountID: visit.accountID, merchants: visit.key.merchants)
+                .map { ReceiverPages.row($0, desk) })
         return try Layout.page("overview", .overview, view, for: visit)
     }
 
     private func events(_ visit: Visit) async throws -> Answer {
         try desk.streams.answer {
-            let figures = try await figures(for: visit.accountID)
+            let figures = try await figures(for: visit.caller)
             var event = JSONObject()
             event.set("texts", JSONObject.fields(figures.texts))
             event.set("lines", JSONObject.fields(figures.lines.map { ($0.name, $0.points) }))
@@ -101,18 +102,19 @@ struct OverviewPages: Sendable {
     }
 
     /// Over everything for an operator, from memory; of an account its own merchants.
-    private func figures(for accountID: Int64?) async throws -> Figures {
+    private func figures(for caller: Caller) async throws -> Figures {
         let engine = desk.engine
         let now = engine.clock.now
-        guard let accountID else {
+        guard let accountID = caller.accountID else {
             let lanes = await engine.metrics.lanes()
             return Figures(
                 beats: engine.pulse.all(now: now.wall), backlog: lanes?.mapValues(\.backlog) ?? [:], isPartial: false,
                 oldestSeconds: lanes?.values.map(\.oldestDueSeconds).max())
         }
         let first = Pulse.minute(now.wall) - Int64(Pulse.minutes) + 1
-        let overview = try await engine.store.accountOverview(accountID, since: first, now: now.engine)
-        let merchants = try await engine.store.merchants(accountID: accountID).map(\.id)
+        let overview = try await engine.store.accountOverview(
+            accountID, merchants: caller.merchants, since: first, now: now.engine)
+        let merchants = try await engine.store.merchants(for: caller).map(\.id)
         var beats = engine.pulse.merchants(merchants, now: now.wall)
         for place in beats.indices { beats[place].accepted = overview.accepted[first + Int64(place)] ?? 0 }
         let oldest = overview.oldestDue.map { Double((now.engine - $0).microseconds) / 1e6 }

@@ -16,10 +16,12 @@ struct PayoutPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path, search),
-            Page(.get, Self.path + "/{id}") { try await show($0, isRevealed: false) },
-            Page(.post, Self.path + "/{id}/reveal") { try await show($0, isRevealed: true) },
-            Page(.post, Self.path + "/{id}/resend", nil, resend),
+            Page(.get, Self.path, Layout.Place.payouts.access, search),
+            Page(.get, Self.path + "/{id}", .key(.payoutsRead)) { try await show($0, isRevealed: false) },
+            Page(.post, Self.path + "/{id}/reveal", .key(.payoutsRead), limit: .reveal) {
+                try await show($0, isRevealed: true)
+            },
+            Page(.post, Self.path + "/{id}/resend", .key(.resendWrite), resend),
         ]
     }
 
@@ -38,9 +40,11 @@ struct PayoutPages: Sendable {
         }
         let found: [PayoutRow]
         if let text {
-            found = try await desk.engine.store.searchPayouts(text, accountID: visit.accountID)
+            found = try await desk.engine.store.searchPayouts(
+                text, accountID: visit.accountID, merchants: visit.key.merchants)
         } else {
-            found = try await desk.engine.store.recentPayouts(accountID: visit.accountID)
+            found = try await desk.engine.store.recentPayouts(
+                accountID: visit.accountID, merchants: visit.key.merchants)
         }
         view.flag("searched", text != nil)
         view.text("count", "\(found.count)\(found.count == Store.foundMax ? " or more" : "")")
@@ -66,14 +70,16 @@ struct PayoutPages: Sendable {
     // MARK: One payout
 
     private func show(_ visit: Visit, isRevealed: Bool) async throws -> Answer {
+        if isRevealed { try Access.key(.peopleRead).check(visit.caller) }
         let id = try visit.id("id", orThrow: .payoutNotFound)
         let store = desk.engine.store
-        guard let payout = try await store.payout(id: id, accountID: visit.accountID) else {
+        guard let payout = try await store.payout(id: id, for: visit.caller) else {
             throw Problem.payoutNotFound
         }
         // Written before anything is shown: what cannot be noted is not revealed.
         if isRevealed, payout.parties != nil {
             try await store.recordReveal(payout: payout, by: visit.requester, now: desk.engine.clock.wall)
+            desk.engine.notePeopleRead()
         }
         let (why, faults) = try await why(id, visit)
         var view = View()
@@ -89,6 +95,7 @@ struct PayoutPages: Sendable {
         view.text("updated", Shown.time(payout.updatedAt))
         view.text("rejection", payout.rejectionDescription)
         view.flag("revealed", isRevealed)
+        view.flag("may_reveal", !isRevealed && visit.caller.may(.peopleRead))
         view.list("people", PayoutPeople.rows(payout.parties, isRevealed: isRevealed))
         view.list("sentences", why.explanation.map(Self.sentence))
         view.text("start", visit.asked("start") ?? "")

@@ -15,10 +15,10 @@ struct ReceiverPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path) { try await show($0) },
-            Page(.post, Self.path + "/ping", nil, ping),
-            Page(.post, Self.path + "/{id}/pause", nil) { try await press("pause", $0) },
-            Page(.post, Self.path + "/{id}/resume", nil) { try await press("resume", $0) },
+            Page(.get, Self.path, Layout.Place.receivers.access) { try await show($0) },
+            Page(.post, Self.path + "/ping", .key(.receiversWrite), ping),
+            Page(.post, Self.path + "/{id}/pause", .key(.receiversWrite)) { try await press("pause", $0) },
+            Page(.post, Self.path + "/{id}/resume", .key(.receiversWrite)) { try await press("resume", $0) },
         ]
     }
 
@@ -28,7 +28,8 @@ struct ReceiverPages: Sendable {
         let merchantID = visit.asked("merchant_id").flatMap { JSONNumber($0)?.integer }
         let after = visit.asked("cursor").flatMap(CursorPage.position)
         let found = try await desk.engine.store.listReceivers(
-            merchantID: merchantID, accountID: visit.accountID, CursorPage(after: after), isBounded: true)
+            merchantID: merchantID ?? visit.caller.onlyMerchantID, accountID: visit.accountID,
+            merchants: visit.key.merchants, CursorPage(after: after), isBounded: true)
         let mayPress = visit.caller.may(.receiversWrite)
         view.list(
             "receivers",
@@ -44,7 +45,7 @@ struct ReceiverPages: Sendable {
         view.flag("may_ping", mayPress)
         if view["url"] == nil { view.text("url", "") }
         view.list(
-            "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
+            "merchants", try await desk.engine.store.merchants(for: visit.caller).map(SettingsPages.option))
         view.text("curl", desk.curl(.get, "/v2/receivers", query: merchantID.map { [("merchant_id", "\($0)")] } ?? []))
         return try Layout.page("receivers", .receivers, status: status, view, for: visit)
     }
@@ -96,8 +97,8 @@ struct ReceiverPages: Sendable {
         view.text("url", visit.field("url") ?? "")
         view.text("ping_merchant", visit.field("merchant") ?? "")
         var merchantID = visit.field("merchant").flatMap { JSONNumber($0)?.integer }
-        if visit.field("merchant") == nil, let accountID = visit.accountID {
-            merchantID = try await desk.engine.store.onlyMerchant(accountID: accountID)?.id
+        if visit.field("merchant") == nil {
+            merchantID = try await desk.engine.store.onlyMerchant(for: visit.caller)?.id
         }
         guard let merchantID else {
             view.list("faults", Shown.faults(Faults("merchant", "The merchant field must be a merchant's number.")))

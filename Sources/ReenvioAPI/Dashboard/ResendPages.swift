@@ -15,7 +15,10 @@ struct ResendPages: Sendable {
     }
 
     var pages: [Page] {
-        [Page(.get, Self.path, form), Page(.post, Self.path, nil, act)]
+        [
+            Page(.get, Self.path, Layout.Place.resend.access, form),
+            Page(.post, Self.path, Layout.Place.resend.access, act),
+        ]
     }
 
     /// `2026-03-24T08:00` of a browser's date field, or without seconds, as the contract writes it.
@@ -50,8 +53,13 @@ struct ResendPages: Sendable {
                 return view
             })
         view.list(
-            "merchants", try await desk.engine.store.merchants(accountID: visit.accountID).map(SettingsPages.option))
-        let batches = try await desk.engine.store.listBatches(accountID: visit.accountID, CursorPage(limit: 5)).batches
+            "merchants", try await desk.engine.store.merchants(for: visit.caller).map(SettingsPages.option))
+        var batches: [ResendBatch] = []
+        if BatchRoutes.readers.admits(visit.caller) {
+            batches = try await desk.engine.store.listBatches(
+                accountID: visit.accountID, merchants: visit.key.merchants, CursorPage(limit: 5)
+            ).batches
+        }
         view.list("batches", batches.map(BatchPages.row))
         let now = desk.engine.clock.wall
         view.list(
@@ -106,9 +114,7 @@ struct ResendPages: Sendable {
         var body = JSONObject()
         if let merchant = visit.field("merchant") {
             body.set("merchant_id", number(merchant))
-        } else if let accountID = visit.accountID,
-            let only = try await desk.engine.store.onlyMerchant(accountID: accountID)
-        {
+        } else if let only = try await desk.engine.store.onlyMerchant(for: visit.caller) {
             body.set("merchant_id", .number(JSONNumber(only.id)))
         }
         for (field, key) in [("start", "start_time"), ("end", "end_time")] {

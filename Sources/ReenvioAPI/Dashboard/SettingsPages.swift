@@ -15,8 +15,8 @@ struct SettingsPages: Sendable {
 
     var pages: [Page] {
         [
-            Page(.get, Self.path, nil) { try await show($0) },
-            Page(.post, Self.path + "/secrets/{id}/rotate", nil, rotate),
+            Page(.get, Self.path, Layout.Place.settings.access) { try await show($0) },
+            Page(.post, Self.path + "/secrets/{id}/rotate", .key(.secretsWrite), rotate),
         ]
     }
 
@@ -27,25 +27,26 @@ struct SettingsPages: Sendable {
         let mayRotate = visit.caller.may(.secretsWrite)
         view.list(
             "merchants",
-            try await store.merchants(accountID: visit.accountID).map { merchant in
+            try await store.merchants(for: visit.caller).map { merchant in
                 var view = Self.option(merchant)
                 view.flag("may_rotate", mayRotate && merchant.closedAt == nil)
                 return view
             })
         view.flag("may_not_rotate", !mayRotate)
+        view.flag("may_audit", visit.caller.may(.auditRead))
+        if visit.caller.may(.auditRead) { try await audit(visit, into: &view) }
+        return try Layout.page("settings", .settings, status: status, view, for: visit)
+    }
+
+    private func audit(_ visit: Visit, into view: inout View) async throws {
+        let store = desk.engine.store
         let now = desk.engine.clock.wall
         view.list("keys", try await store.keys(accountID: visit.accountID).map { Self.key($0, visit, now: now) })
         let page = CursorPage(after: visit.asked("cursor").flatMap(CursorPage.position))
-        let audit: (rows: [AuditRow], next: String?)
-        if let accountID = visit.accountID {
-            audit = try await store.listAudit(accountID: accountID, page)
-        } else {
-            audit = try await store.listAudit(page)
-        }
+        let audit = try await store.listAudit(for: visit.caller, page)
         view.list("audit", audit.rows.map(Self.entry))
         view.text("next", audit.next.map { "\(Self.path)?cursor=\($0)#audit" })
-        view.text("curl", visit.key.isOperator ? desk.curl(.get, "/v2/audit") : nil)
-        return try Layout.page("settings", .settings, status: status, view, for: visit)
+        view.text("curl", desk.curl(.get, "/v2/audit"))
     }
 
     /// A merchant to choose.
@@ -63,8 +64,9 @@ struct SettingsPages: Sendable {
         view.text("key", key.id)
         view.text("key_name", key.name)
         view.flag("own", key.id == visit.key.id)
-        let scopes = key.scopes.map(\.rawValue).joined(separator: ", ")
-        view.text("may", key.isOperator ? "operator: everything" : scopes)
+        let scopes = key.hasEveryScope ? "everything" : key.scopes.map(\.rawValue).joined(separator: ", ")
+        let merchants = key.merchants.map { "; merchants " + $0.sorted().map { String($0) }.joined(separator: ", ") }
+        view.text("may", (key.isOperator ? "operator: " : "") + scopes + (merchants ?? ""))
         view.text("from", key.cidrs.isEmpty ? "anywhere" : key.cidrs.map(\.description).joined(separator: ", "))
         let state = key.revokedAt != nil ? "revoked" : key.isUsable(now: now) ? "valid" : "expired"
         var pill = Shown.pill(state)

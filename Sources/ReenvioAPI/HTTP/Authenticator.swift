@@ -26,21 +26,29 @@ package final class Authenticator: Sendable {
         self.clock = clock
     }
 
-    /// - Throws: 401 for a missing, malformed, unknown, expired or revoked credential, all alike; for a token that is
-    ///   there but not valid with `"code":"token_not_valid"`.
+    /// - Throws: `RefusedCredential` for a missing, malformed, unknown, expired or revoked credential, all answered
+    ///   alike; for a token that is there but not valid with `"code":"token_not_valid"`.
     package func caller(authorization: String?, access: Access) async throws -> Caller {
         let shown = authorization.flatMap(Self.bearer)
         if access == .token { return .user(try await user(token: shown)) }
-        guard let shown, let text = APIKeyText(shown), let key = try await key(text), key.isUsable(now: clock.expiry)
-        else { throw Problem.unauthorized }
+        guard let shown, let text = APIKeyText(shown), let key = try await key(text) else {
+            throw RefusedCredential(shown: shown ?? "")
+        }
+        guard key.isUsable(now: clock.expiry) else {
+            throw RefusedCredential(.unauthorized, .dead, shown: shown, keyID: key.id)
+        }
         return .key(key)
     }
 
     private func user(token: String?) async throws -> User {
-        guard let token, !token.isEmpty else { throw Problem.unauthorized }
-        guard let id = try await tokens.userID(of: token), let user = try await store.user(id: id), user.isActive
-        else { throw Problem.tokenNotValid }
-        return user
+        guard let token, !token.isEmpty else { throw RefusedCredential(shown: "") }
+        switch try await tokens.verify(token) {
+        case .valid(let id):
+            if let user = try await store.user(id: id), user.isActive { return user }
+            throw RefusedCredential(.tokenNotValid, .expired, shown: token)
+        case .expired: throw RefusedCredential(.tokenNotValid, .expired, shown: token)
+        case .invalid: throw RefusedCredential(.tokenNotValid, shown: token)
+        }
     }
 
     /// The key with which a user signs its bodies; nil where it has none.

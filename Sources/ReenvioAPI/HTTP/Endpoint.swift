@@ -7,18 +7,41 @@ package enum Access: Sendable, Equatable {
     case open
     /// Any key.
     case anyKey
-    /// Any key with the scope; an operator key has every scope.
+    /// Any key with the scope.
     case key(Scope)
     /// Any key with one of the scopes.
     case keyWithOne(of: [Scope])
     /// A resend create: `resend:write`, or also `resend:dry-run` where its body is a dry run. What it costs and needs
     /// is known only once its body was looked at (`docs/contract.md` 4.4).
     case resendKey
-    case operatorKey
+    /// An operator key with the scope.
+    case operatorKey(Scope)
     /// A user's access token: the endpoints of v3, whose 422 has a message without full stop (`docs/contract.md` 10).
     case token
     /// The credential stands in the body, and the endpoint judges it.
     case signIn
+
+    /// Whether it lets a key in, limits aside.
+    func admits(_ caller: Caller) -> Bool {
+        (try? check(caller)) != nil
+    }
+
+    /// - Throws: 403 for a caller that is no operator, or lacks the scope.
+    func check(_ caller: Caller) throws {
+        switch self {
+        case .open, .resendKey, .token, .signIn, .anyKey: return
+        case .operatorKey(let scope):
+            guard caller.isOperator else { throw Problem.operatorKeyNeeded }
+            try Self.check(caller, has: [scope])
+        case .key(let scope): try Self.check(caller, has: [scope])
+        case .keyWithOne(let some): try Self.check(caller, has: some)
+        }
+    }
+
+    /// One of the scopes is enough.
+    static func check(_ caller: Caller, has scopes: [Scope]) throws {
+        if !scopes.contains(where: caller.may) { throw Problem.missingScope(scopes) }
+    }
 
     /// What a resend needs, counted or dispatched.
     static func resendScopes(isDryRun: Bool) -> [Scope] {
@@ -47,10 +70,10 @@ package enum Caller: Sendable, Equatable {
         }
     }
 
-    /// Whether it is a key with that scope; an operator key has every scope.
+    /// Whether it is a key with that scope.
     package func may(_ scope: Scope) -> Bool {
         guard case .key(let key) = self else { return false }
-        return key.isOperator || key.scopes.contains(scope)
+        return key.may(scope)
     }
 
     package var isOperator: Bool {

@@ -9,15 +9,17 @@ package import ReenvioModel
 /// response in the contract's shape.
 package struct Gateway: Sendable {
     private let authenticator: Authenticator
-    private let limiter: RateLimiter
+    let limiter: RateLimiter
     let clientAddress: ClientAddress
-    let failedLogins = FailedLogins()
+    let failedLogins: FailedLogins
     private let clock: any TimeSource
 
     package init(
-        authenticator: Authenticator, limiter: RateLimiter, clientAddress: ClientAddress, clock: any TimeSource
+        authenticator: Authenticator, limiter: RateLimiter, failedLogins: FailedLogins, clientAddress: ClientAddress,
+        clock: any TimeSource
     ) {
         self.authenticator = authenticator
+        self.failedLogins = failedLogins
         self.limiter = limiter
         self.clientAddress = clientAddress
         self.clock = clock
@@ -42,16 +44,18 @@ package struct Gateway: Sendable {
         return router
     }
 
-    /// 429 for an address with too many failed authentications; a 401, wherever it comes from, counts as one more.
+    /// A credential that does not verify is 401, wherever that is found out, or 429 where too many fail.
     private func answer(_ request: Request, _ context: APIContext, _ endpoint: Endpoint) async throws -> Answer {
         let address = clientAddress.resolve(peer: context.peer, forwardedFor: forwardedFor(request))
         if endpoint.access == .open { return try await admitted(request, context, endpoint, address) }
-        try failedLogins.check(address, now: clock.engine)
         do {
-            return try await admitted(request, context, endpoint, address)
-        } catch let problem as Problem where problem.status == 401 {
-            failedLogins.note(address, now: clock.engine)
-            throw problem
+            var answer = try await admitted(request, context, endpoint, address)
+            // Nothing that needed a credential is for caches on the way.
+            if answer.headers["Cache-Control"] == nil { answer.headers["Cache-Control"] = "no-store" }
+            return answer
+        } catch let refused as RefusedCredential {
+            throw failedLogins.answer(
+                refused, from: address, requestID: context.requestID, now: clock.engine, logger: context.logger)
         } catch let faults as Faults where endpoint.access == .token {
             throw Problem.invalid(faults).inV3
         } catch let problem as Problem where endpoint.access == .token {
@@ -67,7 +71,7 @@ package struct Gateway: Sendable {
         if endpoint.access == .resendKey, let caller {
             body = try await admitResend(request, context, caller)
         } else {
-            if let caller { try admit(caller, to: endpoint) }
+            if let caller { try admit(caller, endpoint.access, endpoint.limit) }
             let signer = endpoint.isSigned ? caller : nil
             if endpoint.takesBody {
                 body = try await readBody(request, context, signedBy: signer)
@@ -115,19 +119,17 @@ package struct Gateway: Sendable {
         if endpoint.access == .resendKey {
             let isDryRun = call.body["dry_run"] == .bool(true)
             try admit(
-                caller, Access.resendScopes(isDryRun: isDryRun), isCounted ? (isDryRun ? .read : .resend) : nil)
+                caller, .keyWithOne(of: Access.resendScopes(isDryRun: isDryRun)),
+                isCounted ? (isDryRun ? .read : .resend) : nil)
         } else {
-            var endpoint = endpoint
-            if !isCounted { endpoint.limit = nil }
-            try admit(caller, to: endpoint)
+            try admit(caller, endpoint.access, isCounted ? endpoint.limit : nil)
         }
         return try await endpoint.handle(call)
     }
 
     /// 403 for the scope, then 429 for the bucket.
-    /// - Parameter scopes: one of them is needed; none where any key will do.
-    func admit(_ caller: Caller, _ scopes: [Scope], _ limit: RateLimits.Kind?) throws {
-        if !scopes.isEmpty, !scopes.contains(where: caller.may) { throw Problem.missingScope(scopes) }
+    func admit(_ caller: Caller, _ access: Access, _ limit: RateLimits.Kind?) throws {
+        try access.check(caller)
         if let limit { try limiter.take(limit, for: caller.actor, now: clock.engine) }
     }
 
@@ -149,24 +151,10 @@ package struct Gateway: Sendable {
         return caller
     }
 
-    /// 403 for the scope, then 429 for the bucket.
-    private func admit(_ caller: Caller, to endpoint: Endpoint) throws {
-        let scopes: [Scope]
-        switch endpoint.access {
-        case .open, .resendKey, .token, .signIn, .anyKey: scopes = []
-        case .operatorKey:
-            guard caller.isOperator else { throw Problem.operatorKeyNeeded }
-            scopes = []
-        case .key(let scope): scopes = [scope]
-        case .keyWithOne(let some): scopes = some
-        }
-        try admit(caller, scopes, endpoint.limit)
-    }
-
     /// A resend create is read first, and counts as a dry run, for scope and bucket, only if it parses as one. What was
     /// wrong with its body is said after that.
     private func admitResend(_ request: Request, _ context: APIContext, _ caller: Caller) async throws -> Body {
-        try admit(caller, Access.resendScopes(isDryRun: true), nil)
+        try admit(caller, .keyWithOne(of: Access.resendScopes(isDryRun: true)), nil)
         let body: Result<Body, any Error>
         do {
             body = .success(try await readBody(request, context))
@@ -174,7 +162,8 @@ package struct Gateway: Sendable {
             body = .failure(error)
         }
         let isDryRun = (try? body.get())?.object["dry_run"] == .bool(true)
-        try admit(caller, Access.resendScopes(isDryRun: isDryRun), isDryRun ? .read : .resend)
+        try admit(
+            caller, .keyWithOne(of: Access.resendScopes(isDryRun: isDryRun)), isDryRun ? .read : .resend)
         return try body.get()
     }
 
@@ -226,7 +215,7 @@ package struct Gateway: Sendable {
         guard let key = try await authenticator.hmacKey(userID: user.id) else { return }
         let shown = HTTPField.Name("hmac").flatMap { request.headers[$0] }
         guard let shown, BodySignature.isValid(shown, of: signed.readableBytesView, key: key) else {
-            throw Problem.unauthorized
+            throw RefusedCredential(shown: "\(user.actor) \(shown ?? "")")
         }
     }
 

@@ -90,6 +90,7 @@ package struct Problem: Error, Equatable, Sendable {
     package init(_ error: any Error) {
         switch error {
         case let problem as Problem: self = problem
+        case let refused as RefusedCredential: self = refused.problem
         case let faults as Faults: self = .invalid(faults)
         case StoreError.unavailable: self = .unavailable
         default: self = .internalError

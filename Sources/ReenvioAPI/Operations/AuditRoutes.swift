@@ -3,7 +3,7 @@ package import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 
-/// Who did what, for operators (`docs/contract.md` 9).
+/// Who did what, in the caller's account or, for an operator, everywhere (`docs/contract.md` 9).
 package struct AuditRoutes: Sendable {
     private static let path = "/v2/audit"
 
@@ -16,14 +16,14 @@ package struct AuditRoutes: Sendable {
     }
 
     package var endpoints: [Endpoint] {
-        [Endpoint(.get, Self.path, .operatorKey, limit: .read, list)]
+        [Endpoint(.get, Self.path, .key(.auditRead), limit: .read, list)]
     }
 
     private func list(_ call: Call) async throws -> Answer {
         var reader = QueryReader(call.query, known: QueryReader.pageNames)
         let page = reader.page()
         try reader.throwFaults()
-        let found = try await engine.store.listAudit(page)
+        let found = try await engine.store.listAudit(for: try call.requireCaller(), page)
         return .json { writer in
             writer.array("data") { writer in
                 for row in found.rows { row.write(into: &writer) }

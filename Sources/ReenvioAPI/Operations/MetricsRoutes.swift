@@ -1,5 +1,6 @@
 import HTTPTypes
 package import ReenvioEngine
+import ReenvioModel
 
 /// `GET /metrics`, for operators; open where it has an address of its own (`docs/contract.md` 10,
 /// `docs/operations.md`).
@@ -14,7 +15,7 @@ package struct MetricsRoutes: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.get, "/metrics", isOpen ? .open : .operatorKey) { _ in
+            Endpoint(.get, "/metrics", isOpen ? .open : .operatorKey(.metricsRead)) { _ in
                 Answer(
                     status: 200, body: Array(await page.text().utf8),
                     headers: ["content-type": MetricsPage.contentType])

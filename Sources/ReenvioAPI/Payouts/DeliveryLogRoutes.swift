@@ -21,9 +21,17 @@ package struct DeliveryLogRoutes: Sendable {
         ]
     }
 
+    /// The account that the payout must belong to.
+    /// - Throws: 404 for a payout of a merchant that the key may not act for.
+    private func accountID(_ call: Call, payoutID: Int64) async throws -> Int64? {
+        let caller = try call.requireCaller()
+        if try await engine.store.isHidden(payoutID: payoutID, from: caller) { throw Problem.payoutNotFound }
+        return caller.accountID
+    }
+
     private func list(_ call: Call) async throws -> Answer {
         let id = try call.id("id", orThrow: .payoutNotFound)
-        let accountID = try call.requireCaller().accountID
+        let accountID = try await accountID(call, payoutID: id)
         let log = try await engine.store.deliveryLog(
             payoutID: id, accountID: accountID, now: engine.clock.engine, wall: engine.clock.wall)
         guard let log else { throw Problem.payoutNotFound }
@@ -37,7 +45,7 @@ package struct DeliveryLogRoutes: Sendable {
 
     private func why(_ call: Call) async throws -> Answer {
         let id = try call.id("id", orThrow: .payoutNotFound)
-        let accountID = try call.requireCaller().accountID
+        let accountID = try await accountID(call, payoutID: id)
         // Whether there is such a payout comes before what is wrong with the question.
         guard try await engine.store.payout(id: id, accountID: accountID) != nil else { throw Problem.payoutNotFound }
         let window = try ResendWindow.optional(call.query)
@@ -52,7 +60,7 @@ package struct DeliveryLogRoutes: Sendable {
         let id = try call.id("id", orThrow: .payoutNotFound)
         var generator = EntropyGenerator(engine.entropy)
         let request = OneResend(
-            payoutID: id, accountID: try call.requireCaller().accountID,
+            payoutID: id, accountID: try await accountID(call, payoutID: id),
             publicID: Resend.newJobID(using: &generator), requester: call.requester, claim: try call.claim(),
             trace: Traces.current)
         switch try await engine.resendOne(request) {

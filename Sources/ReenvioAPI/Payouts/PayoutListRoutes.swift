@@ -9,9 +9,11 @@ package struct PayoutListRoutes: Sendable {
 
     private let engine: Engine
     private let publicURL: PublicURL
+    private let people: PeopleShown
 
-    package init(_ engine: Engine, publicURL: PublicURL) {
+    package init(_ engine: Engine, publicURL: PublicURL, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
         self.publicURL = publicURL
     }
 
@@ -21,22 +23,25 @@ package struct PayoutListRoutes: Sendable {
 
     private func list(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        let query: PayoutQuery
+        var query: PayoutQuery
         do {
             query = try PayoutQuery(call.query)
         } catch {
             throw Problem.invalid(error)
         }
         if let merchantID = query.merchantID,
-            try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil
+            try await engine.store.merchant(id: merchantID, for: caller) == nil
         {
             throw Problem.invalid(Faults("merchant_id", "The merchant_id is not associated with your account."))
         }
-        let page = try await engine.store.listPayouts(query, accountID: caller.accountID)
+        query.merchantID = query.merchantID ?? caller.onlyMerchantID
+        let page = try await engine.store.listPayouts(
+            query, accountID: caller.accountID, merchants: caller.merchants)
+        let shown = try await people.payouts(page.payouts, for: call)
         let lastPage = max(1, (page.total + query.perPage - 1) / query.perPage)
         return .json { writer in
             writer.array("data") { writer in
-                for payout in page.payouts { payout.write(into: &writer) }
+                for payout in shown { payout.write(into: &writer) }
             }
             writer.object("meta") { writer in
                 let isEmpty = page.payouts.isEmpty

@@ -6,9 +6,11 @@ import ReenvioStore
 /// Payouts in: create, read, and the status changes that the platform reports (`docs/contract.md` 2).
 package struct PayoutRoutes: Sendable {
     private let engine: Engine
+    private let people: PeopleShown
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
     }
 
     package var endpoints: [Endpoint] {
@@ -16,8 +18,10 @@ package struct PayoutRoutes: Sendable {
             Endpoint(.post, "/v2/payout/payments", .key(.payoutsWrite), takesBody: true, create),
             Endpoint(.get, "/v2/payout/payments/{id}", .key(.payoutsRead), limit: .read, show),
             Endpoint(.post, "/v2/payout/payments/{id}/cancel", .key(.payoutsWrite), cancel),
-            Endpoint(.post, "/v2/payout/payments/{id}/transition", .operatorKey, takesBody: true, transition),
-            Endpoint(.post, "/v2/payout/transitions", .operatorKey, takesBody: true, transitions),
+            Endpoint(
+                .post, "/v2/payout/payments/{id}/transition", .operatorKey(.payoutsReport), takesBody: true,
+                transition),
+            Endpoint(.post, "/v2/payout/transitions", .operatorKey(.payoutsReport), takesBody: true, transitions),
         ]
     }
 
@@ -61,7 +65,7 @@ package struct PayoutRoutes: Sendable {
 
     /// The first answer again, as the payout was then (`docs/contract.md` 13.8).
     private func replay(payoutID: Int64, for caller: Caller) async throws -> Answer {
-        guard let payout = try await engine.store.payout(id: payoutID, accountID: caller.accountID) else {
+        guard let payout = try await engine.store.payout(id: payoutID, for: caller) else {
             throw Problem.payoutNotFound
         }
         return .json(201, headers: Answer.replayed) { payout.atCreation.writeMembers(into: &$0) }
@@ -71,14 +75,12 @@ package struct PayoutRoutes: Sendable {
     private func merchant(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Merchant? {
         if faults["merchant_id"] != nil { return nil }
         if let named {
-            if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) {
+            if let merchant = try await engine.store.merchant(id: named, for: caller) {
                 return merchant
             }
             faults.add("merchant_id", "The merchant_id is not associated with your account.")
         } else {
-            if let accountID = caller.accountID, let only = try await engine.store.onlyMerchant(accountID: accountID) {
-                return only
-            }
+            if let only = try await engine.store.onlyMerchant(for: caller) { return only }
             faults.add("merchant_id", "The merchant_id field is required.")
         }
         return nil
@@ -90,10 +92,11 @@ package struct PayoutRoutes: Sendable {
     }
 
     private func answer(_ status: Int, payoutID: Int64, for caller: Caller) async throws -> Answer {
-        guard let payout = try await engine.store.payout(id: payoutID, accountID: caller.accountID) else {
+        guard let payout = try await engine.store.payout(id: payoutID, for: caller) else {
             throw Problem.payoutNotFound
         }
-        return .json(status) { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: caller)
+        return .json(status) { shown.writeMembers(into: &$0) }
     }
 
     private func transition(_ call: Call) async throws -> Answer {
@@ -106,14 +109,15 @@ package struct PayoutRoutes: Sendable {
             guard try await engine.store.payout(id: id, accountID: nil) != nil else { throw Problem.payoutNotFound }
             throw error
         }
-        return try await apply(change)
+        return try await apply(change, for: try call.requireCaller())
     }
 
-    private func apply(_ change: StatusChangeRequest) async throws -> Answer {
+    private func apply(_ change: StatusChangeRequest, for caller: Caller) async throws -> Answer {
         let result = try await engine.intake.submit(IntakeBatch(changes: [change], shown: [change.payoutID]))
         if case .refused(let refusal) = result.changes.first { throw Problem(refusal) }
         guard let payout = try engine.store.payout(change.payoutID, in: result) else { throw Problem.payoutNotFound }
-        return .json { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: caller)
+        return .json { shown.writeMembers(into: &$0) }
     }
 }
 
@@ -123,12 +127,12 @@ extension PayoutRoutes {
         let caller = try call.requireCaller()
         let id = try call.id("id", orThrow: .payoutNotFound)
         // A payout never changes its merchant, so who may see it can be asked before the commit.
-        guard try await engine.store.payout(id: id, accountID: caller.accountID) != nil else {
+        guard try await engine.store.payout(id: id, for: caller) != nil else {
             throw Problem.payoutNotFound
         }
         var change = StatusChangeRequest(payoutID: id, status: .canceled)
         change.canceledBy = call.requester
-        return try await apply(change)
+        return try await apply(change, for: caller)
     }
 }
 

@@ -7,15 +7,21 @@ import ReenvioStore
 /// 13.16).
 package struct MoveRoutes: Sendable {
     private let engine: Engine
+    private let people: PeopleShown
 
-    package init(_ engine: Engine) {
+    package init(_ engine: Engine, audit: CollapsedAudit) {
         self.engine = engine
+        people = PeopleShown(engine, audit: audit)
     }
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, "/v2/merchants/{id}/notification-urls/move", .operatorKey, takesBody: true, move),
-            Endpoint(.patch, "/v2/payout/payments/{id}", .operatorKey, takesBody: true, setURL),
+            Endpoint(
+                .post, "/v2/merchants/{id}/notification-urls/move", .operatorKey(.tenantsWrite), takesBody: true,
+                limit: .write, move),
+            Endpoint(
+                .patch, "/v2/payout/payments/{id}", .operatorKey(.tenantsWrite), takesBody: true, limit: .write,
+                setURL),
         ]
     }
 
@@ -38,6 +44,7 @@ package struct MoveRoutes: Sendable {
         guard try await engine.setPayoutURL(id: id, url, by: call.requester),
             let payout = try await engine.store.payout(id: id, accountID: nil)
         else { throw Problem.payoutNotFound }
-        return .json { payout.writeMembers(into: &$0) }
+        let shown = people.payout(payout, for: try call.requireCaller())
+        return .json { shown.writeMembers(into: &$0) }
     }
 }

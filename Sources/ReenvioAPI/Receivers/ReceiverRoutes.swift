@@ -18,8 +18,8 @@ package struct ReceiverRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
-            Endpoint(.post, Self.path + "/{id}/pause", .key(.receiversWrite), pause),
-            Endpoint(.post, Self.path + "/{id}/resume", .key(.receiversWrite), resume),
+            Endpoint(.post, Self.path + "/{id}/pause", .key(.receiversWrite), limit: .write, pause),
+            Endpoint(.post, Self.path + "/{id}/resume", .key(.receiversWrite), limit: .write, resume),
         ]
     }
 
@@ -28,11 +28,13 @@ package struct ReceiverRoutes: Sendable {
         var reader = QueryReader(call.query, known: ["merchant_id"] + QueryReader.pageNames)
         let merchantID = reader.integer("merchant_id")
         let page = reader.page()
-        if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {
+        if let merchantID, try await engine.store.merchant(id: merchantID, for: caller) == nil {
             reader.faults.add("merchant_id", "The merchant_id is not associated with your account.")
         }
         try reader.throwFaults()
-        let found = try await engine.store.listReceivers(merchantID: merchantID, accountID: caller.accountID, page)
+        let found = try await engine.store.listReceivers(
+            merchantID: merchantID ?? caller.onlyMerchantID, accountID: caller.accountID, merchants: caller.merchants,
+            page)
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in
                 for receiver in found.receivers { writer.object { receiver.writeMembers(into: &$0) } }
@@ -43,20 +45,22 @@ package struct ReceiverRoutes: Sendable {
 
     private func pause(_ call: Call) async throws -> Answer {
         let receiver = try await engine.pauseReceiver(
-            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester)
+            id: try await id(call), accountID: try call.requireCaller().accountID, by: call.requester)
         return try Self.answer(receiver)
     }
 
     private func resume(_ call: Call) async throws -> Answer {
         let receiver = try await engine.resumeReceiver(
-            id: try Self.id(call), accountID: try call.requireCaller().accountID, by: call.requester)
+            id: try await id(call), accountID: try call.requireCaller().accountID, by: call.requester)
         return try Self.answer(receiver)
     }
 
     private static let unknown = Problem.notFound("Receiver not found.")
 
-    private static func id(_ call: Call) throws -> Int64 {
-        try call.id("id", orThrow: unknown)
+    private func id(_ call: Call) async throws -> Int64 {
+        let id = try call.id("id", orThrow: Self.unknown)
+        if try await engine.store.isHidden(receiverID: id, from: try call.requireCaller()) { throw Self.unknown }
+        return id
     }
 
     private static func answer(_ receiver: Receiver?) throws -> Answer {

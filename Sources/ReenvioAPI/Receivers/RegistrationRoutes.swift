@@ -15,11 +15,12 @@ package struct RegistrationRoutes: Sendable {
 
     package var endpoints: [Endpoint] {
         [
-            Endpoint(.post, Self.path, .token, takesBody: true, isSigned: true, create),
+            Endpoint(.post, Self.path, .token, takesBody: true, limit: .write, isSigned: true, create),
             Endpoint(.get, Self.path, .token, limit: .read, list),
             Endpoint(.get, "/v3/accounts/webhooks", .token, limit: .read, list),
-            Endpoint(.patch, Self.path + "/{webhook_id}", .token, takesBody: true, isSigned: true, update),
-            Endpoint(.delete, Self.path + "/{webhook_id}", .token, isSigned: true, delete),
+            Endpoint(
+                .patch, Self.path + "/{webhook_id}", .token, takesBody: true, limit: .write, isSigned: true, update),
+            Endpoint(.delete, Self.path + "/{webhook_id}", .token, limit: .write, isSigned: true, delete),
         ]
     }
 

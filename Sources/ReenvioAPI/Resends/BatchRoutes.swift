@@ -7,6 +7,8 @@ import ReenvioStore
 package struct BatchRoutes: Sendable {
     static let path = "/v2/payout/notifications/resend-batches"
     static let unknown = Problem.notFound("Resend batch not found or expired.")
+    /// As for jobs: a key that may dispatch batches may also follow them.
+    static let readers = ResendRoutes.readers
 
     private let engine: Engine
     private let publicURL: PublicURL
@@ -19,15 +21,16 @@ package struct BatchRoutes: Sendable {
     package var endpoints: [Endpoint] {
         [
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
-            Endpoint(.get, Self.path, .key(.payoutsRead), limit: .read, list),
-            Endpoint(.get, Self.path + "/{batch_id}", .key(.payoutsRead), limit: .read, show),
-            Endpoint(.delete, Self.path + "/{batch_id}", .key(.resendWrite), cancel),
+            Endpoint(.get, Self.path, Self.readers, limit: .read, list),
+            Endpoint(.get, Self.path + "/{batch_id}", Self.readers, limit: .read, show),
+            Endpoint(.delete, Self.path + "/{batch_id}", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 
     private func create(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
-        let request = try ResendBatchRequest.parse(call.body)
+        var request = try ResendBatchRequest.parse(call.body)
+        if request.merchants == .all, let own = caller.merchants { request.merchants = .named(own.sorted()) }
         try await check(request.merchants, caller)
         let tooMany = Problem.invalid(Faults("merchant_ids", ResendBatchRequest.tooManyMerchants))
         if request.dryRun {
@@ -47,23 +50,28 @@ package struct BatchRoutes: Sendable {
     private func check(_ merchants: ResendBatchRequest.Merchants, _ caller: Caller) async throws {
         guard case .named(let ids) = merchants else { return }
         let known = try await engine.store.knownMerchants(ids, accountID: caller.accountID)
-        let unknown = ids.filter { !known.contains($0) }
+        let unknown = ids.filter { !known.contains($0) || !caller.mayUse(merchantID: $0) }
         if unknown.isEmpty { return }
         let named = unknown.prefix(20).map { String($0) }.joined(separator: ", ")
         throw Problem.invalid(Faults("merchant_ids", "Not associated with your account: \(named)."))
     }
 
+    private func find(_ call: Call) async throws -> ResendBatch {
+        let caller = try call.requireCaller()
+        let batch = try await engine.store.batch(
+            publicID: call.parameter("batch_id"), accountID: caller.accountID, merchants: caller.merchants)
+        guard let batch else { throw Self.unknown }
+        return batch
+    }
+
     private func show(_ call: Call) async throws -> Answer {
-        let accountID = try call.requireCaller().accountID
-        let publicID = call.parameter("batch_id")
-        guard let batch = try await engine.store.batch(publicID: publicID, accountID: accountID) else {
-            throw Self.unknown
-        }
+        let batch = try await find(call)
         return .json(headers: ["Cache-Control": "no-store"]) { batch.writeMembers(into: &$0) }
     }
 
     private func cancel(_ call: Call) async throws -> Answer {
         let accountID = try call.requireCaller().accountID
+        _ = try await find(call)
         let (outcome, batch) = try await engine.cancelBatch(
             publicID: call.parameter("batch_id"), accountID: accountID, by: call.requester)
         if outcome == .alreadyEnded { throw Problem.conflict("The resend batch has already ended.") }
@@ -76,7 +84,8 @@ package struct BatchRoutes: Sendable {
         var reader = QueryReader(call.query, known: QueryReader.pageNames)
         let page = reader.page()
         try reader.throwFaults()
-        let found = try await engine.store.listBatches(accountID: caller.accountID, page)
+        let found = try await engine.store.listBatches(
+            accountID: caller.accountID, merchants: caller.merchants, page)
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in
                 for batch in found.batches { writer.object { batch.writeMembers(into: &$0) } }

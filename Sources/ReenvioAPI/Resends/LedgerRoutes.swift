@@ -26,7 +26,7 @@ package struct LedgerRoutes: Sendable {
         guard let job = try await engine.store.resend(jobID: call.parameter("job_id")) else {
             throw ResendRoutes.unknown
         }
-        if let accountID = caller.accountID, accountID != job.accountID { throw ResendRoutes.foreign }
+        if !caller.sees(job) { throw ResendRoutes.foreign }
         let query = try LedgerQuery(call.query)
         if let format = query.format {
             let store = engine.store

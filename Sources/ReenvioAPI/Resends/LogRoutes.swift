@@ -25,7 +25,7 @@ package struct LogRoutes: Sendable {
             Endpoint(.get, Self.path, .token, limit: .read, list),
             Endpoint(.get, Self.path + "/{id}", .token, limit: .read, show),
             Endpoint(.get, Self.path + "/{id}/items", .token, limit: .read, items),
-            Endpoint(.delete, Self.path + "/{id}", .token, cancel),
+            Endpoint(.delete, Self.path + "/{id}", .token, limit: .write, cancel),
         ]
     }
 

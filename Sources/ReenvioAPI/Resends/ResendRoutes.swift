@@ -22,7 +22,7 @@ package struct ResendRoutes: Sendable {
             Endpoint(.post, Self.path, .resendKey, takesBody: true, create),
             Endpoint(.get, Self.path, Self.readers, limit: .read, list),
             Endpoint(.get, Self.path + "/{job_id}", .anyKey, limit: .read, show),
-            Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), cancel),
+            Endpoint(.delete, Self.path + "/{job_id}", .key(.resendWrite), limit: .write, cancel),
         ]
     }
 
@@ -33,7 +33,7 @@ package struct ResendRoutes: Sendable {
         if let claim {
             switch try await engine.store.idempotencyState(claim, now: engine.clock.wall) {
             case .new: break
-            case .made(let id): return try await replay(resendID: id)
+            case .made(let id): return try await replay(resendID: id, for: caller)
             case .otherBody: throw Problem.idempotencyKeyReused
             }
         }
@@ -51,7 +51,7 @@ package struct ResendRoutes: Sendable {
         case .opened(let resend):
             engine.runner.doorbell.ring()
             return Self.dispatched(resend)
-        case .replayed(let id): return try await replay(resendID: id)
+        case .replayed(let id): return try await replay(resendID: id, for: caller)
         case .keyReused: throw Problem.idempotencyKeyReused
         case .alreadyRunning:
             throw Problem.conflict("A resend job is already running for this merchant and time range.")
@@ -76,8 +76,8 @@ package struct ResendRoutes: Sendable {
     }
 
     /// The first answer again (`docs/contract.md` 13.8).
-    private func replay(resendID: Int64) async throws -> Answer {
-        guard let resend = try await engine.store.resend(id: resendID) else {
+    private func replay(resendID: Int64, for caller: Caller) async throws -> Answer {
+        guard let resend = try await engine.store.resend(id: resendID), caller.sees(resend) else {
             throw Self.unknown
         }
         return Self.dispatched(resend, headers: Answer.replayed)
@@ -86,7 +86,7 @@ package struct ResendRoutes: Sendable {
     /// A foreign merchant is a fault of the field; unknown and foreign ids look alike (`docs/contract.md` 4.1).
     private func merchant(_ named: Int64?, for caller: Caller, _ faults: inout Faults) async throws -> Merchant? {
         guard let named else { return nil }
-        if let merchant = try await engine.store.merchant(id: named, accountID: caller.accountID) { return merchant }
+        if let merchant = try await engine.store.merchant(id: named, for: caller) { return merchant }
         var ordered = Faults("merchant_id", "The merchant_id is not associated with your account.")
         ordered.add(faults)
         faults = ordered
@@ -115,12 +115,15 @@ package struct ResendRoutes: Sendable {
     static let foreign = Problem(status: 403, message: "You do not have access to this resend job.")
 
     private func check(_ caller: Caller, mayRead resend: Resend) throws {
-        if let accountID = caller.accountID, accountID != resend.accountID { throw Self.foreign }
+        if !caller.sees(resend) { throw Self.foreign }
     }
 
     /// Stops a job (`docs/contract.md` 13.2).
     private func cancel(_ call: Call) async throws -> Answer {
         let caller = try call.requireCaller()
+        if caller.merchants != nil, let job = try await engine.store.resend(jobID: call.parameter("job_id")) {
+            try check(caller, mayRead: job)
+        }
         let canceled = try await engine.cancelResend(
             jobID: call.parameter("job_id"), accountID: caller.accountID, by: call.requester)
         switch canceled {
@@ -141,11 +144,13 @@ package struct ResendRoutes: Sendable {
         let state = reader.choice("status", states.map(\.rawValue)).flatMap(Resend.State.init)
         let includesOutcome = reader.choice("include", ["outcome"]) != nil
         let page = reader.page()
-        if let merchantID, try await engine.store.merchant(id: merchantID, accountID: caller.accountID) == nil {
+        if let merchantID, try await engine.store.merchant(id: merchantID, for: caller) == nil {
             reader.faults.add("merchant_id", "The merchant_id is not associated with your account.")
         }
         try reader.throwFaults()
-        let filter = ResendFilter(accountID: caller.accountID, merchantID: merchantID, state: state)
+        let filter = ResendFilter(
+            accountID: caller.accountID, merchantID: merchantID ?? caller.onlyMerchantID,
+            merchants: caller.merchants, state: state)
         let found = try await engine.store.listResends(filter, page)
         return .json(headers: ["Cache-Control": "no-store"]) { writer in
             writer.array("data") { writer in

@@ -13,6 +13,8 @@ package struct EngineMetrics: Sendable {
     package let senderShortages: [SenderShortage: Counter]
     /// How often the server stopped accepting connections for a moment.
     package let acceptPauses: Counter
+    let peopleRead: Counter
+    let failedAuthentications: FailedAuthenticationCounters
     /// The same by minute, for the dashboard.
     package let pulse = Pulse()
     private let acknowledged: Counter
@@ -25,6 +27,8 @@ package struct EngineMetrics: Sendable {
             Counter(label: MetricFamily.attempts.rawValue, dimensions: [("reason", reason)], factory: factory)
         }
         changes = Counter(label: MetricFamily.changes.rawValue, factory: factory)
+        peopleRead = Counter(label: MetricFamily.peopleRead.rawValue, factory: factory)
+        failedAuthentications = FailedAuthenticationCounters(factory)
         acceptPauses = Counter(label: MetricFamily.acceptPauses.rawValue, factory: factory)
         possibleDuplicates = Counter(label: MetricFamily.possibleDuplicates.rawValue, factory: factory)
         senderShortages = Dictionary(
@@ -69,6 +73,23 @@ package struct EngineMetrics: Sendable {
         pulse.note(attempts, at: now)
         if acknowledgements > 0 { acknowledged.increment(by: acknowledgements) }
         for (reason, count) in failures { failed[reason]?.increment(by: count) }
+    }
+}
+
+/// What the API counts of credentials that it refuses.
+package struct FailedAuthenticationCounters: Sendable {
+    private let counters: [FailedAuthentication: Counter]
+
+    package init(_ factory: any MetricsFactory) {
+        counters = Dictionary(
+            uniqueKeysWithValues: FailedAuthentication.allCases.map { reason in
+                let label = MetricFamily.failedAuthentications.rawValue
+                return (reason, Counter(label: label, dimensions: [("reason", reason.rawValue)], factory: factory))
+            })
+    }
+
+    package func count(_ reason: FailedAuthentication) {
+        counters[reason]?.increment()
     }
 }
 

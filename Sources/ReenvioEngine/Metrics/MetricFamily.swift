@@ -17,6 +17,8 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case senderShortages = "reenvio_sender_shortages_total"
     case clockDistrusted = "reenvio_clock_distrusted"
     case acceptPauses = "reenvio_accept_pauses_total"
+    case peopleRead = "reenvio_people_read_total"
+    case failedAuthentications = "reenvio_failed_authentications_total"
     case setAside = "reenvio_set_aside"
     case residentBytes = "process_resident_memory_bytes"
     case cpuSeconds = "process_cpu_seconds_total"
@@ -41,7 +43,9 @@ package enum MetricFamily: String, CaseIterable, Sendable {
 
     package var kind: Kind {
         switch self {
-        case .changes, .attempts, .possibleDuplicates, .senderShortages, .acceptPauses: .counter
+        case .changes, .attempts, .possibleDuplicates, .senderShortages, .acceptPauses,
+            .failedAuthentications, .peopleRead:
+            .counter
         case .cpuSeconds: .readCounter
         case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .storeLogBytes, .residentBytes, .setAside:
             .gauge
@@ -60,6 +64,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         switch self {
         case .attempts: ("reason", [Self.acknowledged] + AttemptFailure.allCases.map(\.rawValue))
         case .senderShortages: ("resource", SenderShortage.allCases.map(\.rawValue))
+        case .failedAuthentications: ("reason", FailedAuthentication.allCases.map(\.rawValue))
         case .backlog, .oldestDueSeconds: ("lane", Lane.allCases.map { "\($0)" })
         case .resendItems: ("state", ResendItems.State.allCases.map(\.rawValue))
         case .storeSeconds:
@@ -83,6 +88,8 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."
         case .clockDistrusted: "1 while the wall clock contradicts the last good time, and nothing is removed by it."
         case .acceptPauses: "How often no connection was accepted for a moment, for want of descriptors or of room."
+        case .peopleRead: "Payouts whose people were shown unmasked."
+        case .failedAuthentications: "Requests whose credential was refused."
         case .setAside: "What is passed over because its row or page is damaged."
         case .residentBytes: "Resident memory."
         case .cpuSeconds: "Processor time used, user and system."

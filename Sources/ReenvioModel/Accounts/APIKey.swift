@@ -8,8 +8,19 @@ package enum Scope: String, Sendable, CaseIterable {
     case resendWrite = "resend:write"
     case receiversWrite = "receivers:write"
     case secretsWrite = "secrets:write"
+    /// People's data unmasked.
+    case peopleRead = "people:read"
+    case auditRead = "audit:read"
+    /// What the platform reports: status changes, cash-in, refunds.
+    case payoutsReport = "payouts:report"
+    case metricsRead = "metrics:read"
+    /// How merchants are set up.
+    case tenantsWrite = "tenants:write"
 
-    package static let defaults = allCases.filter { $0 != .secretsWrite }
+    /// Of use to operator keys only.
+    package static let operatorOnly: [Scope] = [.payoutsReport, .metricsRead, .tenantsWrite]
+    /// Of a key of an account that is made without scopes.
+    package static let defaults = allCases.filter { $0 != .secretsWrite && !operatorOnly.contains($0) }
 }
 
 /// An API key as the store knows it. The key itself, `rnv_<id>_<secret>`, is shown once and kept only as a hash; the id
@@ -20,19 +31,26 @@ package struct APIKey: Sendable, Equatable {
     /// Nil for an operator key, which acts on every account.
     package var accountID: Int64?
     package var scopes: [Scope]
+    /// Whether an operator key was made without scopes: it has every one, those of later releases included.
+    package var hasEveryScope: Bool
+    /// The only merchants of its account that it may act for; nil for all, later ones included.
+    package var merchants: Set<Int64>?
     package var cidrs: [CIDR]
     package var expiresAt: Timestamp?
     package var revokedAt: Timestamp?
     package var createdAt: Timestamp
 
     package init(
-        id: String, name: String, accountID: Int64?, scopes: [Scope], cidrs: [CIDR], expiresAt: Timestamp?,
-        revokedAt: Timestamp?, createdAt: Timestamp
+        id: String, name: String, accountID: Int64?, scopes: [Scope], hasEveryScope: Bool = false,
+        merchants: Set<Int64>? = nil, cidrs: [CIDR], expiresAt: Timestamp?, revokedAt: Timestamp?,
+        createdAt: Timestamp
     ) {
         self.id = id
         self.name = name
         self.accountID = accountID
         self.scopes = scopes
+        self.hasEveryScope = hasEveryScope
+        self.merchants = merchants
         self.cidrs = cidrs
         self.expiresAt = expiresAt
         self.revokedAt = revokedAt
@@ -40,6 +58,14 @@ package struct APIKey: Sendable, Equatable {
     }
 
     package var isOperator: Bool { accountID == nil }
+
+    /// Whether it has that scope. The audit says nothing of merchants, so a key limited to some never reads it.
+    package func may(_ scope: Scope) -> Bool {
+        if scope == .auditRead, merchants != nil { return false }
+        return hasEveryScope || scopes.contains(scope)
+    }
+
+    package func mayUse(merchantID: Int64) -> Bool { merchants?.contains(merchantID) ?? true }
 
     package func isUsable(now: Timestamp) -> Bool {
         guard revokedAt == nil else { return false }

@@ -6,13 +6,21 @@ package struct RateLimits: Sendable, Equatable {
         case read
         /// Resends that dispatch.
         case resend
+        /// Changes of how things run: pauses, rotations, cancels of resends, registrations, moves. Not payouts, which
+        /// are the traffic.
+        case write
+        /// Sign-ins that succeed.
+        case signIn = "sign-in"
+        /// People's data that the dashboard is asked to show.
+        case reveal
     }
 
     /// Requests per minute; a kind that is absent is not limited.
     package var perMinute: [Kind: Int]
 
-    package static let defaultText = "resend=30/min,read=600/min"
-    package static let standard = RateLimits(perMinute: [.resend: 30, .read: 600])
+    package static let defaultText = "resend=30/min,read=600/min,write=120/min,sign-in=30/min,reveal=60/min"
+    package static let standard = RateLimits(
+        perMinute: [.resend: 30, .read: 600, .write: 120, .signIn: 30, .reveal: 60])
     package static let off = RateLimits(perMinute: [:])
 
     package init(perMinute: [Kind: Int]) {

@@ -170,3 +170,27 @@ extension Parties {
         document.isWritten(as: beneficiary.documentNumber) || (pix.pixKey.map(document.isWritten) ?? false)
     }
 }
+
+extension Parties {
+    /// The same with every text masked that says something of a person (`docs/contract.md` 14): kinds of documents and
+    /// of accounts, banks and the country stay.
+    package var masked: Parties {
+        var masked = self
+        func mask(_ text: String?) -> String? { text.map { Mask.text($0) } }
+        masked.beneficiary.name = Mask.text(beneficiary.name)
+        masked.beneficiary.documentNumber = Mask.text(beneficiary.documentNumber)
+        masked.beneficiary.birthdate = mask(beneficiary.birthdate)
+        masked.beneficiary.phone = mask(beneficiary.phone)
+        masked.beneficiary.address = Address(
+            address: mask(beneficiary.address.address), city: mask(beneficiary.address.city),
+            country: beneficiary.address.country, stateCode: mask(beneficiary.address.stateCode),
+            zipCode: mask(beneficiary.address.zipCode))
+        masked.pix = Pix(
+            pixKey: mask(pix.pixKey), bankCode: pix.bankCode, bankBranch: mask(pix.bankBranch),
+            bankBranchDigit: mask(pix.bankBranchDigit), account: mask(pix.account),
+            accountDigit: mask(pix.accountDigit), accountType: pix.accountType)
+        masked.description = mask(description)
+        masked.receiptMessage = mask(receiptMessage)
+        return masked
+    }
+}

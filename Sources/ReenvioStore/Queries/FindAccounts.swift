@@ -5,7 +5,7 @@ extension Store {
     /// judge.
     package func apiKey(_ text: APIKeyText) async throws -> APIKey? {
         let found = try await engine.lookup { db in
-            try db.first("\(Self.keyColumns) WHERE id = $1", [.text(text.id)]) { (Self.key($0), $0.blob(8)) }
+            try db.first("\(Self.keyColumns) WHERE id = $1", [.text(text.id)]) { (Self.key($0), $0.blob(9)) }
         }
         guard let (key, hash) = found, ConstantTime.equal(hash, text.hash) else { return nil }
         return key
@@ -17,16 +17,32 @@ extension Store {
     }
 
     static let keyColumns = """
-        SELECT id, name, account_id, scopes, cidrs, expires_at, revoked_at, created_at, hash FROM api_keys
+        SELECT id, name, account_id, scopes, cidrs, expires_at, revoked_at, created_at, merchants, hash FROM api_keys
         """
 
+    /// What stands for every scope, those of later releases included.
+    static let everyScope = "*"
+
     static func key(_ row: any SQLRow) -> APIKey {
-        APIKey(
+        let scopes = row.text(3)
+        return APIKey(
             id: row.text(0), name: row.text(1), accountID: row.intIfPresent(2),
-            scopes: row.text(3).split(separator: ",").compactMap { Scope(rawValue: String($0)) },
+            scopes: scopes.split(separator: ",").compactMap { Scope(rawValue: String($0)) },
+            hasEveryScope: scopes == everyScope && row.isNull(2),
+            merchants: row.textIfPresent(8).map { Set($0.split(separator: ",").compactMap { Int64($0) }) },
             cidrs: row.text(4).split(separator: ",").compactMap { CIDR(String($0)) },
             expiresAt: row.timeIfPresent(5), revokedAt: row.timeIfPresent(6), createdAt: row.time(7)
         )
+    }
+
+    /// The merchants of a key as one parameter, for `isAmong`.
+    static func parameter(_ merchants: Set<Int64>) -> SQLValue {
+        .text("," + merchants.sorted().map { "\($0)," }.joined())
+    }
+
+    /// Whether a merchant id is one of those that parameter `place` lists.
+    static func isAmong(_ column: String, _ place: Int) -> String {
+        "$\(place) LIKE '%,' || CAST(\(column) AS TEXT) || ',%'"
     }
 
     /// A merchant that the caller may act for: `accountID` nil means every account.

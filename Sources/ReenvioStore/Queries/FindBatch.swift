@@ -1,11 +1,23 @@
 package import ReenvioModel
 
 extension Store {
-    /// A batch with the sums of its jobs, in one snapshot; nil where there is none that the caller sees.
-    package func batch(publicID: String, accountID: Int64?) async throws -> ResendBatch? {
+    /// A batch with the sums of its jobs, in one snapshot; nil where there is none that the caller sees. One that may
+    /// act for some `merchants` only sees batches of these.
+    package func batch(
+        publicID: String, accountID: Int64?, merchants: Set<Int64>? = nil
+    ) async throws -> ResendBatch? {
         try await engine.read { db in
-            guard let batch = try Self.findBatch(publicID: publicID, in: db) else { return nil }
-            return accountID == nil || accountID == batch.accountID ? batch : nil
+            guard let batch = try Self.findBatch(publicID: publicID, in: db),
+                accountID == nil || accountID == batch.accountID
+            else { return nil }
+            guard let merchants else { return batch }
+            let other = try db.first(
+                """
+                SELECT 1 FROM resend_batch_merchants
+                WHERE batch_id = $1 AND NOT (\(Self.isAmong("merchant_id", 2))) LIMIT 1
+                """, [.int(batch.id), Self.parameter(merchants)]
+            ) { $0.int(0) }
+            return other == nil ? batch : nil
         }
     }
 
@@ -22,16 +34,24 @@ extension Store {
         }
     }
 
-    /// Batches, newest first, and the cursor of the next page; nil after the last.
+    /// Batches, newest first, and the cursor of the next page; nil after the last. A caller that may act for some
+    /// `merchants` only sees batches of these.
     package func listBatches(
-        accountID: Int64?, _ page: CursorPage
+        accountID: Int64?, merchants: Set<Int64>? = nil, _ page: CursorPage
     ) async throws -> (batches: [ResendBatch], next: String?) {
+        let only = """
+            AND NOT EXISTS (SELECT 1 FROM resend_batch_merchants o
+                WHERE o.batch_id = resend_batches.id AND NOT (\(Self.isAmong("o.merchant_id", 4))))
+            """
         let found = try await engine.read { db in
             let names = try db.all(
                 """
                 SELECT public_id FROM resend_batches
-                WHERE id < $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2) ORDER BY id DESC LIMIT $3
-                """, [.int(page.after ?? Int64.max), .optional(accountID), .int(page.limit + 1)]
+                WHERE id < $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2) \(merchants == nil ? "" : only)
+                ORDER BY id DESC LIMIT $3
+                """,
+                [.int(page.after ?? Int64.max), .optional(accountID), .int(page.limit + 1)]
+                    + (merchants.map { [Self.parameter($0)] } ?? [])
             ) { $0.text(0) }
             return try names.compactMap { try Self.findBatch(publicID: $0, in: db) }
         }

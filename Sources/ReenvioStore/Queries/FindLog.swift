@@ -32,16 +32,24 @@ extension Store {
     /// Logs of an account, or all, with their outcomes, newest first, and the cursor of the next page; nil after the
     /// last.
     package func listLogDetails(
-        accountID: Int64?, _ page: CursorPage
+        accountID: Int64?, merchants: Set<Int64>? = nil, _ page: CursorPage
     ) async throws -> (logs: [ResendLogDetails], next: String?) {
-        let owner = accountID == nil ? "" : "AND account_id = $3"
+        var owner = ""
+        var parameters: [SQLValue] = [.int(page.after ?? Int64.max), .int(page.limit + 1)]
+        if let accountID {
+            parameters.append(.int(accountID))
+            owner = "AND account_id = $3"
+        }
+        if let merchants {
+            parameters.append(Self.parameter(merchants))
+            owner += " AND \(Self.isAmong("merchant_id", parameters.count))"
+        }
+        let (condition, values) = (owner, parameters)
         return try await engine.read { db in
             let found = try db.all(
                 """
-                \(Self.logColumns) WHERE log_status IS NOT NULL AND id < $1 \(owner) ORDER BY id DESC LIMIT $2
-                """,
-                [.int(page.after ?? Int64.max), .int(page.limit + 1)] + (accountID.map { [.int($0)] } ?? []),
-                LogRow.init)
+                \(Self.logColumns) WHERE log_status IS NOT NULL AND id < $1 \(condition) ORDER BY id DESC LIMIT $2
+                """, values, LogRow.init)
             let rows = Array(found.prefix(Int(page.limit)))
             let next = found.count > rows.count ? rows.last.map { CursorPage.cursor($0.log.id) } : nil
             return (try Self.details(of: rows, in: db), next)

@@ -7,9 +7,12 @@ package struct PayoutPage: Sendable {
 }
 
 extension Store {
-    /// A page of the payouts that `accountID` may see (nil: every account's), in one snapshot.
-    package func listPayouts(_ query: PayoutQuery, accountID: Int64?) async throws -> PayoutPage {
-        let filter = PayoutFilter(query, accountID: accountID)
+    /// A page of the payouts that `accountID` may see (nil: every account's), in one snapshot. `merchants` are the only
+    /// ones that the caller may act for.
+    package func listPayouts(
+        _ query: PayoutQuery, accountID: Int64?, merchants: Set<Int64>? = nil
+    ) async throws -> PayoutPage {
+        let filter = PayoutFilter(query, accountID: accountID, merchants: merchants)
         let (total, rows) = try await engine.read { db in
             let total = try db.first("SELECT count(*) \(filter.from)", filter.parameters) { $0.int(0) } ?? 0
             let order = query.isDescending ? "DESC" : "ASC"
@@ -42,7 +45,7 @@ private struct PayoutFilter: Sendable {
     private(set) var parameters: [SQLValue] = []
     private var conditions: [String] = []
 
-    init(_ query: PayoutQuery, accountID: Int64?) {
+    init(_ query: PayoutQuery, accountID: Int64?, merchants: Set<Int64>?) {
         add("m.account_id =", .optional(accountID), unless: accountID == nil)
         add("p.merchant_id =", .optional(query.merchantID), unless: query.merchantID == nil)
         add("p.invoice =", .optional(query.invoice), unless: query.invoice == nil)
@@ -51,6 +54,10 @@ private struct PayoutFilter: Sendable {
         add("p.created_at <", .optional(query.created.before), unless: query.created.before == nil)
         add("p.updated_at >=", .optional(query.updated.from), unless: query.updated.from == nil)
         add("p.updated_at <", .optional(query.updated.before), unless: query.updated.before == nil)
+        if query.merchantID == nil, let merchants {
+            parameters.append(Store.parameter(merchants))
+            conditions.append(Store.isAmong("p.merchant_id", parameters.count))
+        }
     }
 
     private mutating func add(_ condition: String, _ value: SQLValue, unless isAbsent: Bool) {

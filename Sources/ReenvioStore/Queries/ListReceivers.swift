@@ -2,9 +2,12 @@ package import ReenvioModel
 
 extension Store {
     /// Receivers with at least one delivery so far, newest first, and the cursor of the next page; nil after the last.
-    /// - Parameter isBounded: counts what waits up to `Limits.countedForPages` only.
+    /// - Parameters:
+    ///   - merchants: the only ones that the caller may act for.
+    ///   - isBounded: counts what waits up to `Limits.countedForPages` only.
     package func listReceivers(
-        merchantID: Int64?, accountID: Int64?, _ page: CursorPage, isBounded: Bool = false
+        merchantID: Int64?, accountID: Int64?, merchants: Set<Int64>? = nil, _ page: CursorPage,
+        isBounded: Bool = false
     ) async throws -> (receivers: [Receiver], next: String?) {
         let columns = isBounded ? Self.boundedReceiverColumns : Self.receiverColumns
         let found = try await engine.read { db in
@@ -13,11 +16,12 @@ extension Store {
                 \(columns) JOIN merchants m ON m.id = r.merchant_id
                 WHERE r.is_known = 1 AND r.id < $1 AND (CAST($2 AS BIGINT) IS NULL OR r.merchant_id = $2)
                     AND (CAST($3 AS BIGINT) IS NULL OR m.account_id = $3)
+                    \(merchants == nil ? "" : "AND \(Self.isAmong("r.merchant_id", 5))")
                 ORDER BY r.id DESC LIMIT $4
                 """,
                 [
                     .int(page.after ?? Int64.max), .optional(merchantID), .optional(accountID), .int(page.limit + 1),
-                ], Self.receiver)
+                ] + (merchants.map { [Self.parameter($0)] } ?? []), Self.receiver)
         }
         let receivers = Array(found.prefix(Int(page.limit)))
         return (receivers, found.count > receivers.count ? receivers.last.map { CursorPage.cursor($0.id) } : nil)

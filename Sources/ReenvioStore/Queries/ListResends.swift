@@ -5,11 +5,16 @@ package struct ResendFilter: Sendable, Equatable {
     /// Nil: of every account.
     package var accountID: Int64?
     package var merchantID: Int64?
+    /// The only merchants that the caller may act for.
+    package var merchants: Set<Int64>?
     package var state: Resend.State?
 
-    package init(accountID: Int64? = nil, merchantID: Int64? = nil, state: Resend.State? = nil) {
+    package init(
+        accountID: Int64? = nil, merchantID: Int64? = nil, merchants: Set<Int64>? = nil, state: Resend.State? = nil
+    ) {
         self.accountID = accountID
         self.merchantID = merchantID
+        self.merchants = merchants
         self.state = state
     }
 
@@ -22,7 +27,12 @@ package struct ResendFilter: Sendable, Equatable {
             conditions += " AND \(condition) $\(parameters.count)"
         }
         if let accountID { add("account_id =", .int(accountID)) }
-        if let merchantID { add("merchant_id =", .int(merchantID)) }
+        if let merchantID {
+            add("merchant_id =", .int(merchantID))
+        } else if let merchants {
+            parameters.append(Store.parameter(merchants))
+            conditions += " AND \(Store.isAmong("merchant_id", parameters.count))"
+        }
         if let state { add("state =", .text(state.rawValue)) }
         return ("\(Store.resendColumns) WHERE \(conditions) ORDER BY id DESC LIMIT $2", parameters)
     }

@@ -14,12 +14,15 @@ package struct AccountOverview: Sendable {
 extension Store {
     package static let sickMax = 20
 
-    /// Figures of one account's merchants, in one snapshot; `since` is the first minute that counts.
-    package func accountOverview(_ accountID: Int64, since: Int64, now: Timestamp) async throws -> AccountOverview {
+    /// Figures of one account's merchants, or of those that the caller may act for, in one snapshot; `since` is the
+    /// first minute that counts.
+    package func accountOverview(
+        _ accountID: Int64, merchants: Set<Int64>? = nil, since: Int64, now: Timestamp
+    ) async throws -> AccountOverview {
         try await engine.read { db in
             var overview = AccountOverview()
             var left = Limits.countedForPages
-            for merchantID in try Self.merchantIDs(of: accountID, in: db) {
+            for merchantID in try merchants?.sorted() ?? Self.merchantIDs(of: accountID, in: db) {
                 try db.query(
                     """
                     SELECT part.lane, count(*) FROM (
@@ -51,15 +54,18 @@ extension Store {
     }
 
     /// Receivers that are paused, broken or slow, those of longest standing first.
-    package func sickReceivers(accountID: Int64?) async throws -> [Receiver] {
+    package func sickReceivers(accountID: Int64?, merchants: Set<Int64>? = nil) async throws -> [Receiver] {
         try await engine.read { db in
             try db.all(
                 """
                 \(Self.boundedReceiverColumns) JOIN merchants m ON m.id = r.merchant_id
                 WHERE (r.paused_at IS NOT NULL OR r.broken_at IS NOT NULL OR r.is_slow = 1) AND r.is_known = 1
                     AND (CAST($1 AS BIGINT) IS NULL OR m.account_id = $1)
+                    \(merchants == nil ? "" : "AND \(Self.isAmong("r.merchant_id", 3))")
                 ORDER BY r.health_since LIMIT $2
-                """, [.optional(accountID), .int(Self.sickMax)], Self.receiver)
+                """,
+                [.optional(accountID), .int(Self.sickMax)] + (merchants.map { [Self.parameter($0)] } ?? []),
+                Self.receiver)
         }
     }
 

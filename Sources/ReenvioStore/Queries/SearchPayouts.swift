@@ -23,7 +23,10 @@ extension Store {
     private static let recentMax = 20
 
     /// Payouts with that id, invoice or end-to-end id, all of it exact: each is found through an index.
-    package func searchPayouts(_ text: String, accountID: Int64?) async throws -> [PayoutRow] {
+    /// `merchants` are the only ones that the caller may act for.
+    package func searchPayouts(
+        _ text: String, accountID: Int64?, merchants: Set<Int64>? = nil
+    ) async throws -> [PayoutRow] {
         let conditions = [
             "p.id = $1", "p.end_to_end = $1", "p.invoice = $1 AND p.holds_invoice = 1",
             "p.invoice = $1 AND p.holds_invoice = 0",
@@ -41,10 +44,19 @@ extension Store {
                 // By invoice the merchants come first: the index of invoices begins with them.
                 let from = place < 2 ? "payouts p JOIN merchants m" : "merchants m CROSS JOIN payouts p"
                 let link = place < 2 ? "ON m.id = p.merchant_id WHERE" : "WHERE p.merchant_id = m.id AND"
-                let owner = accountID == nil ? "" : "AND m.account_id = $3"
+                var owner = ""
+                var parameters: [SQLValue] = [value, .int(Self.foundMax)]
+                if let accountID {
+                    parameters.append(.int(accountID))
+                    owner = "AND m.account_id = $3"
+                }
+                if let merchants {
+                    parameters.append(Self.parameter(merchants))
+                    owner += " AND \(Self.isAmong("m.id", parameters.count))"
+                }
                 let rows = try db.all(
-                    "\(Self.payoutRowColumns) FROM \(from) \(link) \(condition) \(owner) LIMIT $2",
-                    [value, .int(Self.foundMax)] + (accountID.map { [.int($0)] } ?? []), Self.payoutRow)
+                    "\(Self.payoutRowColumns) FROM \(from) \(link) \(condition) \(owner) LIMIT $2", parameters,
+                    Self.payoutRow)
                 found += rows.filter { row in !found.contains { $0.id == row.id } }
             }
             return Array(found.prefix(Self.foundMax))
@@ -52,7 +64,7 @@ extension Store {
     }
 
     /// The newest payouts; for an account those whose status changed last.
-    package func recentPayouts(accountID: Int64?) async throws -> [PayoutRow] {
+    package func recentPayouts(accountID: Int64?, merchants: Set<Int64>? = nil) async throws -> [PayoutRow] {
         try await engine.read { db in
             guard let accountID else {
                 return try db.all(
@@ -60,7 +72,7 @@ extension Store {
                     Self.payoutRow)
             }
             var changes: [(at: Int64, payoutID: Int64)] = []
-            for merchantID in try Self.merchantIDs(of: accountID, in: db) {
+            for merchantID in try merchants?.sorted() ?? Self.merchantIDs(of: accountID, in: db) {
                 try db.query(
                     """
                     SELECT changed_at, payout_id FROM status_changes WHERE merchant_id = $1

@@ -42,6 +42,8 @@ package enum Schema {
         // An older node would neither name failed items nor sweep what a canceled log left behind.
         Migration(version: 12, name: "failed items of resends", statements: Tables.failedItems),
         Migration(version: 15, name: "what is set aside", statements: Tables.setAside, needs: 12),
+        // An older node would take an operator key with scopes for one that may do everything.
+        Migration(version: 16, name: "keys of operators have scopes", statements: Tables.scopedKeys),
     ]
 
     package static var latest: Int64 { migrations.map(\.version).max() ?? 0 }

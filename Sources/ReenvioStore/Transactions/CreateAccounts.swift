@@ -111,7 +111,7 @@ extension Store {
         )
     }
 
-    /// - Throws: `CreationRefused` for an unknown account.
+    /// - Throws: `CreationRefused` for an unknown account, or a merchant that is not the account's.
     package func createKey(_ key: APIKey, text: APIKeyText, actor: String, now: Timestamp) async throws {
         try await engine.write(.intake) { db in
             if let accountID = key.accountID {
@@ -120,25 +120,43 @@ extension Store {
                     throw CreationRefused(description: "there is no account \(accountID)")
                 }
             }
+            for merchantID in key.merchants?.sorted() ?? [] {
+                let owner = try db.first("SELECT account_id FROM merchants WHERE id = $1", [.int(merchantID)]) {
+                    $0.int(0)
+                }
+                guard let owner, owner == key.accountID else {
+                    throw CreationRefused(description: "merchant \(merchantID) is not one of the key's account")
+                }
+            }
             try db.run(
                 """
-                INSERT INTO api_keys (id, hash, name, account_id, scopes, cidrs, expires_at, created_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                INSERT INTO api_keys (id, hash, name, account_id, scopes, cidrs, expires_at, created_at, merchants)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 """,
                 [
                     .text(key.id), .blob(text.hash), .text(key.name), .optional(key.accountID),
-                    .text(key.scopes.map(\.rawValue).joined(separator: ",")),
+                    .text(key.hasEveryScope ? Self.everyScope : key.scopes.map(\.rawValue).joined(separator: ",")),
                     .text(key.cidrs.map(\.description).joined(separator: ",")), .optional(key.expiresAt), .time(now),
+                    .optional(key.merchants.map { $0.sorted().map { String($0) }.joined(separator: ",") }),
                 ]
             )
             try Audit.write(
                 Audit.Entry(
                     at: now, accountID: key.accountID, by: Requester(actor: actor), action: "key.create",
-                    target: "key \(key.id)",
-                    parameters: key.isOperator ? "operator" : ""
+                    target: "key \(key.id)", parameters: Self.auditText(key)
                 ), in: db
             )
             return ()
         }
+    }
+
+    /// What a key may do, for the audit.
+    private static func auditText(_ key: APIKey) -> String {
+        var parts = key.isOperator ? ["operator"] : []
+        if !key.hasEveryScope { parts.append("scopes " + key.scopes.map(\.rawValue).joined(separator: " ")) }
+        if let merchants = key.merchants {
+            parts.append("merchants " + merchants.sorted().map { String($0) }.joined(separator: " "))
+        }
+        return parts.joined(separator: ", ")
     }
 }

@@ -18,12 +18,31 @@ package struct DashboardSession: Sendable, Equatable {
     }
 }
 
+/// The row of the audit of a sign-in or a sign-out.
+package struct SessionNote: Sendable {
+    package var requester: Requester
+    package var parameters: String
+
+    package init(by requester: Requester, parameters: String = "") {
+        self.requester = requester
+        self.parameters = parameters
+    }
+
+    func write(_ action: String, _ key: APIKey, _ now: Timestamp, in db: any SQLConnection) throws {
+        try Audit.write(
+            Audit.Entry(
+                at: now, accountID: key.accountID, by: requester, action: action, target: "key \(key.id)",
+                parameters: parameters), in: db)
+    }
+}
+
 extension Store {
     private static let sessionsForgotten = 1_000
 
-    /// Signs in: the session, its row in the audit, and the end of sessions that are long over, in one commit.
+    /// Signs in: the session, its row in the audit where it has one, and the end of sessions that are long over, in one
+    /// commit.
     package func openSession(
-        _ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp
+        _ token: SessionToken, key: APIKey, noting noted: SessionNote?, now: Timestamp
     ) async throws {
         let cutoff = now - .seconds(Limits.sessionSeconds)
         try await engine.write(.intake) { db in
@@ -35,10 +54,8 @@ extension Store {
             try db.run(
                 "INSERT INTO dashboard_sessions (hash, key_id, created_at, seen_at) VALUES ($1, $2, $3, $3)",
                 [.blob(token.hash), .text(key.id), .time(now)])
-            try Audit.write(
-                Audit.Entry(
-                    at: now, accountID: key.accountID, by: requester, action: "dashboard.sign-in",
-                    target: "key \(key.id)"), in: db)
+            try noted?.write("dashboard.sign-in", key, now, in: db)
+            return ()
         }
     }
 
@@ -65,14 +82,25 @@ extension Store {
         }
     }
 
-    package func closeSession(_ token: SessionToken, key: APIKey, by requester: Requester, now: Timestamp) async throws
-    {
+    package func closeSession(
+        _ token: SessionToken, key: APIKey, noting noted: SessionNote?, now: Timestamp
+    ) async throws {
         try await engine.write(.intake) { db in
             try db.run("DELETE FROM dashboard_sessions WHERE hash = $1", [.blob(token.hash)])
+            try noted?.write("dashboard.sign-out", key, now, in: db)
+            return ()
+        }
+    }
+
+    /// Notes that a caller is shown people of many payouts unmasked (`docs/contract.md` 14).
+    package func recordPeopleRead(
+        accountID: Int64?, parameters: String, by requester: Requester, now: Timestamp
+    ) async throws {
+        try await engine.write(.intake) { db in
             try Audit.write(
                 Audit.Entry(
-                    at: now, accountID: key.accountID, by: requester, action: "dashboard.sign-out",
-                    target: "key \(key.id)"), in: db)
+                    at: now, accountID: accountID, by: requester, action: "people.read", target: "payouts",
+                    parameters: parameters), in: db)
         }
     }
 

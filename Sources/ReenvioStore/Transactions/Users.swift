@@ -93,9 +93,12 @@ extension Store {
     }
 
     /// Remembers that a user got a token.
-    package func recordSignIn(_ user: User, by requester: Requester, now: Timestamp) async throws {
+    package func recordSignIn(
+        _ user: User, parameters: String = "", by requester: Requester, now: Timestamp
+    ) async throws {
         try await engine.write(.intake) { db in
-            try Self.audit(user: user.id, of: user.accountID, "user.sign-in", by: requester, now, in: db)
+            try Self.audit(
+                user: user.id, of: user.accountID, "user.sign-in", parameters: parameters, by: requester, now, in: db)
         }
     }
 

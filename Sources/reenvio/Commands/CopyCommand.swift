@@ -17,12 +17,15 @@ struct CopyCommand: AsyncParsableCommand {
 
     @Option(help: "The SQLite store, e.g. sqlite:./reenvio-data/reenvio.db.") var from: String
     @Option(help: "An empty database, e.g. postgres://user@host/reenvio.") var to: String?
+    @Option(help: "The file that holds its URI with the password, or - for standard input.") var toFile: String?
     @ArgumentParser.Flag(help: "Let servers start again on a store that was copied; its target must not deliver.")
     var undo = false
     @ArgumentParser.Flag(help: "Print one JSON document on standard output.") var json = false
 
     func validate() throws {
-        if undo == (to != nil) { throw ValidationError("give either --to or --undo") }
+        if [undo, to != nil, toFile != nil].count(where: { $0 }) != 1 {
+            throw ValidationError("give either --to, --to-file or --undo")
+        }
     }
 
     func run() async throws {
@@ -36,7 +39,9 @@ struct CopyCommand: AsyncParsableCommand {
             guard FileManager.default.fileExists(atPath: path) else {
                 throw CreationRefused(description: "there is no file \(path)")
             }
-            guard let to else { return try await takeBack(settings, path, now) }
+            guard let to = try SecretText.read(to, file: toFile, of: "--to") else {
+                return try await takeBack(settings, path, now)
+            }
             guard let place = StorePlace(to), place != settings.store else {
                 throw CreationRefused(description: "--to must be a URI such as postgres://user:password@host/database")
             }

@@ -16,13 +16,18 @@ struct EraseCommand: AsyncParsableCommand {
     @OptionGroup var options: CommandOptions
     @Option(help: "The payout's id.") var payout: Int64?
     @Option(help: "A CPF or CNPJ; points, dashes, slashes and the case of letters do not matter.") var document: String?
+    @Option(help: "The file that holds it, or - for standard input: other users can read a command line.")
+    var documentFile: String?
 
     func validate() throws {
-        if (payout != nil) == (document != nil) { throw ValidationError("give either --payout or --document") }
+        if [payout != nil, document != nil, documentFile != nil].count(where: { $0 }) != 1 {
+            throw ValidationError("give either --payout, --document or --document-file")
+        }
     }
 
     func run() async throws {
         try await reportingFailures {
+            let document = try SecretText.read(document, file: documentFile, of: "--document")
             try await options.withStore { store, now in
                 let erased: Int
                 if let payout {
@@ -31,7 +36,7 @@ struct EraseCommand: AsyncParsableCommand {
                     ).count
                     if erased == 0 { throw CreationRefused(description: "there is no payout \(payout)") }
                 } else {
-                    erased = try await eraseByDocument(store, now)
+                    erased = try await erase(document ?? "", store, now)
                 }
                 options.report("The people's data of \(erased) payouts and QR codes is gone.") {
                     $0.member("erased", erased)
@@ -40,8 +45,8 @@ struct EraseCommand: AsyncParsableCommand {
         }
     }
 
-    private func eraseByDocument(_ store: Store, _ now: Timestamp) async throws -> Int {
-        guard let document = DocumentNumber(written: document ?? "") else {
+    private func erase(_ document: String, _ store: Store, _ now: Timestamp) async throws -> Int {
+        guard let document = DocumentNumber(written: document) else {
             throw CreationRefused(
                 description: "--document must have the 11 digits of a CPF or the 14 digits or letters of a CNPJ")
         }

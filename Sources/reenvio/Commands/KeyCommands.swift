@@ -62,7 +62,13 @@ struct KeyCommands: AsyncParsableCommand {
             writer.member("account_id", key.accountID)
             writer.member("operator", key.isOperator)
             writer.array("scopes") { writer in
-                for scope in key.isOperator ? Scope.allCases : key.scopes { writer.value(scope.rawValue) }
+                for scope in key.hasEveryScope ? Scope.allCases : key.scopes { writer.value(scope.rawValue) }
+            }
+            writer.member("merchants") { writer in
+                guard let merchants = key.merchants else { return writer.value(nil as String?) }
+                writer.array { writer in
+                    for id in merchants.sorted() { writer.value(id) }
+                }
             }
             writer.array("cidrs") { writer in
                 for cidr in key.cidrs { writer.value(cidr.description) }
@@ -73,13 +79,22 @@ struct KeyCommands: AsyncParsableCommand {
     }
 
     struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Creates an API key and shows it once.")
+        static let configuration = CommandConfiguration(
+            abstract: "Creates an API key and shows it once.",
+            discussion: """
+                Scopes: \(Scope.allCases.map(\.rawValue).joined(separator: ", ")).
+                Only an operator key may have \(Scope.operatorOnly.map(\.rawValue).joined(separator: ", ")). Without \
+                --scope a key of an account has every other scope but secrets:write, and an operator key every scope, \
+                those of later releases included.
+                """)
 
         @OptionGroup var options: CommandOptions
         @Option(help: "The account whose merchants the key may act for.") var account: Int64?
         @Flag(help: "An operator key, which acts on every account.") var `operator` = false
         @Option(help: "A name for people.") var name: String
-        @Option(help: "Scopes separated by commas; all but secrets:write when left out.") var scope: String?
+        @Option(help: "Scopes separated by commas.") var scope: String?
+        @Option(help: "The only merchant of the account that the key may act for; may be repeated.")
+        var merchant: [Int64] = []
         @Option(help: "CIDRs separated by commas from which the key may be used; anywhere when left out.")
         var cidr: String?
         @Option(help: "RFC 3339 date after which the key is refused.") var expires: String?
@@ -90,19 +105,10 @@ struct KeyCommands: AsyncParsableCommand {
                 guard (account != nil) != `operator` else {
                     throw CreationRefused(description: "give either --account or --operator")
                 }
-                let expiry = try expires.map { text in
-                    guard let moment = TimeText.parseRFC3339(text) else {
-                        throw CreationRefused(description: "--expires must be an RFC 3339 date with a zone")
-                    }
-                    return moment
-                }
-                var generator = SystemRandomNumberGenerator()
-                let text = APIKeyText(using: &generator)
+                let (text, made) = try key()
                 try await options.withStore { store, now in
-                    let key = APIKey(
-                        id: text.id, name: name, accountID: account, scopes: try scopes(), cidrs: try cidrs(),
-                        expiresAt: expiry, revokedAt: nil, createdAt: now
-                    )
+                    var key = made
+                    key.createdAt = now
                     try await store.createKey(key, text: text, actor: CommandActor.name, now: now)
                     options.report("Key \(key.id) created; it is shown only now: \(text.text)") {
                         $0.member("key", text.text)
@@ -111,24 +117,63 @@ struct KeyCommands: AsyncParsableCommand {
             }
         }
 
+        private func key() throws -> (text: APIKeyText, key: APIKey) {
+            let expiry = try expires.map { text in
+                guard let moment = TimeText.parseRFC3339(text) else {
+                    throw CreationRefused(description: "--expires must be an RFC 3339 date with a zone")
+                }
+                return moment
+            }
+            guard merchant.count <= Limits.keyMerchants else {
+                throw CreationRefused(description: "--merchant may be given \(Limits.keyMerchants) times at most")
+            }
+            if `operator`, !merchant.isEmpty {
+                throw CreationRefused(description: "--merchant needs --account: an operator key acts on every account")
+            }
+            var generator = SystemRandomNumberGenerator()
+            let text = APIKeyText(using: &generator)
+            let key = APIKey(
+                id: text.id, name: name, accountID: account, scopes: try scopes(),
+                hasEveryScope: `operator` && scope == nil, merchants: merchant.isEmpty ? nil : Set(merchant),
+                cidrs: try cidrs(), expiresAt: expiry, revokedAt: nil, createdAt: Terminal.now)
+            return (text, key)
+        }
+
         private func scopes() throws -> [Scope] {
-            guard let scope else { return Scope.defaults }
-            return try Self.parts(scope).map { part in
+            guard let scope else {
+                if `operator` { return [] }
+                return Scope.defaults.filter { merchant.isEmpty || $0 != .auditRead }
+            }
+            let scopes = try Self.parts(scope, of: "--scope").map { part in
                 if let known = Scope(rawValue: part) { return known }
                 let all = Scope.allCases.map(\.rawValue).joined(separator: ", ")
                 throw CreationRefused(description: "--scope knows \(all); not \(part)")
             }
+            if !`operator`, let foreign = scopes.first(where: Scope.operatorOnly.contains) {
+                throw CreationRefused(description: "--scope \(foreign.rawValue) needs --operator")
+            }
+            if !merchant.isEmpty, scopes.contains(.auditRead) {
+                throw CreationRefused(
+                    description: "--scope audit:read and --merchant exclude each other: the audit is the account's")
+            }
+            return scopes
         }
 
         private func cidrs() throws -> [CIDR] {
-            try Self.parts(cidr ?? "").map { part in
+            guard let cidr else { return [] }
+            return try Self.parts(cidr, of: "--cidr").map { part in
                 if let known = CIDR(part) { return known }
                 throw CreationRefused(description: "--cidr must be CIDRs separated by commas; \(part) is none")
             }
         }
 
-        private static func parts(_ list: String) -> [String] {
-            list.split(separator: ",").map { String($0.filter { $0 != " " }) }
+        /// - Throws: where one of them is empty, or all are: an empty variable of a script must not widen a key.
+        private static func parts(_ list: String, of option: String) throws -> [String] {
+            try list.split(separator: ",", omittingEmptySubsequences: false).map { part in
+                let text = String(part.filter { $0 != " " })
+                if text.isEmpty { throw CreationRefused(description: "\(option) is empty, or a part of it is") }
+                return text
+            }
         }
     }
 }

@@ -81,8 +81,11 @@ struct MerchantCommands: AsyncParsableCommand {
         @Option(help: "Branch of the account mirror, e.g. 0001 (v3).") var branch: String?
         @Option(help: "Number of the account mirror, e.g. 123456 (v3).") var number: String?
         @Option(help: "whsec_ and the base64 of 24 to 64 bytes; made when left out.") var signingSecret: String?
+        @Option(help: "The file that holds it, or - for standard input: other users can read a command line.")
+        var signingSecretFile: String?
         @Option(help: "Fills {api_key} in the published signature; the signing secret's text when left out.")
         var compatKey: String?
+        @Option(help: "The file that holds it, or - for standard input.") var compatKeyFile: String?
         @Flag(help: "Canceled webhooks may carry status_detail.") var accountMismatch = false
 
         func run() async throws {
@@ -101,6 +104,11 @@ struct MerchantCommands: AsyncParsableCommand {
 
         private func merchant() throws -> NewMerchant {
             var generator = SystemRandomNumberGenerator()
+            if signingSecretFile == "-", compatKeyFile == "-" {
+                throw CreationRefused(description: "only one of the files can be standard input")
+            }
+            let signingSecret = try SecretText.read(signingSecret, file: signingSecretFile, of: "--signing-secret")
+            let compatKey = try SecretText.read(compatKey, file: compatKeyFile, of: "--compat-key")
             guard let secret = signingSecret.map({ SigningSecret($0) }) ?? SigningSecret(using: &generator),
                 secret.text.hasPrefix(SigningSecret.prefix)
             else {

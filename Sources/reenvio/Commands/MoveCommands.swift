@@ -83,12 +83,19 @@ struct PayoutCommands: AsyncParsableCommand {
 
         @OptionGroup var options: CommandOptions
         @Argument(help: "The payout's id.") var id: Int64
-        @Option(help: "The new URL, judged like one of a new payout.") var url: String
+        @Option(help: "The new URL, judged like one of a new payout.") var url: String?
+        @Option(help: "The file that holds it, or - for standard input: it may have a token in its query.")
+        var urlFile: String?
+
+        func validate() throws {
+            if (url == nil) == (urlFile == nil) { throw ValidationError("give either --url or --url-file") }
+        }
 
         func run() async throws {
             try await reportingFailures {
                 let policy = try await options.policy()
                 var writer = JSONWriter()
+                let url = try SecretText.read(url, file: urlFile, of: "--url")
                 writer.object { $0.member("notification_url", url) }
                 guard case .object(let body) = try JSONParser.parse(writer.bytes) else { throw Faults() }
                 var fields = FieldReader(body)

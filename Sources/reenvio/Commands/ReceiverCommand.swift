@@ -17,13 +17,15 @@ struct ReceiverCommand: AsyncParsableCommand {
     @Option(help: "host:port to listen on; port 0 picks one.") var listen = "127.0.0.1:9000"
     @Option(help: "A signing secret to verify with; may be repeated. Without one nothing is verified.")
     var secret: [String] = []
+    @Option(help: "A file that holds one, or - for standard input; may be repeated.") var secretFile: [String] = []
     @Option(help: "Answer every Nth request with 500.") var failEvery = 0
     @Option(help: "Wait so many milliseconds before answering.") var delay = 0
 
     func run() async throws {
         try await reportingFailures {
-            let secrets = secret.compactMap { SigningSecret($0) }
-            guard secrets.count == secret.count else {
+            let texts = secret + (try secretFile.map { try SecretText.read(file: $0, of: "--secret") })
+            let secrets = texts.compactMap { SigningSecret($0) }
+            guard secrets.count == texts.count else {
                 throw CreationRefused(description: "--secret must be whsec_ and the base64 of 24 to 64 bytes")
             }
             guard let address = Settings.Address(listen) else {

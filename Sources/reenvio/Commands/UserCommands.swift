@@ -81,20 +81,23 @@ struct UserCommands: AsyncParsableCommand {
         @OptionGroup var options: CommandOptions
         @Option(help: "The user.") var id: Int64
         @Option(help: "The key, 1 to 255 bytes; made when left out.") var key: String?
+        @Option(help: "The file that holds it, or - for standard input: other users can read a command line.")
+        var keyFile: String?
 
         func run() async throws {
             try await reportingFailures {
+                let key = try SecretText.read(key, file: keyFile, of: "--key")
                 if let key, !(1...255).contains(key.utf8.count) {
                     throw CreationRefused(description: "--key must have 1 to 255 bytes")
                 }
                 var generator = SystemRandomNumberGenerator()
-                let key = key ?? Hex.text((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
+                let hmacKey = key ?? Hex.text((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
                 try await options.withStore { store, now in
-                    guard try await store.setHMACKey(key, userID: id, by: CommandActor.requester, now: now) else {
+                    guard try await store.setHMACKey(hmacKey, userID: id, by: CommandActor.requester, now: now) else {
                         throw CreationRefused(description: "there is no user \(id)")
                     }
-                    options.report("User \(id) has to sign with this key from now on: \(key)") {
-                        $0.member("hmac_key", key)
+                    options.report("User \(id) has to sign with this key from now on: \(hmacKey)") {
+                        $0.member("hmac_key", hmacKey)
                     }
                 }
             }

@@ -82,21 +82,23 @@ struct DemoStage: Sendable {
         _ store: Store, _ secrets: [SigningSecret]
     ) async throws -> (operator: String, shop: String) {
         let now = Terminal.now
-        let account = try await store.createAccount(name: "Demo platform", actor: "demo", now: now)
+        var accounts: [Int64: Int64] = [:]
+        // Each customer has an account of its own: one never sees the other's payouts.
         for ((id, name), secret) in zip([(shop, "Corner Shop"), (market, "Open Market")], secrets) {
-            _ = try await store.createMerchant(
-                NewMerchant(id: id, accountID: account, name: name, signingSecret: secret), actor: "demo", now: now
-            )
+            let account = try await store.createAccount(name: name, actor: "demo", now: now)
+            let merchant = NewMerchant(id: id, accountID: account, name: name, signingSecret: secret)
+            accounts[id] = account
+            _ = try await store.createMerchant(merchant, actor: "demo", now: now)
         }
-        return (try await key(store, account: nil, now), try await key(store, account: account, now))
+        return (try await key(store, account: nil, now), try await key(store, account: accounts[shop], now))
     }
 
     private static func key(_ store: Store, account: Int64?, _ now: Timestamp) async throws -> String {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         let key = APIKey(
-            id: text.id, name: "demo", accountID: account, scopes: Scope.defaults, cidrs: [], expiresAt: nil,
-            revokedAt: nil, createdAt: now
+            id: text.id, name: "demo", accountID: account, scopes: account == nil ? [] : Scope.defaults,
+            hasEveryScope: account == nil, cidrs: [], expiresAt: nil, revokedAt: nil, createdAt: now
         )
         try await store.createKey(key, text: text, actor: "demo", now: now)
         return text.text

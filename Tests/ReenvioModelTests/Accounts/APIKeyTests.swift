@@ -76,9 +76,26 @@ import Testing
     @Test func scopesAreAClosedList() {
         let list = [
             "payouts:read", "payouts:write", "resend:dry-run", "resend:write", "receivers:write", "secrets:write",
+            "people:read", "audit:read", "payouts:report", "metrics:read", "tenants:write",
         ]
         #expect(Scope.allCases.map(\.rawValue) == list)
-        #expect(Scope.defaults.map(\.rawValue) == list.dropLast())
+        #expect(Scope.defaults.map(\.rawValue) == Array(list[0..<5] + list[6..<8]))
+    }
+
+    @Test func onlyAKeyMadeWithoutScopesHasEveryScope() {
+        var operatorKey = key(accountID: nil)
+        operatorKey.scopes = [.metricsRead]
+        for scope in Scope.allCases { #expect(operatorKey.may(scope) == (scope == .metricsRead)) }
+        operatorKey.hasEveryScope = true
+        for scope in Scope.allCases { #expect(operatorKey.may(scope)) }
+    }
+
+    @Test func aKeyOfSomeMerchantsReadsNoAudit() {
+        var limited = key()
+        #expect(limited.may(.auditRead) && limited.mayUse(merchantID: 7))
+        limited.merchants = [303]
+        #expect(!limited.may(.auditRead) && limited.may(.payoutsRead))
+        #expect(limited.mayUse(merchantID: 303) && !limited.mayUse(merchantID: 7))
     }
 }
 

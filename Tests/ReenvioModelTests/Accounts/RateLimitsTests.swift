@@ -8,15 +8,17 @@ struct RateLimitsTests {
     @Test("the default text is the standard; a kind left out keeps its default; off limits nothing")
     func parsing() {
         #expect(RateLimits(RateLimits.defaultText) == .standard)
-        #expect(RateLimits("resend=5/min")?.perMinute == [.resend: 5, .read: 600])
-        #expect(RateLimits("read=1/min, resend=2/min")?.perMinute == [.resend: 2, .read: 1])
+        let five = RateLimits("resend=5/min")?.perMinute
+        #expect(five == [.resend: 5, .read: 600, .write: 120, .signIn: 30, .reveal: 60])
+        let all = RateLimits("read=1/min, resend=2/min, reveal=3/min, sign-in=4/min, write=5/min")?.perMinute
+        #expect(all == [.resend: 2, .read: 1, .reveal: 3, .signIn: 4, .write: 5])
         #expect(RateLimits("off")?.perMinute == [:])
     }
 
     @Test(
         "other texts are refused",
         arguments: [
-            "", "on", "resend", "resend=5", "resend=0/min", "resend=x/min", "resend=5/s", "write=5/min",
+            "", "on", "resend", "resend=5", "resend=0/min", "resend=x/min", "resend=5/s", "writes=5/min",
             "resend=5/min,resend=6/min", "resend=5/min,", "resend=1000001/min",
         ])
     func refused(_ text: String) {
