@@ -76,6 +76,8 @@ final class ServerCertificate: Stepping {
         return .wait(Self.lookEvery)
     }
 
+    func finish() async {}
+
     /// Reads the files again where they changed since they were looked at.
     /// - Parameter isAsked: whether somebody asked for it; then it is read whatever the files' marks, and said.
     func look(isAsked: Bool) {
