@@ -25,7 +25,8 @@ package struct Store: Sendable {
     /// were used keeps its log at the end.
     func migrate(now: Timestamp, allowingUnfinishedCopy: Bool = false) async throws -> [Int64] {
         let keyID = sealing.id
-        return try await engine.write(.intake) { db in
+        // On a server as bulk work, which takes what it takes.
+        return try await engine.write(engine.sharing == nil ? .intake : .bulk) { db in
             let applied = try Schema.migrate(db, now: now)
             try db.run(
                 "INSERT INTO meta (name, value) VALUES ('sealing_key_id', $1) ON CONFLICT DO NOTHING", [.text(keyID)]

@@ -91,7 +91,7 @@ package struct Problem: Error, Equatable, Sendable {
         switch error {
         case let problem as Problem: self = problem
         case let faults as Faults: self = .invalid(faults)
-        case StoreError.unavailable: self = .unavailable
+        case StoreError.unavailable, StoreError.locked: self = .unavailable
         default: self = .internalError
         }
     }

@@ -43,6 +43,8 @@ package final class MeteredEngine: StoreEngine {
     package var files: (any StoreFiles)? { base.files }
 
     package var idRepairs: Int { base.idRepairs }
+    package var patience: Duration? { base.patience }
+    package var dropped: Int { base.dropped }
 
     package func close() throws {
         try base.close()

@@ -7,12 +7,13 @@ final class PostgresPipeline {
     /// From so many bytes on the server is to begin at once, while the next statement is put together.
     private static let worthBeginning = 16_384
 
-    private let handle: OpaquePointer
+    private let link: PostgresLink
+    private var handle: OpaquePointer { link.handle }
     /// How many answers are outstanding.
     private(set) var count = 0
 
-    init(_ handle: OpaquePointer) {
-        self.handle = handle
+    init(_ link: PostgresLink) {
+        self.link = link
     }
 
     func post(_ command: String) throws(PostgresError) {
@@ -37,6 +38,14 @@ final class PostgresPipeline {
         if PQpipelineSync(handle) != 1 { failure = PostgresError(nil, handle) }
         while count > 0, failure?.endsConnection != true {
             PQclear(last)
+            last = nil
+            do throws(PostgresError) {
+                try link.wait()
+            } catch {
+                failure = failure ?? error
+                count = 0
+                return (nil, failure)
+            }
             last = PQgetResult(handle)
             count -= 1
             if !Self.isFine(last), failure == nil { failure = PostgresError(last, handle) }

@@ -14,8 +14,20 @@ package struct WriteQueue<Write> {
 
     package init() {}
 
+    package var count: Int { waiting.reduce(0) { $0 + $1.count } }
+
     package mutating func append(_ write: Write, _ priority: WritePriority) {
         waiting[priority.rawValue].append(write)
+    }
+
+    /// Takes out those that are not to be run any more.
+    package mutating func removeAll(where isOver: (Write) -> Bool) -> [Write] {
+        var removed: [Write] = []
+        for priority in waiting.indices where waiting[priority].contains(where: isOver) {
+            removed += waiting[priority].filter(isOver)
+            waiting[priority].removeAll(where: isOver)
+        }
+        return removed
     }
 
     /// Takes out whose turn it is; nil when nobody waits.
