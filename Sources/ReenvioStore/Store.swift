@@ -57,14 +57,15 @@ package struct Store: Sendable {
 
     /// Whether the store takes writes now: one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
-        try await engine.write(.intake) { db in
-            try db.run(
+        try await engine.write(.changes) { db in
+            var rows = SQLRows([("value", .text)])
+            rows.append([.text(Self.probeText(now))])
+            // Together with the commit: a node that vanishes leaves no lock that makes all others look ill.
+            try db.send(
                 """
-                INSERT INTO meta (name, value) VALUES ('probe', $1)
+                INSERT INTO meta (name, value) SELECT 'probe', rows.value FROM {rows} WHERE true
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
-                """,
-                [.text(Self.probeText(now))]
-            )
+                """, rows)
             return ()
         }
     }

@@ -31,13 +31,28 @@ package final class TestPostgres: Sendable {
 
     /// An address with an empty schema of its own.
     package func newSchema() throws -> PostgresAddress {
-        let number = schemas.add(1, ordering: .relaxed).newValue
-        guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
-        let name = "s\(number)"
-        return try PostgresAddress(uri("&options=-csearch_path%3D\(name)"))
+        try PostgresAddress(uri(try takeSchema()))
     }
 
-    private func uri(_ more: String) -> String {
+    private func takeSchema() throws -> String {
+        let number = schemas.add(1, ordering: .relaxed).newValue
+        guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
+        return "&options=-csearch_path%3Ds\(number)"
+    }
+
+    /// The same schema over a relay, as libpq looks for it: a socket of this name in a folder.
+    package func newSchemas(
+        through relay: StallingRelay
+    ) throws -> (direct: PostgresAddress, relayed: PostgresAddress) {
+        let schema = try takeSchema()
+        return (try PostgresAddress(uri(schema)), try PostgresAddress(uri(schema, in: relay.folder)))
+    }
+
+    package static let socketName = ".s.PGSQL.5432"
+    package var socket: String { folder + "/" + Self.socketName }
+
+    private func uri(_ more: String, in folder: String? = nil) -> String {
+        let folder = folder ?? self.folder
         let path = folder.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? folder
         return "postgresql:///postgres?host=\(path)&user=postgres\(more)"
     }

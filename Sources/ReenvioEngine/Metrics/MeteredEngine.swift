@@ -16,7 +16,7 @@ package final class MeteredEngine: StoreEngine {
         self.base = base
         reads = timer(MetricFamily.readOperation)
         lookups = timer(MetricFamily.lookupOperation)
-        writes = Dictionary(uniqueKeysWithValues: WritePriority.allCases.map { ($0, timer("\($0)")) })
+        writes = Dictionary(uniqueKeysWithValues: WritePriority.allCases.map { ($0, timer($0.operation)) })
     }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {

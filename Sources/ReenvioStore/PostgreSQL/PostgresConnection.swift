@@ -202,6 +202,9 @@ final class PostgresConnection: SQLConnection {
     /// then nothing was committed for certain.
     func commit() throws -> String {
         if !hasAnswered { try settle() }
+        // A server that waits for its standby goes on with that, whoever waits here: more connections would only join
+        // this one. Its caller is answered in time all the same.
+        link.deadline = nil
         guard pipeline.count > 0 else { return try command("COMMIT") }
         try sending { () throws(PostgresError) in try pipeline.post("COMMIT") }
         let result = try answer()

@@ -28,12 +28,16 @@ package final class PostgresEngine: StoreEngine {
         } catch let error as PostgresError {
             throw error.storeError
         }
-        let readers = try PostgresThreads("reenvio reader", count: readers, startThread: startThread) {
+        let readers = try PostgresThreads(
+            "reenvio reader", count: readers, lineMax: patience.line, startThread: startThread
+        ) {
             PostgresSession(address, shared, plans: .whenItPays)
         }
         self.readers = readers
         do {
-            self.writers = try PostgresThreads("reenvio writer", count: writers, startThread: startThread) {
+            self.writers = try PostgresThreads(
+                "reenvio writer", count: writers, lineMax: patience.line, keepsOneFree: true, startThread: startThread
+            ) {
                 PostgresSession(address, shared, plans: .once)
             }
         } catch {
@@ -77,7 +81,7 @@ package final class PostgresEngine: StoreEngine {
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {
         let begin = Self.begin(priority)
-        let isBounded = [.intake, .outcomes, .claims].contains(priority)
+        let isBounded = [.changes, .intake, .outcomes, .claims].contains(priority)
         return try await run(on: writers, priority, isBounded: isBounded) { session, deadline in
             try session.write(begin, by: deadline, body)
         }
@@ -109,16 +113,16 @@ package final class PostgresEngine: StoreEngine {
         _ body: @escaping @Sendable (PostgresSession, ContinuousClock.Instant?) throws -> T
     ) async throws -> T {
         let patience = shared.patience
-        let wait = isBounded || priority == .intake ? patience.call : patience.background
+        let wait = isBounded || threads === readers ? patience.call : patience.background
         return try await withCheckedThrowingContinuation { continuation in
             let caller = PostgresCaller(continuation)
             let beginsBy = ContinuousClock.now + wait
             let endsBy = isBounded ? beginsBy : nil
             let job = PostgresJob(
-                beginsBy: beginsBy, endsBy: endsBy,
+                priority: priority, beginsBy: beginsBy, endsBy: endsBy,
                 run: { session in caller.answer(Result { try body(session, endsBy) }) },
                 refuse: { caller.answer(.failure($0)) })
-            threads.submit(priority, job)
+            threads.submit(job)
             watch.wake()
         }
     }
@@ -157,13 +161,13 @@ extension PostgresEngine: StoreSharing {
         // A hint: one that cannot be given is none.
         let beginsBy = now + shared.patience.call
         let job = PostgresJob(
-            beginsBy: beginsBy, endsBy: beginsBy,
+            priority: .intake, beginsBy: beginsBy, endsBy: beginsBy,
             run: { session in
                 try? session.read([], by: beginsBy) {
                     try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in }
                 }
             }, refuse: { _ in })
-        readers.submit(.intake, job)
+        readers.submit(job)
         watch.wake()
     }
 

@@ -2,6 +2,7 @@ import Synchronization
 
 /// A call of the engine that waits for a thread with its connection, or has one.
 struct PostgresJob: Sendable {
+    var priority: WritePriority
     /// Not begun by then, it never is.
     var beginsBy: ContinuousClock.Instant
     /// When its caller is answered at the latest; nil: it may take what its statements may take.

@@ -78,17 +78,24 @@ final class PostgresLink {
         return PostgresError(sqlState: nil, message: why)
     }
 
+    /// The next result, or the end of those of a statement.
+    func result() throws(PostgresError) -> OpaquePointer? {
+        try wait()
+        return PQgetResult(handle)
+    }
+
     /// The answer to one statement that was sent by itself, which the caller clears; of several, the last one.
     func answer() throws(PostgresError) -> OpaquePointer? {
         var last: OpaquePointer?
         while true {
+            let next: OpaquePointer?
             do {
-                try wait()
+                next = try result()
             } catch {
                 PQclear(last)
                 throw error
             }
-            guard let next = PQgetResult(handle) else { return last }
+            guard let next else { return last }
             PQclear(last)
             last = next
         }

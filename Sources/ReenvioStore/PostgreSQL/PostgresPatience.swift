@@ -10,8 +10,11 @@ package struct PostgresPatience: Sendable, Equatable {
     package var silence: Duration
     /// How long a write waits for a row that somebody else has locked.
     package var lock: Duration
+    /// Calls that wait for a connection; more are refused at once.
+    package var line: Int
 
-    package init(call: Duration, background: Duration, silence: Duration, lock: Duration) {
+    package init(call: Duration, background: Duration, silence: Duration, lock: Duration, line: Int = 4_000) {
+        self.line = line
         self.call = call
         self.background = background
         self.silence = silence
@@ -20,7 +23,7 @@ package struct PostgresPatience: Sendable, Equatable {
 
     /// Of a server, whose callers have other things to do.
     package static let serving = PostgresPatience(
-        call: .milliseconds(4_500), background: .seconds(30), silence: .seconds(3), lock: .seconds(2))
+        call: .milliseconds(4_500), background: .seconds(30), silence: .seconds(3), lock: .seconds(1))
     /// Of a command, for which nobody waits but who called it.
     package static let unhurried = PostgresPatience(
         call: .seconds(60), background: .seconds(120), silence: .seconds(15), lock: .seconds(10))

@@ -36,27 +36,24 @@ final class PostgresPipeline {
         var last: OpaquePointer?
         var failure: PostgresError?
         if PQpipelineSync(handle) != 1 { failure = PostgresError(nil, handle) }
-        while count > 0, failure?.endsConnection != true {
-            PQclear(last)
-            last = nil
-            do throws(PostgresError) {
-                try link.wait()
-            } catch {
-                failure = failure ?? error
-                count = 0
-                return (nil, failure)
+        do throws(PostgresError) {
+            while count > 0, failure?.endsConnection != true {
+                PQclear(last)
+                last = nil
+                last = try link.result()
+                count -= 1
+                if !Self.isFine(last), failure == nil { failure = PostgresError(last, handle) }
+                // One answer each, and the end of it.
+                if last != nil { PQclear(try link.result()) }
             }
-            last = PQgetResult(handle)
-            count -= 1
-            if !Self.isFine(last), failure == nil { failure = PostgresError(last, handle) }
-            // One answer each, and the end of it.
-            if last != nil { PQclear(PQgetResult(handle)) }
+            if failure?.endsConnection != true {
+                PQclear(try link.result())
+                if PQexitPipelineMode(handle) != 1, failure == nil { failure = PostgresError(nil, handle) }
+            }
+        } catch {
+            failure = failure ?? error
         }
         count = 0
-        if failure?.endsConnection != true {
-            PQclear(PQgetResult(handle))
-            if PQexitPipelineMode(handle) != 1, failure == nil { failure = PostgresError(nil, handle) }
-        }
         guard failure != nil else { return (last, nil) }
         PQclear(last)
         return (nil, failure)

@@ -4,9 +4,6 @@ import Synchronization
 /// Threads with a connection each, on which jobs run one after the other, in order of right. The line of those that
 /// wait is bounded, in number and in time (`sweep`).
 final class PostgresThreads: Sendable {
-    /// More than wait where anybody gets an answer in time.
-    static let lineMax = 4_000
-
     private struct State {
         var queue = WriteQueue<PostgresJob>()
         var running: [Int: (job: PostgresJob, since: ContinuousClock.Instant)] = [:]
@@ -15,19 +12,23 @@ final class PostgresThreads: Sendable {
 
     private let count: Int
     private let lineMax: Int
+    private let keepsOneFree: Bool
     private let state = Mutex(State())
     /// One signal for each job, and one for the end of each thread.
     private let signals = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     private let droppedCount = Atomic<Int>(0)
 
+    /// - Parameter keepsOneFree: whether of three or more one is kept for those that do not wait for a single row.
     /// - Throws: `StoreError.unavailable` where the system has not enough threads; those that began end.
     init(
-        _ name: String, count: Int, lineMax: Int = lineMax, startThread: SystemThread.Start = SystemThread.start,
+        _ name: String, count: Int, lineMax: Int, keepsOneFree: Bool = false,
+        startThread: SystemThread.Start = SystemThread.start,
         session: @escaping @Sendable () -> PostgresSession
     ) throws {
         self.count = count
         self.lineMax = lineMax
+        self.keepsOneFree = keepsOneFree && count > 2
         for started in 0..<count {
             do {
                 try SystemThread.startNeeded(name, by: startThread) { self.work(started, session()) }
@@ -42,11 +43,11 @@ final class PostgresThreads: Sendable {
     var dropped: Int { droppedCount.load(ordering: .relaxed) }
 
     /// Runs a job when its turn comes, if that is in time; refuses it at once where too many wait, and after `stop`.
-    func submit(_ priority: WritePriority, _ job: PostgresJob) {
+    func submit(_ job: PostgresJob) {
         let refusal = state.withLock { state -> StoreError? in
             if state.isStopped { return .unavailable("the store is closed") }
             if state.queue.count >= lineMax { return .unavailable("too many calls wait for the database") }
-            state.queue.append(job, priority)
+            state.queue.append(job, job.priority)
             return nil
         }
         guard let refusal else {
@@ -100,17 +101,28 @@ final class PostgresThreads: Sendable {
             let (job, isOver) = next(index)
             if let job {
                 job.run(session)
-                state.withLock { $0.running[index] = nil }
+                ended(index, job)
             } else if isOver {
                 return
             }
         }
     }
 
-    /// Nil without the end of all: whoever gave the signal was swept away.
+    private func ended(_ index: Int, _ job: PostgresJob) {
+        let othersMay = state.withLock { state in
+            state.running[index] = nil
+            return keepsOneFree && job.priority.waitsForRows && state.queue.hasRowWaiters
+        }
+        // Whoever had their signal had to leave them.
+        if othersMay { signals.signal() }
+    }
+
+    /// Nil without the end of all: whoever gave the signal was swept away, or must wait for the others.
     private func next(_ index: Int) -> (job: PostgresJob?, isOver: Bool) {
         state.withLock { state in
-            let job = state.queue.next()
+            let waiters = state.running.values.count { $0.job.priority.waitsForRows }
+            let mayWait = !keepsOneFree || state.isStopped || waiters < count - 1
+            let job = state.queue.next { mayWait || !$0.waitsForRows }
             if let job { state.running[index] = (job, .now) }
             return (job, state.isStopped)
         }
