@@ -9,7 +9,7 @@ package final class StallingRelay: Sendable {
     private let listener: CInt
     private let gate = Gate()
 
-    /// Open or shut for everybody.
+    /// Open or shut for everybody. Unchecked: its state is touched under its condition only.
     private final class Gate: @unchecked Sendable {
         private let condition = NSCondition()
         private var isShut = false
@@ -83,7 +83,7 @@ package final class StallingRelay: Sendable {
             var sent = 0
             while sent < count {
                 let more = buffer[sent..<count].withUnsafeBytes {
-                    send(to, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL.rawValue))
+                    send(to, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
                 }
                 if more <= 0 { break }
                 sent += more

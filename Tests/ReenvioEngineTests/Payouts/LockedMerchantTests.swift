@@ -12,13 +12,11 @@ struct LockedMerchantTests {
     private func locking(_ fixture: EngineFixture, _ body: () async throws -> Void) async throws {
         let (reached, opened) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         let store = fixture.store
-        let holder = Task {
-            try await store.engine.write(.bulk) { db in
-                try db.run("SET LOCAL idle_in_transaction_session_timeout = 0")
-                try db.query("SELECT seq FROM merchant_clocks WHERE merchant_id = 303 FOR UPDATE", []) { _ in }
-                reached.signal()
-                _ = opened.wait(timeout: .now() + .seconds(120))
-            }
+        async let holder: Void = store.engine.write(.bulk) { db in
+            try db.run("SET LOCAL idle_in_transaction_session_timeout = 0")
+            try db.query("SELECT seq FROM merchant_clocks WHERE merchant_id = 303 FOR UPDATE", []) { _ in }
+            reached.signal()
+            _ = opened.wait(timeout: .now() + .seconds(120))
         }
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
@@ -33,7 +31,7 @@ struct LockedMerchantTests {
             throw error
         }
         opened.signal()
-        try await holder.value
+        try await holder
     }
 
     private func paid(_ id: Int64) -> IntakeBatch {
@@ -77,7 +75,9 @@ struct LockedMerchantTests {
         let failures = Watched(0)
         for id in ids {
             fixture.engine.intake.enqueue(paid(id)) { answer in
-                if case .failure(StoreError.unavailable) = answer { failures.change { $0 += 1 } }
+                if case .failure(let error) = answer, case StoreError.unavailable = error {
+                    failures.change { $0 += 1 }
+                }
             }
         }
         _ = try await deadline.step(now: fixture.clock.now)
