@@ -36,8 +36,9 @@ struct SilenceTests {
     func stalled() async throws {
         let relay = try StallingRelay(to: try TestPostgres.shared)
         let (direct, relayed) = try TestPostgres.shared.newSchemas(through: relay)
-        try await Self.scratch(try PostgresEngine(direct, readers: 1, writers: 1))
+        let patient = try PostgresEngine(direct, readers: 1, writers: 1)
         let engine = try PostgresEngine(relayed, readers: 1, writers: 2, patience: Self.hasty)
+        try await Self.scratch(patient)
         _ = try await Self.healed { try await engine.write(.intake) { try $0.run("UPDATE scratch SET value = 1") } }
         _ = try await Self.healed { try await engine.read { try $0.first("SELECT 1") { $0.int(0) } } }
         relay.stall()

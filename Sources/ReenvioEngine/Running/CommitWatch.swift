@@ -44,8 +44,8 @@ package final class CommitWatch: Sendable {
         }
     }
 
-    /// Whether nothing was committed although changes came. A lock on one merchant's rows is no reason to send everybody
-    /// away.
+    /// Whether nothing was committed although changes came. A lock on one merchant's rows is no reason to send all the
+    /// others away.
     package func isFailing(now: ContinuousClock.Instant = .now) -> Bool {
         failures.withLock { failures in
             guard let failures, now - failures.last < Self.remembered else { return false }

@@ -2,7 +2,8 @@ package import ReenvioStore
 import Synchronization
 
 /// Whether the store takes writes now and the server means to go on. A probe may hang as long as the store does, so it
-/// runs as a part of its own. Changes that do not get through count as much as the probe. A caller gets the newest answer, or "not ready" after two seconds without one.
+/// runs as a part of its own. Changes that do not get through count as much as the probe. A caller gets the newest
+/// answer, or "not ready" after two seconds without one.
 package final class Readiness: Stepping {
     private struct State {
         var answeredAt: ContinuousClock.Instant?
