@@ -21,16 +21,14 @@
     EACH(int, PQsocket, (const PGconn *connection), (connection)) \
     EACH(int, PQconsumeInput, (PGconn *connection), (connection)) \
     EACH(PGnotify *, PQnotifies, (PGconn *connection), (connection)) \
-    EACH(PQnoticeProcessor, PQsetNoticeProcessor, (PGconn *connection, PQnoticeProcessor processor, void *argument), \
-         (connection, processor, argument)) \
-    EACH(PGresult *, PQexec, (PGconn *connection, const char *query), (connection, query)) \
-    EACH(PGresult *, PQprepare, \
+    EACH(PQnoticeReceiver, PQsetNoticeReceiver, (PGconn *connection, PQnoticeReceiver receiver, void *argument), \
+         (connection, receiver, argument)) \
+    EACH(int, PQsetnonblocking, (PGconn *connection, int is_nonblocking), (connection, is_nonblocking)) \
+    EACH(int, PQisBusy, (PGconn *connection), (connection)) \
+    EACH(int, PQsendQuery, (PGconn *connection, const char *query), (connection, query)) \
+    EACH(int, PQsendPrepare, \
          (PGconn *connection, const char *name, const char *query, int count, const Oid *types), \
          (connection, name, query, count, types)) \
-    EACH(PGresult *, PQexecPrepared, \
-         (PGconn *connection, const char *name, int count, const char *const *values, const int *lengths, \
-          const int *formats, int result_format), \
-         (connection, name, count, values, lengths, formats, result_format)) \
     EACH(int, PQsendQueryParams, \
          (PGconn *connection, const char *command, int count, const Oid *types, const char *const *values, \
           const int *lengths, const int *formats, int result_format), \

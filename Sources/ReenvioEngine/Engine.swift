@@ -51,7 +51,7 @@ package struct Engine: Sendable {
     ) {
         let meters = EngineMetrics(registry)
         let trust = ClockTrust(store: store, clock: clock, logger: logger)
-        metrics = MetricsPage(registry, store: store, clock: clock, trust: trust)
+        metrics = MetricsPage(registry, store: store, clock: clock, trust: trust, dropped: meters.droppedCalls)
         pulse = meters.pulse
         peopleRead = meters.peopleRead
         failedAuthentications = meters.failedAuthentications
@@ -161,8 +161,9 @@ package struct Engine: Sendable {
             parts.map { PollLoop($0, clock: clock, on: group.any(), logger: logger) }
         }
         guard let sharing = store.engine.sharing else { return loops(parts) }
+        let deadlines = store.engine.patience.map { [IntakeDeadline(intake, patience: $0)] } ?? []
         // Where claims have a commit of their own, outcomes have a loop of their own.
-        return loops([RecordLoop(dispatcher)] + parts) + [
+        return loops([RecordLoop(dispatcher)] + parts + deadlines) + [
             OtherNodes(sharing) { [dispatcher, runner, operatorHook] in
                 dispatcher.doorbell.ring()
                 runner.doorbell.ring()

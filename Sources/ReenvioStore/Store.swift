@@ -25,7 +25,8 @@ package struct Store: Sendable {
     /// were used keeps its log at the end.
     func migrate(now: Timestamp, allowingUnfinishedCopy: Bool = false) async throws -> [Int64] {
         let keyID = sealing.id
-        return try await engine.write(.intake) { db in
+        // On a server as bulk work, which takes what it takes.
+        return try await engine.write(engine.sharing == nil ? .intake : .bulk) { db in
             let applied = try Schema.migrate(db, now: now)
             try db.run(
                 "INSERT INTO meta (name, value) VALUES ('sealing_key_id', $1) ON CONFLICT DO NOTHING", [.text(keyID)]
@@ -56,14 +57,15 @@ package struct Store: Sendable {
 
     /// Whether the store takes writes now: one, committed. Throws `StoreError` when it does not.
     package func probe(now: Timestamp) async throws {
-        try await engine.write(.intake) { db in
-            try db.run(
+        try await engine.write(.changes) { db in
+            var rows = SQLRows([("value", .text)])
+            rows.append([.text(Self.probeText(now))])
+            // Together with the commit: a node that vanishes leaves no lock that makes all others look ill.
+            try db.send(
                 """
-                INSERT INTO meta (name, value) VALUES ('probe', $1)
+                INSERT INTO meta (name, value) SELECT 'probe', rows.value FROM {rows} WHERE true
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value
-                """,
-                [.text(Self.probeText(now))]
-            )
+                """, rows)
             return ()
         }
     }

@@ -46,7 +46,7 @@ struct IDTests {
     /// As the importer does: again where a transaction of somebody else takes long.
     private static func reserve(_ id: Int64, on store: Store) async throws {
         while true {
-            do { return try await store.reservePayoutIDs(upTo: id) } catch StoreError.unavailable {}
+            do { return try await store.reservePayoutIDs(upTo: id) } catch StoreError.locked {}
         }
     }
 

@@ -29,7 +29,7 @@ struct StoreFileTests {
             #expect(bounds.admission(priority, logBytes: 99) == .now)
             let canWait = [.chunks, .janitor, .bulk].contains(priority)
             #expect(bounds.admission(priority, logBytes: 100) == (canWait ? .later : .now))
-            let isNew = priority == .intake
+            let isNew = [.changes, .intake].contains(priority)
             #expect(bounds.admission(priority, logBytes: 400) == (isNew ? .refused : canWait ? .later : .now))
         }
         #expect(bounds.warning(logBytes: 19, said: nil) == nil)

@@ -25,7 +25,7 @@ struct StoreShortageTests {
 
     @Test("too few threads are said at once, whichever is lacking", arguments: TestEngine.allCases)
     func threads(_ kind: TestEngine) async throws {
-        let needed = kind == .sqlite ? 1 : 5
+        let needed = kind == .sqlite ? 1 : 6
         let folder = try ScratchFolder()
         for threads in 0..<needed {
             #expect {

@@ -36,14 +36,25 @@ package final class TestPostgres: Sendable {
     /// An address with an empty schema of its own.
     /// - Parameter host: another folder in which the server's socket is found.
     package func newSchema(host: String? = nil) throws -> PostgresAddress {
-        let number = schemas.add(1, ordering: .relaxed).newValue
-        guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
-        let name = "s\(number)"
-        return try PostgresAddress(uri("&options=-csearch_path%3D\(name)", host: host))
+        try PostgresAddress(uri(try takeSchema(), in: host))
     }
 
-    private func uri(_ more: String, host: String? = nil) -> String {
-        let folder = host ?? folder
+    private func takeSchema() throws -> String {
+        let number = schemas.add(1, ordering: .relaxed).newValue
+        guard number <= Self.schemasMax else { throw Failed(description: "there are more stores than schemas") }
+        return "&options=-csearch_path%3Ds\(number)"
+    }
+
+    /// The same schema over a relay, as libpq looks for it: a socket of this name in a folder.
+    package func newSchemas(
+        through relay: StallingRelay
+    ) throws -> (direct: PostgresAddress, relayed: PostgresAddress) {
+        let schema = try takeSchema()
+        return (try PostgresAddress(uri(schema)), try PostgresAddress(uri(schema, in: relay.folder)))
+    }
+
+    private func uri(_ more: String, in folder: String? = nil) -> String {
+        let folder = folder ?? self.folder
         let path = folder.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? folder
         return "postgresql:///postgres?host=\(path)&user=postgres\(more)"
     }

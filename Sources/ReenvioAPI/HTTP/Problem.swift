@@ -92,7 +92,7 @@ package struct Problem: Error, Equatable, Sendable {
         case let problem as Problem: self = problem
         case let refused as RefusedCredential: self = refused.problem
         case let faults as Faults: self = .invalid(faults)
-        case StoreError.unavailable: self = .unavailable
+        case StoreError.unavailable, StoreError.locked: self = .unavailable
         default: self = .internalError
         }
     }

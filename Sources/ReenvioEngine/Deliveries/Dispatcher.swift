@@ -72,6 +72,7 @@ package final class Dispatcher: Stepping {
     private let metrics: EngineMetrics
     let logger: Logger
     let quarantine: Quarantine
+    let locked = LockedResults()
 
     package init(
         store: Store, courier: Courier, recorder: OutcomeRecorder, doorbell: Doorbell, clock: any TimeSource,
@@ -105,8 +106,8 @@ package final class Dispatcher: Stepping {
         let startBy = ContinuousClock.now + .seconds(Limits.startWithinSeconds)
         learn(now: now.engine)
         let isApart = state.withLock(\.recordsApart)
-        let records = isApart ? [] : recorder.take(atMost: Limits.outcomesPerCommit)
-        let changes = isApart ? [] : takeChanges()
+        let records = isApart ? [] : locked.passing(recorder.take(atMost: Limits.outcomesPerCommit))
+        let changes = isApart ? [] : locked.passing(takeChanges())
         let order = claimOrder(now: now)
         if records.isEmpty, order == nil {
             putBack(records, changes)
@@ -131,10 +132,13 @@ package final class Dispatcher: Stepping {
     ) async throws -> ClaimResult {
         do {
             let (recorded, claimed) = try await store.recordAndClaim(
-                records, changes: changes, now: now.wall, claim: order)
+                records, changes: changes, now: now.wall, claim: order, lockWait: Self.lockWait)
             quarantine.succeeded(inRecords: order == nil)
             took(records, recorded, changes, claimed, at: now)
             return claimed
+        } catch StoreError.locked where !records.isEmpty || !changes.isEmpty {
+            try await writeAround(records, changes, now: now)
+            return ClaimResult()
         } catch {
             putBack(records, changes)
             guard quarantine.suspects(error, inRecords: order == nil, now: now.engine) else { throw error }
@@ -162,6 +166,7 @@ package final class Dispatcher: Stepping {
 
     /// Writes whatever has ended, at the end.
     func recordAll() async {
+        recorder.putBack(locked.takeAll())
         while true {
             learn(now: clock.engine)
             let records = recorder.take(atMost: Limits.outcomesPerCommit)
@@ -253,6 +258,7 @@ package final class Dispatcher: Stepping {
             order.probesMax = max(0, Limits.probesInFlight - state.probing)
             order.overtaking = state.hung.overtaking(at: now.engine, state.turns.backlog.contains)
             quarantine.apply(to: &order)
+            locked.apply(to: &order)
             return order
         }
     }
@@ -327,7 +333,7 @@ package final class Dispatcher: Stepping {
         let most = isBehind ? Self.hungWait : Self.idleWait
         guard let due else { return .wait(most) }
         // What is passed over stays due.
-        let least: Duration = quarantine.passesOver ? Self.idleWait : .milliseconds(1)
+        let least: Duration = quarantine.passesOver || !locked.isEmpty ? Self.idleWait : .milliseconds(1)
         return .wait(isPaced ? Self.pacedWait : max(least, min(most, due - now)))
     }
 }
@@ -348,7 +354,7 @@ extension Dispatcher {
         let (underWay, recordedAt, hasChanges) = state.withLock { state in
             (state.turns.heldCount - recorder.newsCount, state.recordedAt, !state.changes.isEmpty)
         }
-        if count == 0, !hasChanges { return .wait(Self.idleWait) }
+        if count == 0, !hasChanges { return .wait(locked.isEmpty ? Self.idleWait : Self.hungWait) }
         if count < OutcomeRecorder.worthACommit, underWay > 0, let recordedAt,
             let rest = Self.rest(of: Self.recordEvery, since: recordedAt, now.engine)
         {
@@ -356,8 +362,8 @@ extension Dispatcher {
         }
         if recorder.newsCount > 0 { doorbell.ring() }
         learn(now: now.engine)
-        let records = recorder.take(atMost: Limits.outcomesPerCommit)
-        let changes = takeChanges()
+        let records = locked.passing(recorder.take(atMost: Limits.outcomesPerCommit))
+        let changes = locked.passing(takeChanges())
         state.withLock { $0.recordedAt = now.engine }
         try await write(records, changes, now: now)
         // Retries have due times now, and what waited for this commit may be claimed.

@@ -30,8 +30,37 @@ extension Dispatcher {
         }
     }
 
-    /// Results that were set aside, once an hour.
+    /// How long a commit of many merchants waits for a row that somebody else has locked, and one that met it before.
+    static let lockWait: Duration = .milliseconds(500)
+    private static let retryLockWait: Duration = .milliseconds(100)
+
+    /// What meets a row that somebody else has locked waits for it; everything else is written.
+    func writeAround(_ records: [AttemptRecord], _ changes: [ReceiverChange], now: Moment) async throws {
+        let receivers = Dictionary(grouping: changes, by: \.receiverID).values
+        let told = await Apart.write(around: Array(receivers)) { part in
+            let changes = part.flatMap { $0 }
+            let recorded = try await self.store.recordAndClaim(
+                [], changes: changes, now: now.wall, claim: nil, lockWait: Self.retryLockWait
+            ).recorded
+            self.took([], recorded, changes, ClaimResult(), at: now)
+        }
+        let merchants = Dictionary(grouping: records, by: \.claimed.merchantID).values
+        let written = await Apart.write(around: Array(merchants)) { part in
+            let records = part.flatMap { $0 }
+            let recorded = try await self.store.recordAndClaim(
+                records, now: now.wall, claim: nil, lockWait: Self.retryLockWait
+            ).recorded
+            self.took(records, recorded, [], ClaimResult(), at: now)
+        }
+        locked.hold(written.locked.flatMap { $0 }, told.locked.flatMap { $0 }, now: .now)
+        putBack(written.left.flatMap { $0 }, told.left.flatMap { $0 })
+        if let error = told.error ?? written.error { throw error }
+    }
+
+    /// What waited for a lock, a merchant or receiver at a time; and results that were set aside, once an hour.
     func retryHeld(now: Moment) async throws {
+        let (records, changes) = locked.takeDue(now: .now)
+        if !records.isEmpty || !changes.isEmpty { try await writeAround(records, changes, now: now) }
         let due = quarantine.due(now: now.engine)
         if due.isEmpty { return }
         var done: [AttemptRecord] = []

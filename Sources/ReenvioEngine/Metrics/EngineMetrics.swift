@@ -1,6 +1,7 @@
 package import Metrics
 package import ReenvioModel
 package import ReenvioStore
+import Synchronization
 
 /// What the engine counts, through swift-metrics. Written once for each commit, over all of its records, after it: no
 /// attempt pays for more than a few additions, and what a failed commit did not store is not counted twice.
@@ -15,7 +16,9 @@ package struct EngineMetrics: Sendable {
     package let acceptPauses: Counter
     let peopleRead: Counter
     let failedAuthentications: FailedAuthenticationCounters
-    /// The same by minute, for the dashboard.
+    /// Calls that were refused without having begun, beside those of the store.
+    let droppedCalls = DroppedCalls()
+    /// What was accepted and attempted by minute, for the dashboard.
     package let pulse = Pulse()
     private let acknowledged: Counter
     private let failed: [AttemptFailure: Counter]
@@ -90,6 +93,16 @@ package struct FailedAuthenticationCounters: Sendable {
 
     package func count(_ reason: FailedAuthentication) {
         counters[reason]?.increment()
+    }
+}
+
+package final class DroppedCalls: Sendable {
+    private let counted = Atomic<Int>(0)
+
+    var count: Int { counted.load(ordering: .relaxed) }
+
+    func add(_ more: Int) {
+        counted.add(more, ordering: .relaxed)
     }
 }
 

@@ -16,7 +16,7 @@ package final class MeteredEngine: StoreEngine {
         self.base = base
         reads = timer(MetricFamily.readOperation)
         lookups = timer(MetricFamily.lookupOperation)
-        writes = Dictionary(uniqueKeysWithValues: WritePriority.allCases.map { ($0, timer("\($0)")) })
+        writes = Dictionary(uniqueKeysWithValues: WritePriority.allCases.map { ($0, timer($0.operation)) })
     }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
@@ -43,6 +43,8 @@ package final class MeteredEngine: StoreEngine {
     package var files: (any StoreFiles)? { base.files }
 
     package var idRepairs: Int { base.idRepairs }
+    package var patience: Duration? { base.patience }
+    package var dropped: Int { base.dropped }
 
     package func close() throws {
         try base.close()

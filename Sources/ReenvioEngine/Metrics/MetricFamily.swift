@@ -12,6 +12,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
     case oldestDueSeconds = "reenvio_oldest_due_seconds"
     case resendItems = "reenvio_resend_items"
     case storeSeconds = "reenvio_store_seconds"
+    case droppedCalls = "reenvio_dropped_calls_total"
     case storeLogBytes = "reenvio_store_log_bytes"
     case possibleDuplicates = "reenvio_possible_duplicates_total"
     case senderShortages = "reenvio_sender_shortages_total"
@@ -46,7 +47,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .changes, .attempts, .possibleDuplicates, .senderShortages, .acceptPauses,
             .failedAuthentications, .peopleRead:
             .counter
-        case .cpuSeconds: .readCounter
+        case .cpuSeconds, .droppedCalls: .readCounter
         case .backlog, .oldestDueSeconds, .resendItems, .clockDistrusted, .storeLogBytes, .residentBytes, .setAside:
             .gauge
         // To the end of the default schedule, a day and four hours.
@@ -68,7 +69,11 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .backlog, .oldestDueSeconds: ("lane", Lane.allCases.map { "\($0)" })
         case .resendItems: ("state", ResendItems.State.allCases.map(\.rawValue))
         case .storeSeconds:
-            ("operation", WritePriority.allCases.map { "\($0)" } + [Self.readOperation, Self.lookupOperation])
+            (
+                "operation",
+                WritePriority.allCases.filter { $0 != .changes }.map(\.operation)
+                    + [Self.readOperation, Self.lookupOperation]
+            )
         default: nil
         }
     }
@@ -83,6 +88,7 @@ package enum MetricFamily: String, CaseIterable, Sendable {
         case .oldestDueSeconds: "How long the oldest due delivery of a lane has been waiting beyond its time."
         case .resendItems: "Items of the newest resends by state."
         case .storeSeconds: "How long calls of the store took, waiting for their turn included."
+        case .droppedCalls: "Calls refused without having begun: too many waited for the store, or one for too long."
         case .storeLogBytes: "Length of the log of a SQLite store."
         case .possibleDuplicates: "Webhooks that a receiver may have got twice."
         case .senderShortages: "Attempts put off because this machine lacked a resource; none was spent."

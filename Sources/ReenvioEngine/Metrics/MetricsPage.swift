@@ -21,8 +21,13 @@ package final class MetricsPage: Sendable {
     private let store: Store
     private let clock: any TimeSource
     private let trust: ClockTrust?
+    private let dropped: DroppedCalls?
 
-    package init(_ registry: MetricsRegistry, store: Store, clock: any TimeSource, trust: ClockTrust? = nil) {
+    package init(
+        _ registry: MetricsRegistry, store: Store, clock: any TimeSource, trust: ClockTrust? = nil,
+        dropped: DroppedCalls? = nil
+    ) {
+        self.dropped = dropped
         self.trust = trust
         self.registry = registry
         self.store = store
@@ -32,6 +37,7 @@ package final class MetricsPage: Sendable {
     package func text() async -> String {
         await readStore()
         set(.clockDistrusted, "", trust?.isDistrusted == true ? 1 : 0)
+        set(.droppedCalls, "", Double(store.engine.dropped + (dropped?.count ?? 0)))
         set(.storeLogBytes, "", store.engine.files.map { Double($0.logBytes) } ?? 0)
         set(.cpuSeconds, "", ProcessUsage.cpuSeconds)
         set(.residentBytes, "", ProcessUsage.residentBytes.map { Double($0) })

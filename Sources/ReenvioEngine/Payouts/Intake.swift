@@ -9,29 +9,21 @@ import Synchronization
 package final class Intake: Stepping {
     package typealias Answer = Result<IntakeResult, any Error>
 
-    private struct Request: Sendable {
-        var batch: IntakeBatch
-        var answer: @Sendable (Answer) -> Void
-        var size: Int { batch.creates.count + batch.changes.count }
-    }
-
-    private struct State {
-        var waiting: [Request] = []
-        var size = 0
-        var isClosed = false
-    }
-
     package let name = "intake"
     package let doorbell = Doorbell()
-    private let state = Mutex(State())
-    private let store: Store
+    /// Rings when somebody begins to wait (`IntakeDeadline`).
+    let deadlineBell = Doorbell()
+    /// Whether changes get through.
+    package let commits = CommitWatch()
+    let line = Mutex(IntakeLine())
+    let store: Store
+    let metrics: EngineMetrics
+    let logger: Logger
     private let clock: any TimeSource
     private let entropy: any Entropy
     private let schedule: RetrySchedule
     private let dispatcherBell: Doorbell
     private let traffic: LiveTraffic
-    private let metrics: EngineMetrics
-    private let logger: Logger
 
     package init(
         store: Store, clock: any TimeSource, entropy: any Entropy, schedule: RetrySchedule, dispatcherBell: Doorbell,
@@ -48,8 +40,8 @@ package final class Intake: Stepping {
     }
 
     /// Commits a request with whatever else waits, and returns what became of each of its items.
-    /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, or too much waits already. Whether
-    ///   anything was stored is then not known; transitions are safe to repeat.
+    /// - Throws: `StoreError.unavailable` when the commit failed or is unknown, its time is over, or too much waits
+    ///   already. Whether anything was stored is then not known; transitions are safe to repeat.
     package func submit(_ batch: IntakeBatch) async throws -> IntakeResult {
         var batch = batch
         if let trace = Traces.current {
@@ -62,56 +54,49 @@ package final class Intake: Stepping {
 
     /// The same without waiting; `answer` is called exactly once, after the commit.
     package func enqueue(_ batch: IntakeBatch, answer: @escaping @Sendable (Answer) -> Void) {
-        let request = Request(batch: batch, answer: answer)
-        let isAccepted = state.withLock { state in
-            guard !state.isClosed, state.size + request.size <= Limits.changesWaiting else { return false }
-            state.waiting.append(request)
-            state.size += request.size
-            return true
+        let request = IntakeRequest(batch, answer: answer)
+        let (isAccepted, isFirst) = line.withLock { line in
+            let isFirst = line.isEmpty
+            return (line.append(request), isFirst)
         }
-        if isAccepted {
-            doorbell.ring()
-        } else {
-            answer(.failure(StoreError.unavailable("too many changes wait to be written")))
+        guard isAccepted else {
+            metrics.droppedCalls.add(1)
+            return request.answer(.failure(StoreError.unavailable("too many changes wait to be written")))
         }
+        if isFirst { deadlineBell.ring() }
+        doorbell.ring()
     }
 
     package func step(now: Moment) async throws -> Step {
-        let requests = takeBatch()
-        if requests.isEmpty { return .wait(.seconds(1)) }
-        await commit(requests, now: now)
-        return .again
+        let requests = line.withLock { $0.takeBatch() }
+        if !requests.isEmpty { await commit(requests, now: now) }
+        let retry = line.withLock { $0.takeRetry(now: .now) }
+        if let retry { await tryAgain(retry, now: now) }
+        guard requests.isEmpty, retry == nil else { return .again }
+        return .wait(line.withLock { $0.untilRetry(now: .now) } ?? .seconds(1))
     }
 
     /// Commits what still waits; later requests are refused.
     package func finish() async {
-        state.withLock { $0.isClosed = true }
+        line.withLock { $0.isClosed = true }
         while true {
-            let requests = takeBatch()
-            if requests.isEmpty { return }
+            let requests = line.withLock { $0.takeBatch() }
+            if requests.isEmpty { break }
             await commit(requests, now: clock.now)
         }
-    }
-
-    /// Whole requests until the batch holds enough changes; one request is never split.
-    private func takeBatch() -> [Request] {
-        state.withLock { state in
-            var size = 0
-            var count = 0
-            while count < state.waiting.count, size < Limits.changesPerCommit {
-                let next = state.waiting[count].size
-                if count > 0, size + next > Limits.changesPerCommit { break }
-                size += next
-                count += 1
+        // What is locked now is not waited for.
+        while let retry = line.withLock({ $0.takeRetry(now: .now + .seconds(1)) }) {
+            do {
+                try await write(retry.requests, now: clock.now, lockWait: Self.retryLockWait)
+            } catch {
+                fail(retry.requests, error)
             }
-            let batch = Array(state.waiting.prefix(count))
-            state.waiting.removeFirst(count)
-            state.size -= size
-            return batch
         }
     }
 
-    private func commit(_ requests: [Request], now: Moment) async {
+    /// One commit. What fails is answered, but for those that met a lock.
+    /// - Throws: `StoreError.locked`.
+    func write(_ requests: [IntakeRequest], now: Moment, lockWait: Duration) async throws {
         let batch = IntakeBatch(
             creates: requests.flatMap(\.batch.creates), changes: requests.flatMap(\.batch.changes),
             shown: requests.flatMap(\.batch.shown)
@@ -119,32 +104,50 @@ package final class Intake: Stepping {
         do {
             let result = try await store.commitIntake(
                 batch, now: now.wall, due: now.engine + schedule.firstWait,
-                nonces: batch.changes.map { _ in entropy.next() }
+                nonces: batch.changes.map { _ in entropy.next() }, lockWait: lockWait
             )
-            let applied = result.changes.count { $0 == .applied }
-            if applied > 0 {
-                metrics.changes.increment(by: applied)
-                metrics.pulse.noteAccepted(applied, at: now.wall)
-            }
-            if result.deliveries > 0 {
-                traffic.note(at: now.engine)
-                dispatcherBell.ring()
-            }
+            note(result, now: now)
             answer(requests, with: result)
+        } catch StoreError.locked(let why) {
+            throw StoreError.locked(why)
         } catch {
             if let halves = BatchSplit.halves(requests, after: error) {
-                for half in halves { await commit(half, now: now) }
+                for half in halves {
+                    do {
+                        try await write(half, now: now, lockWait: lockWait)
+                    } catch {
+                        fail(half, error)
+                    }
+                }
                 return
             }
-            // Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).
-            logger.error("a batch of changes was not committed", metadata: ["error": "\(error)"])
-            // The line of each request says why, too.
-            let failure = StoreError.unavailable("the commit failed: \(error)")
-            for request in requests { request.answer(.failure(failure)) }
+            fail(requests, error)
         }
     }
 
-    private func answer(_ requests: [Request], with result: IntakeResult) {
+    private func note(_ result: IntakeResult, now: Moment) {
+        commits.succeeded()
+        let applied = result.changes.count { $0 == .applied }
+        if applied > 0 {
+            metrics.changes.increment(by: applied)
+            metrics.pulse.noteAccepted(applied, at: now.wall)
+        }
+        if result.deliveries > 0 {
+            traffic.note(at: now.engine)
+            dispatcherBell.ring()
+        }
+    }
+
+    /// Failed or unknown, it is one answer to the whole batch: try again (docs/architecture.md, rule 1).
+    func fail(_ requests: [IntakeRequest], _ error: any Error) {
+        if case StoreError.failed = error {} else { commits.failed() }
+        logger.error("a batch of changes was not committed", metadata: ["error": "\(error)"])
+        // The line of each request says why, too.
+        let failure = StoreError.unavailable("the commit failed: \(error)")
+        for request in requests { request.answer(.failure(failure)) }
+    }
+
+    private func answer(_ requests: [IntakeRequest], with result: IntakeResult) {
         var creates = result.creates[...]
         var changes = result.changes[...]
         for request in requests {

@@ -57,6 +57,38 @@ package enum Apart {
     }
 }
 
+extension Apart {
+    /// Into so many parts is cut what met a lock: with each cut the wait for it is paid once more.
+    private static let cuts = 8
+
+    /// Writes items, each with rows of its own, in ever smaller parts where one meets a row that somebody else has
+    /// locked. What fails otherwise is left, with the error.
+    package static func write<Item: Sendable>(
+        around items: [Item], _ write: ([Item]) async throws -> Void
+    ) async -> (locked: [Item], left: [Item], error: (any Error)?) {
+        var locked: [Item] = []
+        var waiting = cut(items[...])
+        while let part = waiting.popLast() {
+            do {
+                try await write(Array(part))
+            } catch StoreError.locked {
+                if part.count == 1 { locked += part } else { waiting += cut(part) }
+            } catch {
+                return (locked, Array(part) + waiting.reversed().flatMap { $0 }, error)
+            }
+        }
+        return (locked, [], nil)
+    }
+
+    /// The first part last.
+    private static func cut<Item>(_ items: ArraySlice<Item>) -> [ArraySlice<Item>] {
+        let size = max(1, (items.count + cuts - 1) / cuts)
+        return stride(from: items.startIndex, to: items.endIndex, by: size).reversed().map {
+            items[$0..<min($0 + size, items.endIndex)]
+        }
+    }
+}
+
 /// Whether to look for the item that makes a commit fail: at the second failure in a row, and for a minute after one
 /// was found at the first, because more of the same damage is likely.
 package struct Suspicion {

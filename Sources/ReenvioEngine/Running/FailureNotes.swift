@@ -31,9 +31,11 @@ package struct FailureNotes {
 
     /// A store that cannot be used now may be back in a second; what failed otherwise mostly fails again.
     private mutating func pauseAfter(_ error: any Error) -> Duration {
-        if case StoreError.unavailable = error {
+        switch error {
+        case StoreError.unavailable, StoreError.locked:
             succeeded()
             return Self.pauseAtFirst
+        default: break
         }
         defer { pause = min(Self.pauseAtMost, pause * 2) }
         return pause

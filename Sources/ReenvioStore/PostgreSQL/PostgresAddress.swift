@@ -82,7 +82,7 @@ package struct PostgresAddress: Sendable, Equatable {
     /// What holds where the URI says nothing else: a server that takes writes, a name in its lists, and limits on how
     /// long a network may be silent.
     private static let defaults: [(String, String)] = [
-        ("fallback_application_name", "reenvio"), ("connect_timeout", "5"), ("target_session_attrs", "read-write"),
+        ("fallback_application_name", "reenvio"), ("connect_timeout", "3"), ("target_session_attrs", "read-write"),
         ("keepalives_idle", "5"), ("keepalives_interval", "2"), ("keepalives_count", "3"), ("tcp_user_timeout", "5000"),
     ]
 

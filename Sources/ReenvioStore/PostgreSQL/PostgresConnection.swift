@@ -4,6 +4,8 @@ import Synchronization
 
 /// What the connections of one engine share.
 final class PostgresShared: Sendable {
+    let patience: PostgresPatience
+    let pulse: PostgresPulse
     /// Messages sent to the server that were answered.
     let roundTrips = Atomic<Int>(0)
     /// Connections of sessions that were made.
@@ -14,6 +16,11 @@ final class PostgresShared: Sendable {
     let idRepairs = Atomic<Int>(0)
     /// Which of the servers behind the address may be worked on.
     let servers = PostgresServers()
+
+    init(_ patience: PostgresPatience) {
+        self.patience = patience
+        pulse = PostgresPulse(silence: patience.silence)
+    }
 }
 
 /// `SQLConnection` over one connection of libpq with its prepared statements; used by one thread at a time.
@@ -25,6 +32,7 @@ final class PostgresConnection: SQLConnection {
     /// The failure of a statement since the last `begin` or `command`: then the server takes nothing but a rollback.
     private(set) var failure: PostgresError?
     private let handle: OpaquePointer
+    private let link: PostgresLink
     private let pipeline: PostgresPipeline
     private let shared: PostgresShared
     /// Whether the server has answered anything since `begin`.
@@ -47,26 +55,38 @@ final class PostgresConnection: SQLConnection {
     /// - Throws: `PostgresError`.
     init(_ address: PostgresAddress, _ shared: PostgresShared, plans: PostgresPlans = .whenItPays) throws {
         handle = try address.connect()
-        pipeline = PostgresPipeline(handle)
+        link = PostgresLink(handle, shared.pulse)
+        pipeline = PostgresPipeline(link)
         self.shared = shared
         planAge = plans == .once ? PlanAge() : nil
-        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        link.deadline = .now + shared.patience.silence
         guard PQserverVersion(handle) >= 130_000 else {
             throw PostgresError(sqlState: nil, message: "the server is older than PostgreSQL 13")
         }
         var encoding = ""
-        try query(Self.manners, [.text(plans.rawValue), .text(plans == .once ? "off" : "on")]) { encoding = $0.text(0) }
+        let isWriter = plans == .once
+        try query(
+            Self.manners,
+            [
+                .text(plans.rawValue), .text(isWriter ? "off" : "on"), .text(isWriter ? "10s" : "60s"),
+                .text("\(shared.patience.lock.inMilliseconds)ms"),
+            ]
+        ) { encoding = $0.text(0) }
         guard encoding == "UTF8" else {
             throw PostgresError(sqlState: nil, message: "the database has the encoding \(encoding), not UTF8")
         }
-    }
-
-    deinit {
-        PQfinish(handle)
+        // Some systems cannot; those that can end what nobody waits for any more.
+        if PQserverVersion(handle) >= 140_000 {
+            try? query("SELECT set_config('client_connection_check_interval', '2s', false)", []) { _ in }
+            failure = nil
+        }
+        guard !isBroken else { throw PostgresError(nil, handle) }
+        link.deadline = nil
     }
 
     /// Each statement is bounded, and so are the wait for a lock and the time that an open transaction may do nothing:
-    /// a node whose machine vanished does not hold its locks for ever. A server that is set to wait for its standbys to
+    /// a node whose machine vanished or stands still holds its locks for seconds. A snapshot of a reader, which may be
+    /// handed on row by row, locks nothing and has longer. A server that is set to wait for its standbys to
     /// apply a commit keeps to that; no other setting of its makes a commit less durable than `on`. Plans may not
     /// depend on how large a table was when they were made: everything has an index, and where a plan is made once,
     /// rows find others by it one by one.
@@ -75,9 +95,9 @@ final class PostgresConnection: SQLConnection {
             set_config('synchronous_commit', CASE current_setting('synchronous_commit')
                 WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
             set_config('client_encoding', 'UTF8', false),
-            set_config('statement_timeout', '30s', false), set_config('lock_timeout', '10s', false),
-            set_config('idle_in_transaction_session_timeout', '60s', false),
-            set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
+            set_config('statement_timeout', '30s', false), set_config('lock_timeout', $4, false),
+            set_config('idle_in_transaction_session_timeout', $3, false),
+            set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '1', false),
             set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '5000', false),
             set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
             set_config('enable_mergejoin', $2, false), set_config('enable_hashjoin', $2, false),
@@ -85,7 +105,16 @@ final class PostgresConnection: SQLConnection {
         """
 
     /// Not always known to libpq at once: it takes what a server that goes has to say for a good connection.
-    var isBroken: Bool { failure?.endsConnection == true || PQstatus(handle) != CONNECTION_OK }
+    var isBroken: Bool { isGivenUp || failure?.endsConnection == true || PQstatus(handle) != CONNECTION_OK }
+
+    /// Whether an answer was waited for in vain: nobody should wait for it once more.
+    var isGivenUp: Bool { link.isGivenUp }
+
+    /// When the transaction that begins next is not waited for any more; nil: when the server is silent.
+    var deadline: ContinuousClock.Instant? {
+        get { link.deadline }
+        set { link.deadline = newValue }
+    }
 
     // MARK: SQLConnection
 
@@ -166,6 +195,7 @@ final class PostgresConnection: SQLConnection {
     /// Begins a transaction with the next statement that is waited for.
     func begin(_ statements: [String]) throws {
         failure = nil
+        _ = link.takeUnconfirmed()
         hasAnswered = false
         var statements = statements
         // Behind BEGIN, so that it costs no message.
@@ -178,11 +208,24 @@ final class PostgresConnection: SQLConnection {
     /// then nothing was committed for certain.
     func commit() throws -> String {
         if !hasAnswered { try settle() }
+        // A server that waits for its standby goes on with that, whoever waits here: more connections would only join
+        // this one. Its caller is answered in time all the same.
+        link.deadline = nil
         guard pipeline.count > 0 else { return try command("COMMIT") }
         try sending { () throws(PostgresError) in try pipeline.post("COMMIT") }
         let result = try answer()
         defer { PQclear(result) }
         return String(cString: PQcmdStatus(result))
+    }
+
+    /// Whether what was committed may be lost, because the server gave up waiting for its standby.
+    func takeUnconfirmed() -> Bool { link.takeUnconfirmed() }
+
+    /// From here to the end of the transaction, in the place of what holds for every other.
+    func waitForLocks(atMost wait: Duration) throws {
+        try sending { () throws(PostgresError) in
+            try pipeline.post("SET LOCAL lock_timeout = \(max(1, wait.inMilliseconds))")
+        }
     }
 
     /// Whatever else has failed meanwhile.
@@ -195,7 +238,7 @@ final class PostgresConnection: SQLConnection {
     func command(_ sql: String) throws -> String {
         try settle()
         failure = nil
-        let result = try checked(PQexec(handle, sql))
+        let result = try alone { PQsendQuery(handle, sql) }
         defer { PQclear(result) }
         return String(cString: PQcmdStatus(result))
     }
@@ -228,10 +271,11 @@ final class PostgresConnection: SQLConnection {
             result = try answer()
         } else {
             let name = try prepared[key] ?? prepare(key, text(), parameters.types)
-            result = try checked(
+            result = try alone {
                 parameters.withPointers { count, values, lengths, formats in
-                    PQexecPrepared(handle, name, count, values, lengths, formats, 1)
-                })
+                    PQsendQueryPrepared(handle, name, count, values, lengths, formats, 1)
+                }
+            }
         }
         defer { PQclear(result) }
         for index in 0..<PQntuples(result) { try row(PostgresRow(result: result, index: index)) }
@@ -251,7 +295,7 @@ final class PostgresConnection: SQLConnection {
         }
         statements += 1
         let name = "s\(statements)"
-        PQclear(try checked(PQprepare(handle, name, text, CInt(types.count), types)))
+        PQclear(try alone { PQsendPrepare(handle, name, text, CInt(types.count), types) })
         prepared[key] = name
         return name
     }
@@ -274,8 +318,12 @@ final class PostgresConnection: SQLConnection {
         do { try send() } catch { throw noted(error) }
     }
 
-    private func checked(_ result: OpaquePointer?) throws -> OpaquePointer {
+    /// Sends one statement and waits for its answer.
+    private func alone(_ send: () -> CInt) throws -> OpaquePointer {
         shared.roundTrips.add(1, ordering: .relaxed)
+        guard send() == 1 else { throw noted(PostgresError(nil, handle)) }
+        let result: OpaquePointer?
+        do { result = try link.answer() } catch { throw noted(error) }
         if let result, PostgresPipeline.isFine(result) {
             hasAnswered = true
             return result

@@ -6,7 +6,8 @@ import Synchronization
 package final class PostgresEngine: StoreEngine {
     private let readers: PostgresThreads
     private let writers: PostgresThreads
-    private let shared = PostgresShared()
+    private let watch: PostgresWatch
+    private let shared: PostgresShared
     private let address: PostgresAddress
     private let startThread: SystemThread.Start
     private let announcedAt = Mutex<ContinuousClock.Instant?>(nil)
@@ -16,32 +17,50 @@ package final class PostgresEngine: StoreEngine {
     /// - Throws: `StoreError.notOurs` for another program's database, `.unavailable` where it cannot be reached or
     ///   this machine has no thread for it.
     package init(
-        _ address: PostgresAddress, readers: Int = 4, writers: Int = 4,
+        _ address: PostgresAddress, readers: Int = 4, writers: Int = 4, patience: PostgresPatience = .unhurried,
         firstPause: Duration = PostgresSession.firstPause,
         startThread: @escaping SystemThread.Start = SystemThread.start
     ) throws {
         self.address = address
         self.startThread = startThread
-        let shared = shared
+        let shared = PostgresShared(patience)
+        self.shared = shared
         do {
             shared.servers.survey(address, shared)
             try Self.refuseForeignDatabase(try shared.servers.connect(address, shared))
         } catch let error as PostgresError {
             throw error.storeError
         }
-        let readers = try PostgresThreads("reenvio reader", count: readers, startThread: startThread) {
+        let readers = try PostgresThreads(
+            "reenvio reader", count: readers, lineMax: patience.line, startThread: startThread
+        ) {
             PostgresSession(address, shared, plans: .whenItPays, firstPause: firstPause)
         }
         self.readers = readers
         do {
-            self.writers = try PostgresThreads("reenvio writer", count: writers, startThread: startThread) {
+            self.writers = try PostgresThreads(
+                "reenvio writer", count: writers, lineMax: patience.line, keepsOneFree: true, startThread: startThread
+            ) {
                 PostgresSession(address, shared, plans: .once, firstPause: firstPause)
             }
         } catch {
             readers.stop()
             throw error
         }
+        do {
+            watch = try PostgresWatch([self.readers, self.writers], shared.pulse, startThread: startThread) {
+                _ = try? PostgresConnection(address, shared)
+            }
+        } catch {
+            readers.stop()
+            self.writers.stop()
+            throw error
+        }
     }
+
+    package var patience: Duration? { shared.patience.call }
+
+    package var dropped: Int { readers.dropped + writers.dropped }
 
     /// Messages to the server so far, over all connections.
     package var roundTrips: Int { shared.roundTrips.load(ordering: .relaxed) }
@@ -52,20 +71,23 @@ package final class PostgresEngine: StoreEngine {
     package var idRepairs: Int { shared.idRepairs.load(ordering: .relaxed) }
 
     package func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
-        try await run(on: readers, .intake) { session in
+        try await run(on: readers, .intake, isBounded: false) { session, _ in
             try session.read(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], body)
         }
     }
 
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
-        try await run(on: readers, .intake) { session in try session.read([], body) }
+        try await run(on: readers, .intake) { session, deadline in try session.read([], by: deadline, body) }
     }
 
     package func write<T: Sendable>(
         _ priority: WritePriority, _ body: @escaping @Sendable (any SQLConnection) throws -> T
     ) async throws -> T {
         let begin = Self.begin(priority)
-        return try await run(on: writers, priority) { session in try session.write(begin, body) }
+        let isBounded = [.changes, .intake, .outcomes, .claims].contains(priority)
+        return try await run(on: writers, priority, isBounded: isBounded) { session, deadline in
+            try session.write(begin, by: deadline, body)
+        }
     }
 
     package var sharing: (any StoreSharing)? { self }
@@ -73,11 +95,13 @@ package final class PostgresEngine: StoreEngine {
     package func close() throws {
         for threads in [readers, writers] { threads.stop() }
         for threads in [readers, writers] { threads.join() }
+        watch.stop()
     }
 
     deinit {
         // Perhaps on one of their threads, so without waiting for their end.
         for threads in [readers, writers] { threads.stop() }
+        watch.stop()
     }
 
     /// A claim that is lost with a server comes due again by itself, so it need not wait for the disk.
@@ -86,15 +110,23 @@ package final class PostgresEngine: StoreEngine {
         return priority == .claims ? begin + ["SET LOCAL synchronous_commit = off"] : begin
     }
 
+    /// - Parameter isBounded: whether the answer is waited for no longer than for a connection and it together.
     private func run<T: Sendable>(
-        on threads: PostgresThreads, _ priority: WritePriority,
-        _ body: @escaping @Sendable (PostgresSession) throws -> T
+        on threads: PostgresThreads, _ priority: WritePriority, isBounded: Bool = true,
+        _ body: @escaping @Sendable (PostgresSession, ContinuousClock.Instant?) throws -> T
     ) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            let isAccepted = threads.submit(priority) { session in
-                continuation.resume(with: Result { try body(session) })
-            }
-            if !isAccepted { continuation.resume(throwing: StoreError.unavailable("the store is closed")) }
+        let patience = shared.patience
+        let wait = isBounded || threads === readers ? patience.call : patience.background
+        return try await withCheckedThrowingContinuation { continuation in
+            let caller = PostgresCaller(continuation)
+            let beginsBy = ContinuousClock.now + wait
+            let endsBy = isBounded ? beginsBy : nil
+            let job = PostgresJob(
+                priority: priority, beginsBy: beginsBy, endsBy: endsBy,
+                run: { session in caller.answer(Result { try body(session, endsBy) }) },
+                refuse: { caller.answer(.failure($0)) })
+            threads.submit(job)
+            watch.wake()
         }
     }
 
@@ -132,9 +164,16 @@ extension PostgresEngine: StoreSharing {
         }
         guard isDue else { return }
         // A hint: one that cannot be given is none.
-        _ = readers.submit(.intake) { session in
-            try? session.read([]) { try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in } }
-        }
+        let beginsBy = now + shared.patience.call
+        let job = PostgresJob(
+            priority: .intake, beginsBy: beginsBy, endsBy: beginsBy,
+            run: { session in
+                try? session.read([], by: beginsBy) {
+                    try $0.query("SELECT pg_notify(\(PostgresListener.channel), '')", []) { _ in }
+                }
+            }, refuse: { _ in })
+        readers.submit(job)
+        watch.wake()
     }
 
     package func listen(_ ring: @escaping @Sendable () -> Void) throws -> any StoreListening {

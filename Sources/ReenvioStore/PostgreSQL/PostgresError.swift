@@ -43,11 +43,12 @@ struct PostgresError: Error {
     var storeError: StoreError {
         guard let sqlState else { return .unavailable(message) }
         let text = "\(message) [\(sqlState)]"
+        if sqlState == "55P03" { return .locked(text) }
         // The classes of SQLSTATE: connection, sign-in, conflict, resources, intervention, system; then: read-only (a
-        // standby), lock time-out, no such database.
+        // standby), no such database.
         let isPassing =
             ["08", "28", "40", "53", "57", "58"].contains(sqlState.prefix(2))
-            || ["25006", "55P03", "3D000"].contains(sqlState)
+            || ["25006", "3D000"].contains(sqlState)
         return isPassing ? .unavailable(text) : .failed(text)
     }
 }

@@ -7,12 +7,13 @@ final class PostgresPipeline {
     /// From so many bytes on the server is to begin at once, while the next statement is put together.
     private static let worthBeginning = 16_384
 
-    private let handle: OpaquePointer
+    private let link: PostgresLink
+    private var handle: OpaquePointer { link.handle }
     /// How many answers are outstanding.
     private(set) var count = 0
 
-    init(_ handle: OpaquePointer) {
-        self.handle = handle
+    init(_ link: PostgresLink) {
+        self.link = link
     }
 
     func post(_ command: String) throws(PostgresError) {
@@ -35,19 +36,24 @@ final class PostgresPipeline {
         var last: OpaquePointer?
         var failure: PostgresError?
         if PQpipelineSync(handle) != 1 { failure = PostgresError(nil, handle) }
-        while count > 0, failure?.endsConnection != true {
-            PQclear(last)
-            last = PQgetResult(handle)
-            count -= 1
-            if !Self.isFine(last), failure == nil { failure = PostgresError(last, handle) }
-            // One answer each, and the end of it.
-            if last != nil { PQclear(PQgetResult(handle)) }
+        do throws(PostgresError) {
+            while count > 0, failure?.endsConnection != true {
+                PQclear(last)
+                last = nil
+                last = try link.result()
+                count -= 1
+                if !Self.isFine(last), failure == nil { failure = PostgresError(last, handle) }
+                // One answer each, and the end of it.
+                if last != nil { PQclear(try link.result()) }
+            }
+            if failure?.endsConnection != true {
+                PQclear(try link.result())
+                if PQexitPipelineMode(handle) != 1, failure == nil { failure = PostgresError(nil, handle) }
+            }
+        } catch {
+            failure = failure ?? error
         }
         count = 0
-        if failure?.endsConnection != true {
-            PQclear(PQgetResult(handle))
-            if PQexitPipelineMode(handle) != 1, failure == nil { failure = PostgresError(nil, handle) }
-        }
         guard failure != nil else { return (last, nil) }
         PQclear(last)
         return (nil, failure)

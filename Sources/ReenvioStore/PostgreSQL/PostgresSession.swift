@@ -36,12 +36,15 @@ final class PostgresSession {
 
     /// One transaction, run again where nothing of it was committed for certain: the server gave it up for another, or
     /// the connection had been cut while it was idle.
-    func write<T>(_ begin: [String], _ body: (any SQLConnection) throws -> T) throws -> T {
+    /// - Parameter deadline: when nobody waits for it any more; it is not begun then, and what runs is given up.
+    func write<T>(
+        _ begin: [String], by deadline: ContinuousClock.Instant? = nil, _ body: (any SQLConnection) throws -> T
+    ) throws -> T {
         var attempt = 1
         var isRepaired = false
         while true {
             let wasOpen = connection != nil
-            let connection = try connected()
+            let connection = try connected(by: deadline)
             do {
                 try connection.begin(begin)
                 let result = try body(connection)
@@ -52,7 +55,7 @@ final class PostgresSession {
                 let duplicate = (error as? DuplicateID) ?? connection.failure?.duplicateID.map(DuplicateID.init)
                 let wasCut = wasOpen && !connection.hasAnswered && connection.isBroken
                 rollBack(connection)
-                if wasCut { continue }
+                if wasCut, !connection.isGivenUp { continue }
                 if let duplicate {
                     guard !isRepaired else { throw duplicate.storeError }
                     try repairIDs()
@@ -69,10 +72,12 @@ final class PostgresSession {
 
     /// A snapshot, or a statement without one where `begin` is empty. Reading may be repeated, so it is, once, where
     /// the connection was lost.
-    func read<T>(_ begin: [String], _ body: (any SQLConnection) throws -> T) throws -> T {
+    func read<T>(
+        _ begin: [String], by deadline: ContinuousClock.Instant? = nil, _ body: (any SQLConnection) throws -> T
+    ) throws -> T {
         var isRepeated = false
         while true {
-            let connection = try connected()
+            let connection = try connected(by: deadline)
             do {
                 try connection.begin(begin)
                 let result = try body(connection)
@@ -81,7 +86,7 @@ final class PostgresSession {
             } catch {
                 let isWorthRepeating = connection.isBroken || connection.failure?.isConflict == true
                 if begin.isEmpty { dropIfBroken(connection) } else { rollBack(connection) }
-                guard isWorthRepeating, !isRepeated else { throw error }
+                guard isWorthRepeating, !isRepeated, !connection.isGivenUp else { throw error }
                 isRepeated = true
             }
         }
@@ -114,6 +119,9 @@ final class PostgresSession {
         guard outcome == "COMMIT" else {
             throw StoreError.failed("a transaction was rolled back at its end: a failure in it was overlooked")
         }
+        if connection.takeUnconfirmed() {
+            throw StoreError.unavailable("a commit was not confirmed by the standby; whether it lasts is unknown")
+        }
     }
 
     /// Whoever the transaction was given up for has only just been woken: begun again at once, it would be there first
@@ -129,6 +137,16 @@ final class PostgresSession {
 
     private func dropIfBroken(_ connection: PostgresConnection) {
         if connection.isBroken { self.connection = nil }
+    }
+
+    /// For one transaction: what it waits for, it waits for until `deadline`.
+    private func connected(by deadline: ContinuousClock.Instant?) throws -> PostgresConnection {
+        let connection = try connected()
+        if let deadline, ContinuousClock.now >= deadline {
+            throw StoreError.unavailable("no connection to the database was free in time")
+        }
+        connection.deadline = deadline
+        return connection
     }
 
     private func connected() throws -> PostgresConnection {

@@ -108,6 +108,10 @@ package protocol SQLConnection: AnyObject {
 
     /// A number that every id given out so far lies below.
     func idCeiling(_ sequence: IDSequence) throws -> Int64
+
+    /// How long the statements that follow in this transaction wait for a row that somebody else has locked; beyond it
+    /// they throw `StoreError.locked`.
+    func waitForLocks(atMost wait: Duration) throws
 }
 
 /// The id sequences of the store.
@@ -119,6 +123,9 @@ package enum IDSequence: String, Sendable, CaseIterable {
 }
 
 extension SQLConnection {
+    /// Where there is one writer nobody else has a lock.
+    package func waitForLocks(atMost wait: Duration) throws {}
+
     @discardableResult
     package func run(_ sql: String) throws -> Int {
         try run(sql, [])

@@ -22,6 +22,12 @@ package protocol StoreEngine: Sendable {
     /// Times so far that a drawn id was stored already, so that the sequences were moved and the transaction run again.
     var idRepairs: Int { get }
 
+    /// How long a call is waited for; nil where nothing but this machine is between it and its answer.
+    var patience: Duration? { get }
+
+    /// Calls so far that were refused without having begun, because too many waited or one for too long.
+    var dropped: Int { get }
+
     func close() throws
 }
 
@@ -62,6 +68,8 @@ extension StoreEngine {
     package var files: (any StoreFiles)? { nil }
 
     package var idRepairs: Int { 0 }
+    package var patience: Duration? { nil }
+    package var dropped: Int { 0 }
 
     package func lookup<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
         try await read(body)

@@ -37,7 +37,7 @@ package struct LogBounds: Sendable {
     /// Results of attempts and claims always go on: they are of what was taken in before.
     package func admission(_ priority: WritePriority, logBytes: Int64) -> Admission {
         switch priority {
-        case .intake: logBytes >= refusing ? .refused : .now
+        case .changes, .intake: logBytes >= refusing ? .refused : .now
         case .outcomes, .claims: .now
         case .chunks, .janitor, .bulk: logBytes >= pausing ? .later : .now
         }

@@ -82,14 +82,18 @@ extension Store {
     ///   - now: wall time, which history and bodies show.
     ///   - due: engine time at which the new deliveries may first be tried.
     ///   - nonces: random bits for webhook ids, at least one per change.
+    ///   - lockWait: how long it waits for a row that another node has locked; nil: as long as any write.
+    /// - Throws: `StoreError.locked` beyond that.
     package func commitIntake(
-        _ batch: IntakeBatch, now: Timestamp, due: Timestamp, nonces: [UInt64]
+        _ batch: IntakeBatch, now: Timestamp, due: Timestamp, nonces: [UInt64],
+        lockWait: Duration? = nil
     ) async throws -> IntakeResult {
         let sealed = try batch.creates.map {
             try seal($0.draft.parties, merchantID: $0.merchantID, invoice: $0.draft.invoice)
         }
         let sealing = sealing
-        let result = try await engine.write(.intake) { db in
+        let result = try await engine.write(.changes) { db in
+            if let lockWait { try db.waitForLocks(atMost: lockWait) }
             let merchants = try StatusChanges.merchants(of: batch.changes, in: db)
             var clocks = try MerchantClocks(locking: merchants + batch.creates.map(\.merchantID), in: db)
             var creates = IdempotentCreates(batch.creates)
@@ -128,6 +132,24 @@ extension Store {
                 at: now, accountID: accountID, by: requester, action: "payout.cancel",
                 target: "payout \(change.payoutID)")
             try Audit.write(entry, in: db)
+        }
+    }
+
+    /// Whose rows each batch decides on.
+    package func merchants(of batches: [IntakeBatch]) async throws -> [Set<Int64>] {
+        let payouts = Set(batches.lazy.flatMap(\.changes).map(\.payoutID))
+        var rows = SQLRows([("id", .int)], reserving: payouts.count)
+        for id in payouts.sorted() { rows.append([.int(id)]) }
+        let wanted = rows
+        let owners = try await engine.lookup { db in
+            var owners: [Int64: Int64] = [:]
+            try db.batch("SELECT p.id, p.merchant_id FROM payouts p, {rows} WHERE p.id = rows.id", wanted) {
+                owners[$0.int(0)] = $0.int(1)
+            }
+            return owners
+        }
+        return batches.map { batch in
+            Set(batch.creates.map(\.merchantID)).union(batch.changes.compactMap { owners[$0.payoutID] })
         }
     }
 

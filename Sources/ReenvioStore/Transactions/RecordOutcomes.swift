@@ -71,12 +71,15 @@ extension Store {
     /// Writes finished attempts and what they say of their receivers, and claims the next ones. Each part may be empty.
     /// One commit where this node has the store to itself; where others share it the claim has one of its own, which
     /// need not wait for the disk. A claim that fails then is made again by the next call.
+    /// - Throws: `StoreError.locked` where it waits for a row of another node for longer than `lockWait`.
     package func recordAndClaim(
-        _ records: [AttemptRecord], changes: [ReceiverChange] = [], now: Timestamp, claim order: ClaimOrder?
+        _ records: [AttemptRecord], changes: [ReceiverChange] = [], now: Timestamp, claim order: ClaimOrder?,
+        lockWait: Duration? = nil
     ) async throws -> (recorded: RecordResult, claimed: ClaimResult) {
         if records.isEmpty, changes.isEmpty, let order { return (RecordResult(), try await claim(order)) }
         let joined = engine.sharing == nil ? order : nil
         let (recorded, claimed, told) = try await engine.write(.outcomes) { db in
+            if let lockWait { try db.waitForLocks(atMost: lockWait) }
             let recorded = try RecordOutcomes.run(records, changes, now: now, in: db)
             let claimed = try joined.map { try ClaimDeliveries.run($0, in: db) } ?? ClaimResult()
             return (recorded, claimed, try tell(try OperatorNotice.of(recorded, at: now, in: db), in: db))

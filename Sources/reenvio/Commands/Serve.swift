@@ -35,7 +35,9 @@ struct Serve: AsyncParsableCommand {
             let openFiles = LocalResources.raiseOpenFiles()
             let registry = MetricsRegistry()
             Self.sayDamage(settings, logger)
-            let store = try await settings.openStore(now: Terminal.now) { MeteredEngine($0, registry) }
+            let store = try await settings.openStore(now: Terminal.now, patience: .serving) {
+                MeteredEngine($0, registry)
+            }
             let lock = try await Self.lock(settings)
             if let copied = try await store.copiedTo() {
                 throw StoreError.unavailable(

@@ -6,14 +6,16 @@ import ReenvioStore
 extension Settings {
     /// Opens the store, creating and migrating it where it is new or older.
     func openStore(
-        now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
+        now: Timestamp, manners: SQLiteManners = .eager, patience: PostgresPatience = .unhurried,
+        wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> Store {
-        try await migrateStore(now: now, manners: manners, wrapping: wrap).store
+        try await migrateStore(now: now, manners: manners, patience: patience, wrapping: wrap).store
     }
 
     /// The same, with the versions that were applied now.
     func migrateStore(
-        now: Timestamp, manners: SQLiteManners = .eager, wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
+        now: Timestamp, manners: SQLiteManners = .eager, patience: PostgresPatience = .unhurried,
+        wrapping wrap: (any StoreEngine) -> any StoreEngine = { $0 }
     ) async throws -> (store: Store, applied: [Int64]) {
         let outbox = operatorWebhook == nil ? nil : NoticeOutbox()
         switch store {
@@ -35,7 +37,7 @@ extension Settings {
                 throw StoreError.unavailable("REENVIO_ENCRYPTION_KEY is required with PostgreSQL")
             }
             return try await Store.open(
-                engine: wrap(try PostgresEngine(address)), sealing: key, outbox: outbox, now: now)
+                engine: wrap(try PostgresEngine(address, patience: patience)), sealing: key, outbox: outbox, now: now)
         }
     }
 }

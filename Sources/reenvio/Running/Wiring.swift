@@ -37,7 +37,7 @@ enum Wiring {
             ),
             clock: clock, entropy: SystemEntropy(), registry: registry, logger: logger
         )
-        let readiness = Readiness(store: store, isDraining: isDraining)
+        let readiness = Readiness(store: store, commits: engine.intake.commits, isDraining: isDraining)
         let publicURL = PublicURL(settings.publicURL)
         let options = APIServer.Options(
             rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies, publicURL: publicURL,
