@@ -49,7 +49,7 @@ package final class PostgresEngine: StoreEngine {
         }
         do {
             watch = try PostgresWatch([self.readers, self.writers], shared.pulse, startThread: startThread) {
-                _ = try? PostgresConnection(address, shared)
+                _ = try? shared.servers.connect(address, shared)
             }
         } catch {
             readers.stop()
