@@ -22,7 +22,8 @@ struct ServerHistoryTests {
         Case(description: "a new store", server: server("a", 1), verdict: "newer"),
         Case(description: "a start where it was", recorded: server("a", 3), server: server("a", 3), verdict: "known"),
         Case(
-            description: "a start after a failover", recorded: server("a", 3), server: server("a", 4), verdict: "newer"),
+            description: "a start after a failover", recorded: server("a", 3), server: server("a", 4),
+            verdict: "newer"),
         Case(
             description: "a failover while it runs", seen: [server("a", 3)], recorded: server("a", 3),
             server: server("a", 4), verdict: "newer"),
