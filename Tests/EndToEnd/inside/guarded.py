@@ -24,13 +24,16 @@ FORBIDDEN = [
     "::ffff:10.9.9.9",
 ]
 NAMES = ["good.example", "rebind.example", "moved.example", "ports.example", "*.once.example", "*.mixed.example", "*.bad.example"]
-STRICT = {"REENVIO_ALLOW_HTTP_RECEIVERS": "", "REENVIO_ALLOW_PRIVATE_RECEIVERS": "", "REENVIO_RETRY_SCHEDULE": "0s,1h"}
+STRICT = {
+    "REENVIO_ALLOW_HTTP_RECEIVERS": "", "REENVIO_ALLOW_PRIVATE_RECEIVERS": "", "REENVIO_RETRY_SCHEDULE": "0s,1h",
+    "REENVIO_RECEIVER_PORTS": "any",
+}
 KEPT_S = 30
 """How long the server keeps a name's addresses."""
 
 
 class World:
-    """A server with the guard as it is by default, a TLS receiver at each of two public addresses."""
+    """A server with the guard as it is by default but for ports, a TLS receiver at each of two public addresses."""
 
     def __init__(self, house, shop, folder):
         set_up(folder, [GOOD, OTHER])
@@ -168,6 +171,25 @@ def test_a_literal_forbidden_address(world):
     world.operator.transition_all(ids, 3)
     assert {world.reason(one) for one in ids} == {"address_forbidden"}
     world.assert_nothing_went_to(*FORBIDDEN)
+
+
+def test_denied_addresses_and_ports(world):
+    """Refused with the payout where that can be said; judged again when it goes."""
+    world.dns.names["ports.example"] = [GOOD]
+    before = world.receiver.count
+    named, literal = world.created(world.url("ports.example")), world.created(world.url(GOOD))
+    world.serve(REENVIO_RECEIVER_PORTS="443, 8443")
+    for host in ("ports.example", GOOD):
+        answer = world.merchant.post("/v2/payout/payments", {"notification_url": world.url(host)})
+        assert answer.status_code == 422 and "notification_url" in answer.json()["errors"]
+        assert "notification_url" not in world.merchant.post(
+            "/v2/payout/payments", {"notification_url": f"https://{host}:8443/hook"}).json()["errors"]
+    world.operator.transition(named, 3)
+    assert world.reason(named) == "address_forbidden"
+    world.serve(REENVIO_DENY_RECEIVERS=f"{GOOD}/32")
+    world.operator.transition(literal, 3)
+    assert world.reason(literal) == "address_forbidden"
+    assert world.receiver.count == before
 
 
 def test_the_capture_would_have_seen_it(world):
