@@ -23,7 +23,7 @@ SIZE = 1010
 """More than one piece of a streamed ledger."""
 GONE = 40
 OUTCOMES = ["delivered", "undelivered", "pending", "skipped"]
-TRICKY = 'a "b", c\r\nd\n=1+1,é'
+TRICKY = 'a "b", c;d =1+1,é'
 
 
 def items(job_id, query=""):

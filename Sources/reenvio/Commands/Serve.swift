@@ -38,6 +38,7 @@ struct Serve: AsyncParsableCommand {
             let store = try await settings.openStore(now: Terminal.now, patience: .serving) {
                 MeteredEngine($0, registry)
             }
+            if let fault = settings.sharedKeyFile { throw fault }
             let lock = try await Self.lock(settings)
             if let copied = try await store.copiedTo() {
                 throw StoreError.unavailable(

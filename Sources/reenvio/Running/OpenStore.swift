@@ -29,9 +29,7 @@ extension Settings {
             try place.refuseLogWithoutDatabase()
             let key = try encryptionKey ?? KeyFile.loadOrCreate(for: place)
             let engine = try SQLiteEngine(path: place.file, manners: manners)
-            let opened = try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
-            if encryptionKey == nil { try KeyFile.refuseShared(besideOf: place) }
-            return opened
+            return try await Store.open(engine: wrap(engine), sealing: key, outbox: outbox, now: now)
         case .postgres(let address):
             guard let key = encryptionKey else {
                 throw StoreError.unavailable("REENVIO_ENCRYPTION_KEY is required with PostgreSQL")

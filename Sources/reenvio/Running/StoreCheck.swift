@@ -18,6 +18,7 @@ struct StoreCheck {
     }
 
     mutating func run() async {
+        if let fault = settings.sharedKeyFile { warnings.append("\(fault.description); no server starts") }
         do {
             switch settings.store {
             case .sqlite(let path): try await lookAtFile(StorePath(path))

@@ -34,11 +34,11 @@ enum KeyFile {
         }
     }
 
-    /// - Throws: `Fault` where others than its owner have any right on the file.
-    static func refuseShared(besideOf store: StorePath) throws {
+    /// What is wrong where others than its owner have any right on the file: no server starts with it.
+    static func sharing(besideOf store: StorePath) -> Fault? {
         let path = path(of: store)
-        guard let others = FileSteps.access(path)?.others, others != 0 else { return }
-        throw Fault(description: "others than its owner may read the key file \(path): chmod 600 \(path)")
+        guard let others = FileSteps.access(path)?.others, others != 0 else { return nil }
+        return Fault(description: "others than its owner may read the key file \(path): chmod 600 \(path)")
     }
 
     static func load(_ path: String) throws -> SealingKey {

@@ -73,6 +73,12 @@ struct Settings: Sendable {
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
+    /// Set where the key is in a file that others may read.
+    var sharedKeyFile: KeyFile.Fault? {
+        guard encryptionKey == nil, case .sqlite(let path) = store else { return nil }
+        return KeyFile.sharing(besideOf: StorePath(path))
+    }
+
     /// What the server shows where it terminates TLS itself.
     var tlsFiles: (certificate: String, key: String)? {
         guard let tlsCertificate, let tlsKey else { return nil }
