@@ -6,6 +6,8 @@ SHELL := /bin/bash
 # The same flags for each build, so that no task rebuilds what another has built.
 # The check refuses an import of a target that Package.swift does not list as a dependency.
 FLAGS := --explicit-target-dependency-import-check error
+# Where a test crashes, the thread that did is shown: to unwind a thousand others takes longer than the tests.
+export SWIFT_BACKTRACE := threads=crashed
 DEBUG_BINARY := $(CURDIR)/.build/debug/reenvio
 PYTEST := REENVIO_BIN=$(DEBUG_BINARY) .build/venv/bin/python -m pytest Tests/EndToEnd -q \
 	-o cache_dir=$(CURDIR)/.build/pytest
