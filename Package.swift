@@ -101,7 +101,7 @@ let package = Package(
         .target(
             name: "ReenvioTesting",
             dependencies: [
-                "ReenvioModel", "ReenvioStore", "ReenvioEngine", grdb, nioCore, nioPosix, nioHTTP1, nioSSL,
+                "ReenvioModel", "ReenvioStore", "ReenvioEngine", grdb, nioCore, nioPosix, nioHTTP1, nioSSL, logging,
             ],
             path: "Tests/ReenvioTesting",
             swiftSettings: strict

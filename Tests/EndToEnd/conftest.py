@@ -6,7 +6,7 @@ import pytest
 
 from harness import here, signatures
 from harness.binary import BINARY, House, Shop
-from harness.postgres import Postgres
+from harness.postgres import Postgres, SharedHouse
 from harness.receiver import Receiver
 from harness.waiting import eventually
 
@@ -87,8 +87,16 @@ def postgres():
 
 
 @pytest.fixture
+def nodes(tmp_path, postgres):
+    """A store that servers share, without rate limits; a module with other needs has its own."""
+    house = SharedHouse(tmp_path, postgres, {"REENVIO_RATE_LIMITS": "off"})
+    yield house
+    house.close()
+
+
+@pytest.fixture
 def store(nodes):
-    """The shop of a store that servers share; a module that uses it has a fixture `nodes`."""
+    """The shop of a store that servers share."""
     return Shop(nodes)
 
 

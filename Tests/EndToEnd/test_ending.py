@@ -14,18 +14,11 @@ import requests
 from harness.binary import BINARY, LOOPBACK_RECEIVERS, Server
 from harness.bodies import payout_body
 from harness.client import PAYMENTS, paid_payouts
-from harness.postgres import SharedHouse, programs
+from harness.postgres import programs
 from harness.stalling import StallingProxy
 
 # What is promised is 10 s; the bound leaves room for a busy machine and still tells a bound from none.
 ENDS_WITHIN_S = 20
-
-
-@pytest.fixture
-def nodes(tmp_path, postgres):
-    house = SharedHouse(tmp_path, postgres, {"REENVIO_RATE_LIMITS": "off"})
-    yield house
-    house.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from harness.bodies import payout_body
 from harness.client import PAYMENTS, paid_payouts
 from harness.metrics import sample
-from harness.postgres import Postgres, SharedHouse
+from harness.postgres import Postgres
 from harness.stalling import StallingProxy
 from harness.waiting import eventually
 from test_ending import LockHolder
@@ -26,13 +26,6 @@ ANSWERED_WITHIN_S = 15
 OTHERS_WITHIN_S = 3
 # 32 MiB at 360 calls a second for a minute; a debug build, and fewer calls.
 GROWTH_MAX = 48 << 20
-
-
-@pytest.fixture
-def nodes(tmp_path, postgres):
-    house = SharedHouse(tmp_path, postgres, {"REENVIO_RATE_LIMITS": "off"})
-    yield house
-    house.close()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 import HTTPTypes
-import Logging
 import ReenvioAPI
 import ReenvioEngine
 import ReenvioModel
 import ReenvioStore
 import ReenvioTesting
-import Synchronization
 import Testing
 
 /// Credentials that fail, and what they do to others behind the same address (`docs/contract.md` 4.4).
@@ -88,43 +86,18 @@ struct FailedLoginTests {
     func reported() throws {
         let registry = MetricsRegistry()
         let logins = FailedLogins(FailedAuthenticationCounters(registry))
-        let lines = LogLines()
+        let book = LogBook()
         let address = IPAddress("198.51.100.7")
         var now = Fixtures.start
         for count in 0..<130 {
             let refused = RefusedCredential(.unauthorized, .dead, shown: "rnv_x", keyID: "0123456789ab")
-            let answer = logins.answer(refused, from: address, requestID: "r", now: now, logger: lines.logger)
+            let answer = logins.answer(refused, from: address, requestID: "r", now: now, logger: book.logger)
             #expect(answer.status == (count < 21 ? 401 : 429) || count >= 60)
             now = now + .seconds(1)
         }
-        #expect(lines.all.count == 3)
-        #expect(lines.all.allSatisfy { $0.contains("198.51.100.7") && $0.contains("0123456789ab") })
-        #expect(!lines.all.joined().contains("rnv_x"))
-    }
-}
-
-/// Keeps the lines that are written.
-private final class LogLines: Sendable {
-    private let kept = Mutex<[String]>([])
-
-    var all: [String] { kept.withLock { $0 } }
-
-    var logger: Logger {
-        Logger(label: "test") { _ in Handler(lines: self) }
-    }
-
-    private struct Handler: LogHandler {
-        let lines: LogLines
-        var logLevel = Logger.Level.trace
-        var metadata: Logger.Metadata = [:]
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            lines.kept.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") }
-        }
+        let lines = book.lines.map { "\($0.message) \($0.fields)" }
+        #expect(lines.count == 3)
+        #expect(lines.allSatisfy { $0.contains("198.51.100.7") && $0.contains("0123456789ab") })
+        #expect(!lines.joined().contains("rnv_x"))
     }
 }

@@ -25,8 +25,8 @@ package struct RefusedCredential: Error {
 
 /// Counts failed authentications (`docs/contract.md` 4.4): after the 21st within 60 s by one credential from one
 /// address, or by different credentials from one address, what fails there is 429 instead of 401. A credential that
-/// verifies is never asked here, so nobody who shares an address with a broken program is shut out. Not switched off by
-/// the rate limits.
+/// verifies bypasses this throttle, so a broken program blocks no valid client at its address.
+/// `REENVIO_RATE_LIMITS=off` does not disable it.
 package final class FailedLogins: Sendable {
     private static let allowed = 20
     private static let within: Duration = .seconds(60)

@@ -1,7 +1,7 @@
 import HTTPTypes
 import Hummingbird
 
-/// Where the outside reaches the server by https, browsers are told never to try without (RFC 6797).
+/// Sends `Strict-Transport-Security` (RFC 6797) on every answer if the public URL is https.
 struct StrictTransportMiddleware: RouterMiddleware {
     let publicURL: PublicURL
 

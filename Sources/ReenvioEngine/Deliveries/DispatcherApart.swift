@@ -30,11 +30,11 @@ extension Dispatcher {
         }
     }
 
-    /// How long a commit of many merchants waits for a row that somebody else has locked, and one that met it before.
+    /// Lock timeouts: of a commit of many merchants, and of a retry for one whose row was locked before.
     static let lockWait: Duration = .milliseconds(500)
     private static let retryLockWait: Duration = .milliseconds(100)
 
-    /// What meets a row that somebody else has locked waits for it; everything else is written.
+    /// Writes everything but the results whose rows are locked, and keeps those for a retry.
     func writeAround(_ records: [AttemptRecord], _ changes: [ReceiverChange], now: Moment) async throws {
         let receivers = Dictionary(grouping: changes, by: \.receiverID).values
         let told = await Apart.write(around: Array(receivers)) { part in

@@ -2,8 +2,8 @@ import ReenvioModel
 import ReenvioStore
 import Synchronization
 
-/// Results of attempts, and news of receivers, that wait for a row that somebody else has locked. They are written by
-/// themselves, a merchant or a receiver at a time, and nothing more is claimed from their queues meanwhile.
+/// Holds attempt results and receiver changes whose rows are locked. Retries them one merchant or receiver at a time;
+/// until then nothing more is claimed from their queues.
 final class LockedResults: Sendable {
     private struct State {
         var records: [Int64: [AttemptRecord]] = [:]

@@ -11,7 +11,7 @@ package final class Intake: Stepping {
 
     package let name = "intake"
     package let doorbell = Doorbell()
-    /// Rings when somebody begins to wait (`IntakeDeadline`).
+    /// Wakes `IntakeDeadline` when the first request joins an empty queue.
     let deadlineBell = Doorbell()
     /// Whether changes get through.
     package let commits = CommitWatch()

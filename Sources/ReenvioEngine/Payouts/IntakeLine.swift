@@ -24,8 +24,8 @@ final class IntakeRequest: Sendable {
     }
 }
 
-/// Requests in the order in which they came, and beside them those of merchants whose rows somebody else has locked:
-/// these are tried again by themselves, one merchant at a time, so that the others go on.
+/// Queues requests in order of arrival. Requests of merchants whose rows are locked wait in queues of their own and are
+/// retried one merchant at a time, so that they block nobody else.
 struct IntakeLine {
     /// Requests of the same merchants.
     struct Group: Sendable {
@@ -40,7 +40,7 @@ struct IntakeLine {
     }
 
     private static let retryEvery: Duration = .milliseconds(250)
-    /// After so long without a lock nobody is waited for any more.
+    /// How long a merchant counts as locked after its last lock timeout.
     private static let lockRemembered: Duration = .seconds(10)
 
     var isClosed = false

@@ -3,8 +3,8 @@ import ReenvioModel
 import ReenvioStore
 import Synchronization
 
-/// What becomes of batches that meet a row that somebody else has locked: another node that stands still, or a person
-/// with a client. The merchants whose rows they are wait; the others do not.
+/// Commits a batch around locked rows. A paused node or a database client may hold a merchant's row lock: only changes
+/// of that merchant wait for it.
 extension Intake {
     /// A commit of many merchants gives up a lock before anybody else would notice, and one that met it before sooner.
     static let lockWait: Duration = .milliseconds(500)

@@ -58,11 +58,11 @@ package enum Apart {
 }
 
 extension Apart {
-    /// Into so many parts is cut what met a lock: with each cut the wait for it is paid once more.
+    /// How many parts a batch is split into after a lock timeout. Each level of splits waits for the lock again.
     private static let cuts = 8
 
-    /// Writes items, each with rows of its own, in ever smaller parts where one meets a row that somebody else has
-    /// locked. What fails otherwise is left, with the error.
+    /// Writes items that share no rows. Splits the batch on a lock timeout until the locked items stand alone. Stops at
+    /// any other error and returns it with the items that are left.
     package static func write<Item: Sendable>(
         around items: [Item], _ write: ([Item]) async throws -> Void
     ) async -> (locked: [Item], left: [Item], error: (any Error)?) {

@@ -1,26 +1,9 @@
-import NIOCore
 import NIOHTTP1
 
-/// Refuses a request that does not say once, and in the grammar of a URI, which host it is for (RFC 9112 3.2): what
-/// stands before this server might have read another host. It is answered like any request that cannot be read, and the
-/// connection ends. No link is ever made from that host.
-final class HostHandler: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-
-    private var hasRefused = false
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if hasRefused { return }
-        if case .head(let head) = Self.unwrapInboundIn(data), !Self.isSound(head) {
-            hasRefused = true
-            context.fireErrorCaught(HTTPParserError.invalidHost)
-        } else {
-            context.fireChannelRead(data)
-        }
-    }
-
-    private static func isSound(_ head: HTTPRequestHead) -> Bool {
+/// Requires exactly one host in the grammar of a URI (RFC 9112 3.2): a proxy in front might read another one. No link
+/// is ever made from that host.
+enum HostRule {
+    static func isSound(_ head: HTTPRequestHead) -> Bool {
         let hosts = head.headers["host"]
         guard hosts.count == 1 || (hosts.isEmpty && !head.version.isHTTP11) else { return false }
         return hosts.allSatisfy { isAuthority($0[...]) } && authority(of: head.uri).map(isAuthority) ?? true

@@ -1,19 +1,27 @@
-import Logging
+package import Logging
 import Synchronization
 
 /// Keeps what was logged, for tests that read it.
-final class LogBook: Sendable {
-    struct Line: Equatable, Sendable {
-        var level: Logger.Level
-        var message: String
-        var fields: [String: String]
+package final class LogBook: Sendable {
+    package struct Line: Equatable, Sendable {
+        package var level: Logger.Level
+        package var message: String
+        package var fields: [String: String]
+
+        package init(level: Logger.Level, message: String, fields: [String: String]) {
+            self.level = level
+            self.message = message
+            self.fields = fields
+        }
     }
 
     private let kept = Mutex<[Line]>([])
 
-    var lines: [Line] { kept.withLock { $0 } }
+    package init() {}
 
-    var logger: Logger {
+    package var lines: [Line] { kept.withLock { $0 } }
+
+    package var logger: Logger {
         Logger(label: "test") { _ in Handler(book: self) }
     }
 
